@@ -1,0 +1,36 @@
+# Two commands do everything: `make demo` runs the main job, `make test` passes the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CACHE ?= .cache
+
+.PHONY: demo test lint clean
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable . --group dev
+	touch $(STAMP)
+
+# make demo               a pretend cloud with a mixed fleet, planned and brought up to date
+# make demo FIRMWARE=real the same with the vendor's real Device OS binaries from npm
+demo: $(STAMP)
+ifeq ($(FIRMWARE),real)
+	$(BIN)/python -m tests.real_firmware --into $(CACHE)/real-firmware
+	$(BIN)/reconciler demo --firmware $(CACHE)/real-firmware
+else
+	$(BIN)/reconciler demo
+endif
+
+test: lint
+	$(BIN)/pytest --numprocesses 2 --dist worksteal
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) $(CACHE)

@@ -1,0 +1,62 @@
+"""`reconciler`: the group of all commands.
+
+A command's module is imported only when the command is used, so that `plan` loads neither a web server nor a database.
+Errors that a person can act on end with their code, message and next step on standard error, and exit code 1.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Final
+
+import click
+
+from reconciler import __version__
+from reconciler.model.error import ReconcilerError
+
+COMMANDS: Final = {
+    "validate": ("reconciler.cli.validate", "Check manifests; all errors at once."),
+    "plan": ("reconciler.cli.plan", "Show what would happen to which device, and why."),
+    "apply": ("reconciler.cli.apply", "Bring the fleet to its desired state."),
+    "explain": ("reconciler.cli.explain", "Say what is planned for one device, and why."),
+    "drift": ("reconciler.cli.drift", "Say where the fleet differs from the manifests."),
+    "observe": ("reconciler.cli.observe", "Write a snapshot of the devices."),
+    "history": ("reconciler.cli.history", "Show the attempts that the journal remembers."),
+    "firmware": ("reconciler.cli.firmware", "Look into module binaries."),
+    "catalog": ("reconciler.cli.catalog", "Build and show the release catalog."),
+    "emulate": ("reconciler.cli.emulate", "Serve a pretend Particle cloud with devices."),
+    "demo": ("reconciler.cli.demo", "The guided tour, on a pretend cloud."),
+}
+"""Name -> module with a click command called `command`, and the line that help shows."""
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click passes it
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click passes it
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click passes it
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="reconciler")
+def cli() -> None:
+    """Keep a fleet of Particle devices at the Device OS and application that its manifests declare."""
+
+
+def main() -> None:
+    """The entry point: run a command, and turn errors into words and exit codes."""
+    try:
+        cli(standalone_mode=True)
+    except ReconcilerError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)

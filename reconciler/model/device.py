@@ -1,0 +1,80 @@
+"""Devices as they were last seen. An observation never says more than its source said.
+
+Field meanings are those of the Particle API (facts 5.3); a field that the source left out is None, never zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+from reconciler.model.instant import Instant
+from reconciler.model.module import Module
+
+DeviceId = NewType("DeviceId", str)
+"""24 lower-case hexadecimal digits."""
+
+
+class DeviceMode(StrEnum):
+    """What runs on the device: its application, or only the Device OS and the cloud connection (facts 4.6)."""
+
+    NORMAL = "normal"
+    SAFE_MODE = "safe_mode"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedDevice:
+    """One device as one observation showed it.
+
+    - `device_os` and `application` are refreshed at every handshake, not live (facts 6.2).
+    - `mode` is None for a status that we do not know.
+    - `modules` are what the device itself reported to be installed (location `m`), with their dependencies; None or
+      empty: not reported. The user part is among them when the device named it.
+    - `learnt` are modules that our own verified steps put there: lower bounds, never taken from an answer alone.
+    """
+
+    id: DeviceId
+    name: str | None = None
+    platform_id: int | None = None
+    product_id: int | None = None
+    device_os: str | None = None
+    application: int | None = None
+    online: bool = False
+    mode: DeviceMode | None = DeviceMode.NORMAL
+    last_heard_at: Instant | None = None
+    last_handshake_at: Instant | None = None
+    groups: tuple[str, ...] = ()
+    development: bool = False
+    quarantined: bool = False
+    desired_application: int | None = None
+    targeted_application: int | None = None
+    updates_enabled: bool | None = None
+    updates_forced: bool | None = None
+    modules: tuple[Module, ...] | None = None
+    learnt: tuple[Module, ...] = ()
+    observed_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleReport:
+    """What a device said of its own modules (a safe-mode describe), and when."""
+
+    device_id: DeviceId
+    modules: tuple[Module, ...]
+    reported_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """All that one look at the world showed.
+
+    `source` is `cloud`, `usb` or `snapshot`; `complete` is False when something could not be read, and `findings` say
+    what. Devices are in the order of their ids, each once.
+    """
+
+    observed_at: Instant
+    source: str
+    devices: tuple[ObservedDevice, ...]
+    complete: bool = True
+    findings: tuple[str, ...] = ()

@@ -1,0 +1,70 @@
+"""What happened, as typed records: one stream that displays, logs and metrics are fed from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.model.attempt import Attempt
+from reconciler.model.device import DeviceId
+from reconciler.model.instant import Instant
+from reconciler.model.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanMade:
+    """A pass has planned: this is what it will do."""
+
+    at: Instant
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptMoved:
+    """An attempt has entered a new state; the journal has it."""
+
+    at: Instant
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceArrived:
+    """A device is as desired, by observation."""
+
+    at: Instant
+    fleet: str
+    device_id: DeviceId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSetAside:
+    """Nothing more is done to a device in this run, and why."""
+
+    at: Instant
+    fleet: str
+    device_id: DeviceId
+    code: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetHalted:
+    """Too many devices of a fleet have failed: nothing more is started in it."""
+
+    at: Instant
+    fleet: str
+    failures: int
+    failures_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something a person should know that changes nothing that is under way."""
+
+    at: Instant
+    code: str
+    message: str
+    device_id: DeviceId | None = None
+
+
+Event = PlanMade | AttemptMoved | DeviceArrived | DeviceSetAside | FleetHalted | Finding

@@ -1,0 +1,234 @@
+"""What manifests ask for, compiled: fleets, selectors, desired state, delivery, rollout (contracts section 1)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.model.device import DeviceId
+from reconciler.model.instant import Instant
+from reconciler.model.version import ApplicationVersion, DeviceOsVersion
+
+
+class Completeness(StrEnum):
+    """REQUIRED: the system parts at the release and all dependencies met. FULL: every module as shipped."""
+
+    REQUIRED = "required"
+    FULL = "full"
+
+
+class Via(StrEnum):
+    """By which hand a step is done."""
+
+    CLOUD = "cloud"
+    USB = "usb"
+
+
+class Order(StrEnum):
+    """DEVICE_OS_FIRST keeps the application running; APPLICATION_FIRST leaves Device OS to the cloud's healer."""
+
+    DEVICE_OS_FIRST = "device-os-first"
+    APPLICATION_FIRST = "application-first"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A number of devices, as a count or as a percentage of a whole."""
+
+    value: float
+    percent: bool = False
+
+    def of(self, whole: int) -> int:
+        """The number of devices. A percentage rounds down, but not below 1 unless it is 0; never above the whole."""
+        if not self.percent:
+            return min(int(self.value), whole)
+        if self.value <= 0:
+            return 0
+        return min(max(1, math.floor(whole * self.value / 100)), whole)
+
+    def __str__(self) -> str:
+        return f"{self.value:g}{'%' if self.percent else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the manifests something stands: file, line and column, both counted from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """Which devices: every given line must match. `groups`, `platforms` (names) and `devices` mean any of.
+
+    `devices` are ids or names; `roster` are ids from a roster file; None: the line is not given.
+    """
+
+    groups: frozenset[str] | None = None
+    platforms: frozenset[str] | None = None
+    devices: frozenset[str] | None = None
+    roster: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationBinary:
+    """The binary of one application version for one platform.
+
+    `file` is relative to the folder of the manifests; without `file` and `url` the product in the cloud holds it.
+    """
+
+    platform: str
+    file: str | None = None
+    url: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesiredApplication:
+    """An application version by the name of its ApplicationRelease, with the binaries that the manifests name."""
+
+    release: str
+    version: ApplicationVersion
+    binaries: tuple[ApplicationBinary, ...] = ()
+
+    def binary_for(self, platform: str) -> ApplicationBinary | None:
+        """The binary for a platform's name, or None when the manifests name none."""
+        return next((binary for binary in self.binaries if binary.platform == platform), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """What a fleet should run. None: leave that part as it is."""
+
+    device_os: DeviceOsVersion | None
+    application: DesiredApplication | None
+    completeness: Completeness = Completeness.REQUIRED
+    allow_prerelease: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """How modules reach a device; `bytes_per_device_max` refuses a route that costs more."""
+
+    via: Via = Via.CLOUD
+    order: Order = Order.DEVICE_OS_FIRST
+    bytes_per_device_max: int | None = None
+
+
+class WaveSize(StrEnum):
+    """A wave's size that is not a number."""
+
+    REMAINING = "remaining"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wave:
+    """Some devices of a rollout, and what must hold before the next wave starts."""
+
+    name: str
+    size: Share | WaveSize
+    soak_seconds: float = 0.0
+    failures_max: Share | None = None
+    approval_required: bool = False
+    devices: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """How many devices at a time. `concurrent_max` 0 holds; reaching `failures_max` halts the fleet."""
+
+    waves: tuple[Wave, ...] = ()
+    concurrent_max: Share = Share(10)
+    failures_max: Share = Share(2, percent=True)
+    step_deadline_seconds: float = 1800.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowWindow:
+    """A weekly opening: weekdays (0 = Monday), local start as minutes after midnight, duration, IANA zone."""
+
+    days: tuple[int, ...]
+    start_minute: int
+    duration_seconds: float
+    time_zone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenyWindow:
+    """A time in which nothing starts, whatever is allowed."""
+
+    from_instant: Instant
+    until_instant: Instant
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspension:
+    """A person's word that nothing starts; None for `until` means until it is taken out of the manifest."""
+
+    reason: str
+    until: Instant | None = None
+    by: str | None = None
+
+
+class OverrideMode(StrEnum):
+    """HOLD: nothing starts on the device. EXCLUDE: it belongs to no fleet. PIN: it desires something of its own."""
+
+    HOLD = "hold"
+    EXCLUDE = "exclude"
+    PIN = "pin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceOverride:
+    """An exception for a few devices, with its reason, author and expiry."""
+
+    name: str
+    devices: frozenset[str]
+    mode: OverrideMode
+    reason: str
+    author: str | None
+    expires: Instant | None
+    pin: Desired | None
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """One DeviceFleet, compiled: references resolved, durations in seconds, sizes in bytes, defaults filled in."""
+
+    name: str
+    product: str | None
+    select: Selector
+    exclude: Selector | None
+    desired: Desired
+    place: Place
+    delivery: Delivery = Delivery()
+    rollout: Rollout = Rollout()
+    windows_allow: tuple[AllowWindow, ...] = ()
+    windows_deny: tuple[DenyWindow, ...] = ()
+    correct_drift: bool = True
+    approval_required: bool = False
+    targets_max: int | None = None
+    suspension: Suspension | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetSet:
+    """All that a set of manifests asks for. `digest` is `sha256:…` over the manifests as they were read."""
+
+    fleets: tuple[Fleet, ...]
+    overrides: tuple[DeviceOverride, ...] = ()
+    digest: str = ""
+
+
+def device_names(device_id: DeviceId, name: str | None) -> frozenset[str]:
+    """What a manifest may call a device: its id or its name."""
+    return frozenset({device_id} if name is None else {device_id, name})

@@ -1,0 +1,22 @@
+"""Instants: seconds since the Unix epoch, UTC. The clock is always an argument."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import NewType
+
+Instant = NewType("Instant", float)
+"""Seconds since the Unix epoch, UTC."""
+
+
+def instant_from_iso(text: str) -> Instant:
+    """Read an ISO 8601 date and time; one without an offset is UTC. Raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    return Instant((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+def iso_from_instant(instant: Instant) -> str:
+    """Write an instant as `2026-11-22T09:00:00Z`, with milliseconds only where there are any."""
+    moment = datetime.fromtimestamp(round(instant, 3), tz=UTC)
+    precision = "milliseconds" if moment.microsecond else "seconds"
+    return moment.isoformat(timespec=precision).replace("+00:00", "Z")

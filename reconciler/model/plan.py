@@ -1,0 +1,205 @@
+"""The plan: what would happen to which device, in which order, at which cost, and what will not happen and why.
+
+Every device of every fleet is in exactly one place: current, one route, one refusal, or one waiting reason. The plan is
+a value: the dry run shows it and `apply` executes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+from reconciler.model.device import DeviceId, DeviceMode
+from reconciler.model.fleet import Fleet
+from reconciler.model.instant import Instant
+from reconciler.model.module import Module
+from reconciler.model.step import Step
+from reconciler.model.version import DeviceOsVersion
+
+
+class Knowledge(StrEnum):
+    """How the modules of a situation are known: from the release that runs, or from the device's own report."""
+
+    INFERRED = "inferred"
+    REPORTED = "reported"
+
+
+class RouteReason(StrEnum):
+    """Why a device has a route."""
+
+    BELOW_DESIRED_DEVICE_OS = "below_desired_device_os"
+    BELOW_DESIRED_APPLICATION = "below_desired_application"
+    DEPENDENCIES_UNMET = "dependencies_unmet"
+    INCOMPLETE = "incomplete"
+
+
+class _Coded(Enum):
+    """A closed set whose members have a reason word and a stable code."""
+
+    @property
+    def reason(self) -> str:
+        """The reason as it stands in output."""
+        return self.name.lower()
+
+    @property
+    def code(self) -> str:
+        """The stable code, `PFRnnnn`."""
+        return str(self.value)
+
+
+class RefusalReason(_Coded):
+    """A planned no. Each has a page in `docs/errors.md`."""
+
+    DOWNGRADE_REFUSED = "PFR2001"
+    APPLICATION_DOWNGRADE_REFUSED = "PFR2002"
+    NO_ROUTE = "PFR2003"
+    UNKNOWN_PLATFORM = "PFR2004"
+    UNKNOWN_RELEASE = "PFR2005"
+    UNKNOWN_MODULE = "PFR2006"
+    DATA_LIMIT_EXCEEDED = "PFR2007"
+    APPLICATION_UNAVAILABLE = "PFR2008"
+    ORDER_UNSUPPORTED = "PFR2009"
+
+
+class WaitingReason(_Coded):
+    """Not now. Each has a page in `docs/errors.md`."""
+
+    OFFLINE = "PFR2101"
+    MODULES_UNKNOWN = "PFR2102"
+    NEVER_REPORTED = "PFR2103"
+    UPDATES_DISABLED = "PFR2104"
+    HELD = "PFR2105"
+    SUSPENDED = "PFR2106"
+    NEEDS_BENCH = "PFR2107"
+    QUARANTINED = "PFR2108"
+    UNKNOWN_STATUS = "PFR2109"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What planning needs to know of a device; devices in the same situation share one route.
+
+    `modules` are those installed (or inferred to be), ascending by slot, without the user part. `application_needs` is
+    the Device OS module that a reported application depends on, kept so that a route never leaves it unmet.
+    """
+
+    platform: str
+    device_os: DeviceOsVersion
+    application: int | None
+    mode: DeviceMode
+    knowledge: Knowledge
+    modules: tuple[Module, ...]
+    user_part: Module | None = None
+    development: bool = False
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """All hops from where these devices are to where they should be.
+
+    `bytes_known` is the sum over the steps whose size is known, `bytes_unknown` the number of the others. `requests` is
+    the number of API calls that the steps need, without observation.
+    """
+
+    situation: Situation
+    reason: RouteReason
+    hops: tuple[DeviceOsVersion, ...]
+    steps: tuple[Step, ...]
+    bytes_known: int
+    bytes_unknown: int
+    restarts: int
+    safe_mode_boots: int
+    minutes: int
+    requests: int
+    devices: tuple[DeviceId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Devices for which the answer is no, and why."""
+
+    reason: RefusalReason
+    message: str
+    devices: tuple[DeviceId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Devices for which the answer is not now, and why."""
+
+    reason: WaitingReason
+    message: str
+    devices: tuple[DeviceId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetPlan:
+    """The plan of one fleet. `current` are the devices that are as desired."""
+
+    fleet: Fleet
+    current: tuple[DeviceId, ...]
+    routes: tuple[Route, ...]
+    refused: tuple[Refused, ...]
+    waiting: tuple[Waiting, ...]
+
+    @property
+    def summary(self) -> Summary:
+        """The counts, which add up to the number of the fleet's devices."""
+        return Summary(
+            current=len(self.current),
+            upgrade=sum(len(route.devices) for route in self.routes),
+            refused=sum(len(refused.devices) for refused in self.refused),
+            waiting=sum(len(waiting.devices) for waiting in self.waiting),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """How many devices are where."""
+
+    current: int = 0
+    upgrade: int = 0
+    refused: int = 0
+    waiting: int = 0
+
+    @property
+    def devices(self) -> int:
+        """All of them."""
+        return self.current + self.upgrade + self.refused + self.waiting
+
+    def __add__(self, other: Summary) -> Summary:
+        return Summary(
+            current=self.current + other.current,
+            upgrade=self.upgrade + other.upgrade,
+            refused=self.refused + other.refused,
+            waiting=self.waiting + other.waiting,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanSource:
+    """What a plan was made from. Digests are `sha256:…`."""
+
+    revision: str | None
+    manifest_digest: str
+    catalog_digest: str
+    observed_at: Instant
+    observed_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The plan of a set of manifests. `complete` is False when the observation it stands on was not whole."""
+
+    source: PlanSource
+    fleets: tuple[FleetPlan, ...]
+    created_at: Instant
+    expires_at: Instant
+    complete: bool
+    findings: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> Summary:
+        """The counts over all fleets."""
+        return sum((fleet.summary for fleet in self.fleets), Summary())
