@@ -14,8 +14,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
 
 from reconciler.model.device import DeviceId
 from reconciler.model.error import BugError
@@ -35,6 +38,20 @@ class AttemptState(StrEnum):
 
 
 OPEN_STATES = frozenset({AttemptState.INTENDED, AttemptState.SENT, AttemptState.UNKNOWN})
+
+MOVES: Final[Mapping[AttemptState, frozenset[AttemptState]]] = MappingProxyType(
+    {
+        AttemptState.INTENDED: frozenset(
+            {AttemptState.SENT, AttemptState.UNKNOWN, AttemptState.FAILED, AttemptState.WITHDRAWN}
+        ),
+        AttemptState.SENT: frozenset({AttemptState.UNKNOWN, AttemptState.VERIFIED, AttemptState.FAILED}),
+        AttemptState.UNKNOWN: frozenset({AttemptState.VERIFIED, AttemptState.FAILED}),
+        AttemptState.VERIFIED: frozenset(),
+        AttemptState.FAILED: frozenset(),
+        AttemptState.WITHDRAWN: frozenset(),
+    }
+)
+"""Which states may follow which: the drawing above as a table. The journal holds every record to it."""
 
 
 class Evidence(StrEnum):
@@ -95,36 +112,26 @@ class Attempt:
 
     def sent(self, now: Instant) -> Attempt:
         """The request was answered: the cloud has taken it."""
-        return self._move(AttemptState.INTENDED, to=AttemptState.SENT, sent_at=now)
+        return self._move(AttemptState.SENT, sent_at=now)
 
     def lost_sight(self, detail: str) -> Attempt:
         """The request may or may not have arrived, or we were not there to see what came of it."""
-        return self._move(AttemptState.INTENDED, AttemptState.SENT, to=AttemptState.UNKNOWN, detail=detail)
+        return self._move(AttemptState.UNKNOWN, detail=detail)
 
     def verified(self, evidence: Evidence, now: Instant) -> Attempt:
         """A newer observation shows the effect."""
-        return self._move(
-            AttemptState.SENT, AttemptState.UNKNOWN, to=AttemptState.VERIFIED, evidence=evidence, ended_at=now
-        )
+        return self._move(AttemptState.VERIFIED, evidence=evidence, ended_at=now)
 
     def failed(self, failure: FailureClass, detail: str, now: Instant) -> Attempt:
         """A newer observation shows that the effect is not there; or the cloud refused before anything was sent."""
-        return self._move(
-            AttemptState.INTENDED,
-            AttemptState.SENT,
-            AttemptState.UNKNOWN,
-            to=AttemptState.FAILED,
-            failure=failure,
-            detail=detail,
-            ended_at=now,
-        )
+        return self._move(AttemptState.FAILED, failure=failure, detail=detail, ended_at=now)
 
     def withdrawn(self, detail: str, now: Instant) -> Attempt:
         """The request certainly never left."""
-        return self._move(AttemptState.INTENDED, to=AttemptState.WITHDRAWN, detail=detail, ended_at=now)
+        return self._move(AttemptState.WITHDRAWN, detail=detail, ended_at=now)
 
-    def _move(self, *allowed: AttemptState, to: AttemptState, **changes: object) -> Attempt:
-        if self.state not in allowed:
+    def _move(self, to: AttemptState, **changes: object) -> Attempt:
+        if to not in MOVES[self.state]:
             message = f"attempt {self.id} is {self.state} and cannot become {to}"
             raise BugError("PFR9001", message)
         return replace(self, state=to, **changes)  # type: ignore[arg-type]  # mypy cannot type replace(**mapping)

@@ -31,6 +31,7 @@ class ObservedDevice:
     - `mode` is None for a status that we do not know.
     - `modules` are what the device itself reported to be installed (location `m`), with their dependencies; None or
       empty: not reported. The user part is among them when the device named it.
+    - `locked_by_us` is the application version that our own last lock asked for; another lock is a person's.
     - `learnt` are modules that our own verified steps put there: lower bounds, never taken from an answer alone.
     """
 
@@ -53,6 +54,7 @@ class ObservedDevice:
     updates_forced: bool | None = None
     modules: tuple[Module, ...] | None = None
     learnt: tuple[Module, ...] = ()
+    locked_by_us: int | None = None
     observed_at: Instant
 
 
@@ -66,11 +68,20 @@ class ModuleReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """A product by its number and the slug that manifests may use for it."""
+
+    id: int
+    slug: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """All that one look at the world showed.
 
     `source` is `cloud`, `usb` or `snapshot`; `complete` is False when something could not be read, and `findings` say
-    what. Devices are in the order of their ids, each once.
+    what. Devices are in the order of their ids, each once. `products` are the ids and slugs of the products seen, where
+    the source says them.
     """
 
     observed_at: Instant
@@ -78,3 +89,4 @@ class Observation:
     devices: tuple[ObservedDevice, ...]
     complete: bool = True
     findings: tuple[str, ...] = ()
+    products: tuple[Product, ...] = ()

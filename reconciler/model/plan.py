@@ -51,7 +51,6 @@ class RefusalReason(_Coded):
     """A planned no. Each has a page in `docs/errors.md`."""
 
     DOWNGRADE_REFUSED = "PFR2001"
-    APPLICATION_DOWNGRADE_REFUSED = "PFR2002"
     NO_ROUTE = "PFR2003"
     UNKNOWN_PLATFORM = "PFR2004"
     UNKNOWN_RELEASE = "PFR2005"
@@ -73,18 +72,21 @@ class WaitingReason(_Coded):
     NEEDS_BENCH = "PFR2107"
     QUARANTINED = "PFR2108"
     UNKNOWN_STATUS = "PFR2109"
+    LOCKED = "PFR2110"
+    SAFE_MODE = "PFR2111"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """What planning needs to know of a device; devices in the same situation share one route.
 
-    `modules` are those installed (or inferred to be), ascending by slot, without the user part. `application_needs` is
-    the Device OS module that a reported application depends on, kept so that a route never leaves it unmet.
+    `modules` are those installed (or inferred to be), ascending by slot, without the user part; a reported `user_part`
+    is kept because a route must not leave what it needs unmet. `device_os` is the last complete release, None when a
+    system part is missing. `own`: the device belongs to the token's owner, not to a product.
     """
 
     platform: str
-    device_os: DeviceOsVersion
+    device_os: DeviceOsVersion | None
     application: int | None
     mode: DeviceMode
     knowledge: Knowledge
