@@ -1,0 +1,237 @@
+"""The exact search for a route: the cheapest sequence of hops from a situation to a release.
+
+Cost, in this order: boots into safe mode, flashes, bytes, hops, then later releases on the way (compared from the last
+one backwards); what is still equal ends by the order of versions (contracts 4, point 5).
+
+It is a best-first search over (last complete release, versions, unmet needs). The lower bound that guides it counts
+only what certainly is still to be sent: the desired release's system parts, and a module for each of their unmet needs.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+from reconciler.firmware.catalog import Catalog
+from reconciler.model.device import DeviceMode
+from reconciler.model.fleet import Completeness, Via
+from reconciler.model.module import ModuleSlot
+from reconciler.model.plan import Situation
+from reconciler.model.platform import Platform
+from reconciler.model.release import Release
+from reconciler.model.step import FlashModule
+from reconciler.model.version import DeviceOsVersion
+from reconciler.planning.hop import HopEnd, Hops, Unmet, Versions
+from reconciler.planning.obstacle import explain_no_route
+from reconciler.planning.standing import Standing, release_number, standing_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The best route: its steps in order, the release of every hop, and the boots into safe mode on the way."""
+
+    steps: tuple[FlashModule, ...]
+    hops: tuple[DeviceOsVersion, ...]
+    safe_mode_boots: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoRoute:
+    """No legal route exists; `because` names the needs that forbid it."""
+
+    because: str
+
+
+def find_route(
+    platform: Platform,
+    start: Situation,
+    desired: DeviceOsVersion,
+    catalog: Catalog,
+    *,
+    via: Via,
+    completeness: Completeness,
+    allow_prerelease: bool,
+) -> Found | NoRoute:
+    """The cheapest legal route from `start` to `desired`; a route without steps when nothing is to be sent."""
+    return RouteSearch(platform, catalog, via).find(
+        start, desired, completeness=completeness, allow_prerelease=allow_prerelease
+    )
+
+
+_Cost = tuple[int, int, int, int, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """`last` is the number of the last complete release (0: none); `versions` and `unmet` as in `hop.py`."""
+
+    last: int
+    versions: Versions
+    unmet: Unmet
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    node: _Node
+    cost: _Cost
+    hops: tuple[DeviceOsVersion, ...]
+    steps: tuple[FlashModule, ...]
+
+
+class RouteSearch:
+    """The routes of one platform by one hand; what was worked out for one situation serves the next."""
+
+    def __init__(self, platform: Platform, catalog: Catalog, via: Via) -> None:
+        self._platform = platform
+        self._catalog = catalog
+        self._hops = Hops(platform, catalog)
+        self._number = {release: release_number(platform, release) for release in catalog.releases(platform)}
+        stations = (catalog.release(platform, version) for version in catalog.stations(platform, via.value))
+        self._stations = sorted(self._number[release] for release in stations if release is not None)
+
+    def find(
+        self, start: Situation, desired: DeviceOsVersion, *, completeness: Completeness, allow_prerelease: bool
+    ) -> Found | NoRoute:
+        """As `find_route`."""
+        goal = self._catalog.release(self._platform, desired)
+        if goal is None or not goal.published or (goal.prerelease and not allow_prerelease):
+            return NoRoute(because=f"{desired} is not a release for {self._platform} that may be desired")
+        versions = self._hops.versions_of(start.modules)
+        node = _Node(self._standing(versions).complete, versions, self._unmet(start, versions))
+        if self._arrived(node, goal, completeness, start):
+            return Found(steps=(), hops=(), safe_mode_boots=0)
+        ladder = [
+            release
+            for release in self._catalog.releases(self._platform)
+            if release.published and not release.prerelease and self._number[release] < self._number[goal]
+        ]
+        best = self._search(node, start, goal, [*ladder, goal], full=completeness is Completeness.FULL)
+        if best is None:
+            return NoRoute(because=explain_no_route(self._platform, self._hops, node.versions, node.unmet, goal))
+        return Found(steps=best.steps, hops=best.hops, safe_mode_boots=best.cost[0])
+
+    def _search(
+        self, start: _Node, situation: Situation, goal: Release, ladder: list[Release], *, full: bool
+    ) -> _Path | None:
+        goal_number = self._number[goal]
+        order = count()
+        first = _Path(start, (0, 0, 0, 0, ()), (), ())
+        known = {start: first.cost}
+        queue = [(self._bound(first, goal), next(order), first)]
+        arrived: list[_Path] = []
+        while queue:
+            bound, _, path = heapq.heappop(queue)
+            if arrived and bound[:4] > arrived[0].cost[:4]:
+                break
+            if path.cost > known[path.node]:
+                continue
+            if path.hops and path.node.last == goal_number:
+                if not path.node.unmet:
+                    arrived.append(path)
+                continue
+            for release, end in self._onward(path, situation, goal, ladder, full=full):
+                longer = self._longer(path, release, end)
+                if longer.node not in known or longer.cost < known[longer.node]:
+                    known[longer.node] = longer.cost
+                    heapq.heappush(queue, (self._bound(longer, goal), next(order), longer))
+        return min(arrived, key=lambda path: (path.cost, path.node.versions), default=None)
+
+    def _onward(
+        self, path: _Path, situation: Situation, goal: Release, ladder: list[Release], *, full: bool
+    ) -> Iterator[tuple[Release, HopEnd]]:
+        node = path.node
+        for release in self._next_releases(path, situation, ladder):
+            ends = self._hops.ends(node.versions, node.unmet, release, full=full and release is goal)
+            for end in ends:
+                yield release, end
+
+    def _next_releases(self, path: _Path, situation: Situation, ladder: list[Release]) -> list[Release]:
+        """The releases that the next hop may go to: stations between, repair first, a hop in progress before others."""
+        node = path.node
+        if not path.hops:
+            begun = self._standing(node.versions).begun
+            if begun is not None:
+                return self._passable(node.last, self._releases_numbered(begun, ladder))
+            if situation.mode is DeviceMode.SAFE_MODE and node.last:
+                running = self._releases_numbered(node.last, ladder, situation.device_os)
+                return self._passable(node.last, [*running, *self._above(node.last, ladder)])
+        return self._passable(node.last, self._above(node.last, ladder))
+
+    def _above(self, number: int, ladder: list[Release]) -> list[Release]:
+        return [release for release in ladder if self._number[release] > number]
+
+    def _releases_numbered(
+        self, number: int, ladder: list[Release], running: DeviceOsVersion | None = None
+    ) -> list[Release]:
+        """The release with this number: the running one where it is named, else the desired or stable one."""
+        releases = self._catalog.releases_of_system(self._platform, number)
+        named = [release for release in releases if release.version == running]
+        wanted = [release for release in releases if release in ladder]
+        return (named or wanted or list(releases))[:1] if number <= self._number[ladder[-1]] else []
+
+    def _passable(self, last: int, releases: list[Release]) -> list[Release]:
+        return [
+            release
+            for release in releases
+            if not last or not any(last < station < self._number[release] for station in self._stations)
+        ]
+
+    def _longer(self, path: _Path, release: Release, end: HopEnd) -> _Path:
+        safe, flashes, cost_bytes, hops, later = path.cost
+        number = self._number[release]
+        cost = (
+            safe + end.safe_mode_boots,
+            flashes + len(end.steps),
+            cost_bytes + end.cost_bytes,
+            hops + 1,
+            (-number, *later),
+        )
+        node = _Node(number, end.versions, end.unmet)
+        return _Path(node, cost, (*path.hops, release.version), (*path.steps, *end.steps))
+
+    def _bound(self, path: _Path, goal: Release) -> _Cost:
+        """No route through this path can cost less."""
+        versions = path.node.versions
+        missing = [
+            shipped
+            for shipped in goal.modules
+            if shipped.module.slot in self._platform.system_parts
+            and self._hops.installed(versions, shipped.module.slot) < shipped.module.version
+        ]
+        needs: set[ModuleSlot] = {
+            need.slot
+            for shipped in missing
+            for need in shipped.module.dependencies
+            if need.slot not in self._platform.system_parts and not self._hops.holds(versions, need)
+        }
+        safe, flashes, cost_bytes, hops, later = path.cost
+        sizes = sum(map(self._hops.cost_bytes, missing))
+        return (safe, flashes + len(missing) + len(needs), cost_bytes + sizes, hops + bool(missing), later)
+
+    def _standing(self, versions: Versions) -> Standing:
+        return standing_of(self._platform, dict(zip(self._hops.slots, versions, strict=True)), self._catalog)
+
+    def _unmet(self, start: Situation, versions: Versions) -> Unmet:
+        """What does not hold at the start. A device in normal mode says itself that everything does."""
+        if start.mode is DeviceMode.NORMAL:
+            return frozenset()
+        modules = start.modules if start.user_part is None else (*start.modules, start.user_part)
+        return frozenset(
+            (module.slot, need)
+            for module in modules
+            for need in module.dependencies
+            if not self._hops.holds(versions, need)
+        )
+
+    def _arrived(self, node: _Node, goal: Release, completeness: Completeness, start: Situation) -> bool:
+        """Whether nothing is to be sent: a device in normal mode is sent nothing of its running release."""
+        if node.last != self._number[goal] or self._standing(node.versions).begun is not None or node.unmet:
+            return False
+        lacks = any(
+            not self._platform.bounds[shipped.module.slot].encrypted
+            and self._hops.installed(node.versions, shipped.module.slot) < shipped.module.version
+            for shipped in goal.modules
+        )
+        return completeness is Completeness.REQUIRED or start.mode is DeviceMode.NORMAL or not lacks
