@@ -1,0 +1,367 @@
+"""Requests to the Particle cloud over one pool of connections, with typed outcomes.
+
+The rules:
+- Reads are tried again, with growing pauses, within a total of seconds; `Retry-After` is honoured.
+- Writes are sent once.
+- Nothing waits for ever: connecting, silence on the line, and the whole of an answer each have a limit.
+- Every failure leaves as a class of `error.py`, raised outside the handler of the library's exception, so that neither
+  its traceback nor its attributes, which hold the Authorization header, travel with ours.
+- Redirects are not followed: the API sends none, and a captive portal is not the API.
+"""
+
+from __future__ import annotations
+
+import http.client
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+import requests
+import urllib3.exceptions
+from requests.auth import AuthBase
+
+from reconciler.model.device import DeviceId
+from reconciler.model.error import WireError
+from reconciler.particle.budget import RequestBudget
+from reconciler.particle.error import (
+    GarbledError,
+    MayHaveArrivedError,
+    NoAnswerError,
+    NotSentError,
+    OversizedError,
+    RateLimitedError,
+    RefusedError,
+    UnauthorisedError,
+)
+from reconciler.particle.failure import clause, never_left, retry_after_seconds
+from reconciler.particle.session import checked_api_url, new_session
+from reconciler.particle.token import AccessToken
+from reconciler.particle.traffic import Traffic, TrafficCount
+from reconciler.particle.words import BODY_BYTES_MAX, cloud_words
+
+T = TypeVar("T")
+
+JSON_BYTES_MAX: Final = 128 * 1024 * 1024
+"""The own-devices list has no pages: 100,000 devices at about 1 KB each."""
+
+_CHUNK_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WirePatience:
+    """How long anything may take, in seconds.
+
+    - `connect`: to a connection. `read`, `write`: between two pieces of an answer (a flash answers only after the cloud
+      has reached the device, facts 5.4).
+    - `answer_total`: one whole answer, however it trickles in.
+    - `read_total`, `read_tries`: a read with all its repetitions. `pause_first` doubles up to `pause_max`.
+    - `write_silence`: for how long a write waits while the cloud wants silence, before it is given back as not sent.
+    """
+
+    connect: float = 10.0
+    read: float = 30.0
+    write: float = 60.0
+    answer_total: float = 180.0
+    read_total: float = 60.0
+    read_tries: int = 6
+    pause_first: float = 0.5
+    pause_max: float = 15.0
+    write_silence: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One file of a multipart request, with the form's other fields."""
+
+    part: str
+    file_name: str
+    content: bytes
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """One request, as often as it is tried."""
+
+    method: str
+    url: str
+    authorised: bool = True
+    query: Mapping[str, str | int] | None = None
+    json: Mapping[str, object] | None = None
+    upload: Upload | None = None
+    device_id: DeviceId | None = None
+    bytes_max: int = JSON_BYTES_MAX
+
+    @property
+    def is_write(self) -> bool:
+        return self.method != "GET"
+
+    def __str__(self) -> str:
+        return f"{self.method} {urlsplit(self.url).path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class _Bearer(AuthBase):
+    def __init__(self, token: AccessToken) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = self._token.header()
+        return request
+
+
+class CloudWire:
+    """The way to one Particle API. May be used by many threads at once.
+
+    `clock` is monotonic in seconds, `sleep` pauses the calling thread, `dice` spreads the pauses. `proxies` are by
+    scheme (`{"https": "http://proxy:3128"}`), `trust` a file of certificate authorities. The environment is not
+    consulted.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_url: str,
+        token: AccessToken,
+        budget: RequestBudget,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+        dice: random.Random,
+        patience: WirePatience | None = None,
+        proxies: Mapping[str, str] | None = None,
+        trust: str | None = None,
+    ) -> None:
+        self.api_url = checked_api_url(api_url)
+        self.token = token
+        self._budget = budget
+        self._clock = clock
+        self._sleep = sleep
+        self._dice = dice
+        self._dice_lock = threading.Lock()
+        self._patience = patience or WirePatience()
+        self._traffic = TrafficCount()
+        self._session = new_session(proxies=proxies, trust=trust)
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        self._session.close()
+
+    def traffic(self) -> Traffic:
+        """What has gone over this wire so far."""
+        return self._traffic.snapshot()
+
+    def read_json(
+        self,
+        path: str,
+        shape: type[T],
+        *,
+        query: Mapping[str, str | int] | None = None,
+        device_id: DeviceId | None = None,
+    ) -> T:
+        """GET a JSON document of a shape that msgspec can check. Raises any WireError but MayHaveArrivedError."""
+        call = _Call(method="GET", url=self._url(path), query=query, device_id=device_id)
+        return self._read(call, lambda answer: self._decoded(call, answer.body, shape))
+
+    def read_bytes(self, address: str, *, bytes_max: int, authorised: bool = True) -> bytes:
+        """GET raw bytes from a path of the API, or, without the token, from any HTTP address. Never empty."""
+        url = self._url(address) if authorised else urljoin(self.api_url + "/", address)
+        if urlsplit(url).scheme not in {"http", "https"}:
+            message = f"the cloud named an address that is none of HTTP: {urlsplit(url).scheme!r}"
+            raise GarbledError(message)
+        call = _Call(method="GET", url=url, authorised=authorised, bytes_max=bytes_max)
+        return self._read(call, lambda answer: self._filled(call, answer.body))
+
+    def write(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Mapping[str, object] | None = None,
+        upload: Upload | None = None,
+        device_id: DeviceId | None = None,
+    ) -> Mapping[str, object]:
+        """Send a request that changes something, once; the JSON object that answers it, `{}` for 204.
+
+        Raises:
+            NotSentError, RateLimitedError, RefusedError, UnauthorisedError: it was certainly not done.
+            MayHaveArrivedError: anything else that is not the cloud's own yes.
+        """
+        call = _Call(method=method, url=self._url(path), json=json, upload=upload, device_id=device_id)
+        while (silence := self._budget.silence_seconds) > 0:
+            if silence > self._patience.write_silence:
+                message = f"{call} was not sent: the cloud wants silence for {silence:.0f} s more"
+                raise RateLimitedError(message, retry_after_seconds=silence)
+            self._sleep(silence)
+        answer = self._once(call)
+        if answer.status == HTTPStatus.NO_CONTENT:
+            return {}
+        try:
+            document = msgspec.json.decode(answer.body, type=dict[str, Any])
+        except (msgspec.DecodeError, RecursionError):
+            document = None
+        if document is None:
+            message = f"{call}: the answer ({answer.status}) is no JSON object: {cloud_words(answer.body, self.token)}"
+            raise MayHaveArrivedError(message)
+        if document.get("ok") is False:
+            words = cloud_words(answer.body, self.token)
+            message = f"{call}: the cloud refused: {words}"
+            raise RefusedError(message, status=answer.status, words=words)
+        return document
+
+    def _url(self, path: str) -> str:
+        assert path.startswith("/"), path
+        return self.api_url + path
+
+    def _read(self, call: _Call, decode: Callable[[_Answer], T]) -> T:
+        deadline = self._clock() + self._patience.read_total
+        tries = 0
+        while True:
+            try:
+                self._wait_for_silence(call, deadline)
+                return decode(self._once(call))
+            except (NoAnswerError, NotSentError, GarbledError, RateLimitedError) as error:
+                tries += 1
+                pause = self._pause(tries, error)
+                if tries >= self._patience.read_tries or self._clock() + pause > deadline:
+                    raise
+            self._sleep(pause)
+
+    def _wait_for_silence(self, call: _Call, deadline: float) -> None:
+        while (silence := self._budget.silence_seconds) > 0:
+            if self._clock() + silence > deadline:
+                message = f"{call}: the cloud wants silence for {silence:.0f} s more"
+                raise RateLimitedError(message, retry_after_seconds=silence)
+            self._sleep(silence)
+
+    def _pause(self, tries: int, error: WireError) -> float:
+        grown = min(self._patience.pause_max, self._patience.pause_first * 2 ** (tries - 1))
+        with self._dice_lock:
+            pause: float = grown * self._dice.uniform(0.5, 1.0)
+        wished = error.retry_after_seconds if isinstance(error, RateLimitedError) else None
+        return pause if wished is None else wished + pause
+
+    def _decoded(self, call: _Call, body: bytes, shape: type[T]) -> T:
+        reason = ""
+        try:
+            return msgspec.json.decode(body, type=shape)
+        except msgspec.ValidationError as error:
+            reason = f"is not of the promised shape ({self.token.redacted(str(error))})"
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            reason = "is no JSON"
+        message = f"{call}: the answer {reason}: {cloud_words(body, self.token)}"
+        raise GarbledError(message)
+
+    def _filled(self, call: _Call, body: bytes) -> bytes:
+        if not body:
+            message = f"{call}: the answer is empty"
+            raise GarbledError(message)
+        return body
+
+    def _once(self, call: _Call) -> _Answer:
+        """Send it once, and judge the status. Everything but a 2xx leaves as an error."""
+        self._budget.take()
+        answer = self._exchange(call)
+        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            raise self._judged(call, answer)
+        return answer
+
+    def _judged(self, call: _Call, answer: _Answer) -> WireError:
+        words = cloud_words(answer.body, self.token)
+        message = f"{call}: {answer.status} {words}"
+        if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            return UnauthorisedError(message, status=answer.status, words=words)
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+            wished = retry_after_seconds(answer.headers)
+            if wished is not None:
+                self._budget.silence(wished)
+            return RateLimitedError(message, retry_after_seconds=wished)
+        # 408: the cloud did not reach the device in time (facts 5.12); what it had sent by then, nobody knows.
+        refused = HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        if refused and answer.status != HTTPStatus.REQUEST_TIMEOUT:
+            return RefusedError(message, status=answer.status, words=words)
+        if call.is_write:
+            return MayHaveArrivedError(message)
+        return NoAnswerError(message) if answer.status >= HTTPStatus.BAD_REQUEST else GarbledError(message)
+
+    def _exchange(self, call: _Call) -> _Answer:
+        failure: WireError
+        limit = self._patience.write if call.is_write else self._patience.read
+        try:
+            prepared = self._prepared(call)
+            self._traffic.sent(write=call.is_write, body_bytes=_body_bytes(prepared), device_id=call.device_id)
+            response = self._session.send(
+                prepared, stream=True, allow_redirects=False, timeout=(self._patience.connect, limit)
+            )
+        except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+            failure = self._failed(call, error)
+        else:
+            return self._received(call, response)
+        raise failure
+
+    def _prepared(self, call: _Call) -> requests.PreparedRequest:
+        request = requests.Request(
+            call.method,
+            call.url,
+            params=dict(call.query) if call.query else None,
+            json=call.json,
+            auth=_Bearer(self.token) if call.authorised else None,
+        )
+        if call.upload is not None:
+            upload = call.upload
+            request.data = dict(upload.fields)
+            request.files = {upload.part: (upload.file_name, upload.content, "application/octet-stream")}
+        return self._session.prepare_request(request)
+
+    def _received(self, call: _Call, response: requests.Response) -> _Answer:
+        failure: WireError | None = None
+        bytes_max = BODY_BYTES_MAX if response.status_code >= HTTPStatus.BAD_REQUEST else call.bytes_max
+        deadline = self._clock() + self._patience.answer_total
+        body = bytearray()
+        try:
+            # Not iter_content: it holds a trickle back until a whole chunk is there, and the deadline with it.
+            while len(body) <= bytes_max and (chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True)):
+                body += chunk
+                if self._clock() > deadline:
+                    failure = self._lost(call, "the answer did not end in time")
+                    break
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+            failure = self._lost(call, clause(error))
+        finally:
+            response.close()
+        self._traffic.received(len(body))
+        if response.status_code < HTTPStatus.BAD_REQUEST:
+            if failure is not None:
+                raise failure
+            if len(body) > bytes_max:
+                message = f"{call}: the answer is larger than {bytes_max} bytes"
+                raise MayHaveArrivedError(message) if call.is_write else OversizedError(message)
+        # An error's status says enough, even when its body broke off.
+        return _Answer(status=response.status_code, headers=dict(response.headers), body=bytes(body))
+
+    def _failed(self, call: _Call, error: Exception) -> WireError:
+        if never_left(error):
+            message = f"{call} was not sent to {urlsplit(call.url).netloc}: {self.token.redacted(clause(error))}"
+            return NotSentError(message)
+        return self._lost(call, clause(error))
+
+    def _lost(self, call: _Call, reason: str) -> WireError:
+        message = f"{call}: no whole answer from {urlsplit(call.url).netloc}: {self.token.redacted(reason)}"
+        return MayHaveArrivedError(message) if call.is_write else NoAnswerError(message)
+
+
+def _body_bytes(request: requests.PreparedRequest) -> int:
+    body = request.body
+    if body is None:
+        return 0
+    return len(body.encode() if isinstance(body, str) else body)

@@ -1,0 +1,63 @@
+"""What went over the wire: counted, for the report at the end of `apply`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from reconciler.model.device import DeviceId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceTraffic:
+    """Requests that named one device, and the bytes of their bodies."""
+
+    requests: int = 0
+    bytes_sent: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """All requests that were tried, repeated reads included. Bytes are those of bodies, without headers."""
+
+    requests: int = 0
+    writes: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    devices: Mapping[DeviceId, DeviceTraffic]
+
+
+class TrafficCount:
+    """Counts from many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._total = Traffic(devices={})
+        self._devices: dict[DeviceId, DeviceTraffic] = {}
+
+    def sent(self, *, write: bool, body_bytes: int, device_id: DeviceId | None) -> None:
+        """A request is about to leave."""
+        with self._lock:
+            total = self._total
+            self._total = replace(
+                total,
+                requests=total.requests + 1,
+                writes=total.writes + write,
+                bytes_sent=total.bytes_sent + body_bytes,
+            )
+            if device_id is not None:
+                known = self._devices.get(device_id, DeviceTraffic())
+                self._devices[device_id] = DeviceTraffic(
+                    requests=known.requests + 1, bytes_sent=known.bytes_sent + body_bytes
+                )
+
+    def received(self, body_bytes: int) -> None:
+        """So many bytes of an answer's body have come in."""
+        with self._lock:
+            self._total = replace(self._total, bytes_received=self._total.bytes_received + body_bytes)
+
+    def snapshot(self) -> Traffic:
+        """The counts so far."""
+        with self._lock:
+            return replace(self._total, devices=dict(self._devices))
