@@ -1,1 +1,12 @@
-"""Being built."""
+"""The record of attempts: what was intended, sent and learnt, in the order in which it happened.
+
+The rules:
+- One promise, `journal.Journal`, with two implementations: `memory` for tests and rehearsals, `sqlite` for the real
+  thing.
+- An attempt is durable before its request leaves, and a device has at most one open attempt, by a unique index.
+- Attempts and their moves are only ever added to. What cannot be read or written raises `JournalError`; nothing is
+  repaired, overwritten or thrown away by this room.
+
+Why: after a crash or a lost answer nobody can know whether a request arrived. A record that was durable beforehand says
+which devices to look at again; everything else about the world is observed, never remembered.
+"""

@@ -9,6 +9,7 @@
 - `intended` is durable before the request leaves. Whoever finds an attempt intended or sent after a crash cannot know
   whether the request arrived: it becomes unknown.
 - Only an observation newer than the send ends `sent` and `unknown`, never the answer to the request.
+- `failed()` may also follow `intended` at once: the cloud refused, and nothing was sent.
 - A device has at most one open attempt: intended, sent or unknown.
 """
 

@@ -1,0 +1,173 @@
+"""The promise of the journal, in one place: `Journal`, what it hands out, and the two ways in which it says no."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from reconciler.model.attempt import Attempt, AttemptState
+from reconciler.model.device import DeviceId, ModuleReport
+from reconciler.model.error import JournalError
+from reconciler.model.instant import Instant
+from reconciler.model.module import Module
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One attempt entered one state. Moves are only ever added.
+
+    `number` counts all moves of a journal upwards. `at` is None where nobody noted the time: an attempt that became
+    unknown has no time of its own. `detail` is the attempt's detail as it was then.
+    """
+
+    number: int
+    attempt_id: str
+    device_id: DeviceId
+    state: AttemptState
+    at: Instant | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halt:
+    """A fleet in which nothing more is started until a person lifts the halt."""
+
+    fleet: str
+    reason: str
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptPlan:
+    """A plan that was executed: its id, its digest (`sha256:…`), and its text as it was saved."""
+
+    plan_id: str
+    digest: str
+    text: str
+
+
+class DeviceBusyError(JournalError):
+    """The device already has an open attempt (`open_attempt_id`), perhaps of another process."""
+
+    def __init__(self, device_id: DeviceId, open_attempt_id: str) -> None:
+        super().__init__(
+            "PFR5002",
+            f"device {device_id} already has an open attempt, {open_attempt_id}",
+            next_step="wait until the other run has ended, or run `apply` again: it first finds out what became of it",
+        )
+        self.device_id = device_id
+        self.open_attempt_id = open_attempt_id
+
+
+class AttemptMovedError(JournalError):
+    """The journal has this attempt in a state (`recorded`) that the offered one may not follow."""
+
+    def __init__(self, attempt: Attempt, recorded: AttemptState) -> None:
+        super().__init__(
+            "PFR5003",
+            f"attempt {attempt.id} on device {attempt.device_id} is {recorded} and cannot become {attempt.state}",
+            next_step="another process moved it; end all but one run on this journal and run `apply` again",
+        )
+        self.attempt_id = attempt.id
+        self.recorded = recorded
+
+
+class Journal(Protocol):
+    """What was intended, sent and learnt. Every method may be called from several threads.
+
+    What every implementation promises:
+
+    1. When `begin` or `record` returns, what it was given survives the death of this process at any later moment; a
+       journal on a disk survives the loss of power too. When they raise, the journal is as it was before.
+    2. A device has at most one open attempt, whoever asks: of two `begin` at the same time exactly one succeeds.
+    3. An attempt moves only as `reconciler.model.attempt.MOVES` allows, and what it is about never changes.
+    4. Attempts and moves are never deleted and never altered otherwise; order is the order of `begin`.
+    5. What was stored comes back equal, or `JournalError` says why it cannot be read. (In an attempt's detail,
+       characters that UTF-8 cannot hold come back as their escapes.)
+    """
+
+    def begin(self, attempt: Attempt) -> None:
+        """Write down an attempt before its request leaves.
+
+        Raises:
+            DeviceBusyError: PFR5002, the device has an open attempt.
+            BugError: PFR9501, the attempt is not in state intended; PFR9503, its id was used before.
+            JournalError: the journal cannot be written; nothing may be sent.
+        """
+        ...
+
+    def record(self, attempt: Attempt, *, at: Instant | None = None) -> None:
+        """Write down that an attempt has entered its next state.
+
+        `at` is when it did; left out, the attempt's own time of that state, where it has one.
+
+        Raises:
+            AttemptMovedError: PFR5003, the recorded state is terminal or may not be followed by this one.
+            BugError: PFR9502, no such attempt was begun; PFR9504, it is about something else than the one begun.
+            JournalError: the journal cannot be written.
+        """
+        ...
+
+    def open_attempts(self) -> tuple[Attempt, ...]:
+        """The attempts whose outcome is still to come, in the order in which they were begun."""
+        ...
+
+    def attempts(
+        self, *, device_id: DeviceId | None = None, fleet: str | None = None, limit: int | None = None
+    ) -> tuple[Attempt, ...]:
+        """Attempts, the latest begun first; of one device or one fleet, and at most `limit` (0 or more) where given."""
+        ...
+
+    def moves(self, attempt_id: str) -> tuple[Move, ...]:
+        """The life of one attempt in the order in which it was lived; empty when no such attempt was begun."""
+        ...
+
+    def learnt(self, *, device_id: DeviceId | None = None) -> Mapping[DeviceId, tuple[Module, ...]]:
+        """The modules that verified `FlashModule` attempts put on devices, ascending by slot: see `lessons`.
+
+        Devices without any are left out; with `device_id` only that device is asked for.
+        """
+        ...
+
+    def keep_report(self, report: ModuleReport) -> None:
+        """Keep what a device said of its modules, unless a report of a later time is already kept."""
+        ...
+
+    def reports(self) -> Mapping[DeviceId, ModuleReport]:
+        """The latest report of every device that made one."""
+        ...
+
+    def keep_plan(self, plan: KeptPlan) -> None:
+        """Keep a plan that is about to be executed; keeping it again changes nothing.
+
+        Raises BugError PFR9505 when a plan with this id and another digest is kept.
+        """
+        ...
+
+    def plan(self, plan_id: str) -> KeptPlan | None:
+        """A plan that was kept, or None."""
+        ...
+
+    def halt(self, fleet: str, reason: str, at: Instant) -> None:
+        """Halt a fleet. A fleet that is halted stays so, for its first reason."""
+        ...
+
+    def halts(self) -> tuple[Halt, ...]:
+        """The fleets that are halted, in the order in which they were."""
+        ...
+
+    def lift(self, fleet: str) -> bool:
+        """Lift the halt of a fleet, by a person's word. False: it was not halted."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files. Closing twice is harmless; any other use afterwards raises BugError PFR9506."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...

@@ -1,0 +1,166 @@
+"""A journal that lasts as long as its process: for tests, rehearsals and the demonstration."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from reconciler.journal.journal import DeviceBusyError, Halt, KeptPlan, Move
+from reconciler.journal.lessons import DOUBT_FAILURES, Lesson, modules_learnt
+from reconciler.journal.rules import check_begin, check_plan, check_record, closed_error, storable, time_of_state
+from reconciler.model.attempt import Attempt, AttemptState
+from reconciler.model.device import DeviceId, ModuleReport
+from reconciler.model.error import BugError
+from reconciler.model.instant import Instant
+from reconciler.model.module import Module
+from reconciler.model.step import FlashModule
+
+
+class MemoryJournal:
+    """`Journal` in dictionaries under one lock. "Durable" is: until this process ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._closed = False
+        self._attempts: dict[str, Attempt] = {}  # in the order of begin
+        self._open: dict[DeviceId, str] = {}
+        self._moves: list[Move] = []
+        self._reports: dict[DeviceId, ModuleReport] = {}
+        self._plans: dict[str, KeptPlan] = {}
+        self._halts: dict[str, Halt] = {}
+
+    def begin(self, attempt: Attempt) -> None:
+        """See `Journal.begin`."""
+        check_begin(attempt)
+        attempt = storable(attempt)
+        with self._locked():
+            open_id = self._open.get(attempt.device_id)
+            if attempt.id in self._attempts:
+                raise BugError("PFR9503", f"the id of attempt {attempt.id} was used before")
+            if open_id is not None:
+                raise DeviceBusyError(attempt.device_id, open_id)
+            self._open[attempt.device_id] = attempt.id
+            self._store(attempt, attempt.intended_at)
+
+    def record(self, attempt: Attempt, *, at: Instant | None = None) -> None:
+        """See `Journal.record`."""
+        attempt = storable(attempt)
+        with self._locked():
+            check_record(self._attempts.get(attempt.id), attempt)
+            if not attempt.is_open:
+                del self._open[attempt.device_id]
+            self._store(attempt, time_of_state(attempt) if at is None else at)
+
+    def open_attempts(self) -> tuple[Attempt, ...]:
+        """See `Journal.open_attempts`."""
+        with self._locked():
+            return tuple(attempt for attempt in self._attempts.values() if attempt.is_open)
+
+    def attempts(
+        self, *, device_id: DeviceId | None = None, fleet: str | None = None, limit: int | None = None
+    ) -> tuple[Attempt, ...]:
+        """See `Journal.attempts`."""
+        with self._locked():
+            return tuple(
+                attempt
+                for attempt in reversed(self._attempts.values())
+                if device_id in (None, attempt.device_id) and fleet in (None, attempt.fleet)
+            )[:limit]
+
+    def moves(self, attempt_id: str) -> tuple[Move, ...]:
+        """See `Journal.moves`."""
+        with self._locked():
+            return tuple(move for move in self._moves if move.attempt_id == attempt_id)
+
+    def learnt(self, *, device_id: DeviceId | None = None) -> Mapping[DeviceId, tuple[Module, ...]]:
+        """See `Journal.learnt`."""
+        lessons = []
+        doubts = {}
+        with self._locked():
+            for number, attempt in enumerate(self._attempts.values()):
+                if device_id not in (None, attempt.device_id):
+                    continue
+                if attempt.state is AttemptState.VERIFIED and isinstance(attempt.step, FlashModule):
+                    lessons.append(
+                        Lesson(
+                            number=number,
+                            device_id=attempt.device_id,
+                            evidence=attempt.evidence,
+                            module=attempt.step.module,
+                        )
+                    )
+                if attempt.state is AttemptState.FAILED and attempt.failure in DOUBT_FAILURES:
+                    doubts[attempt.device_id] = number
+        return modules_learnt(lessons, doubts)
+
+    def keep_report(self, report: ModuleReport) -> None:
+        """See `Journal.keep_report`."""
+        with self._locked():
+            kept = self._reports.get(report.device_id)
+            if kept is None or kept.reported_at <= report.reported_at:
+                self._reports[report.device_id] = report
+
+    def reports(self) -> Mapping[DeviceId, ModuleReport]:
+        """See `Journal.reports`."""
+        with self._locked():
+            return dict(self._reports)
+
+    def keep_plan(self, plan: KeptPlan) -> None:
+        """See `Journal.keep_plan`."""
+        with self._locked():
+            check_plan(self._plans.setdefault(plan.plan_id, plan), plan)
+
+    def plan(self, plan_id: str) -> KeptPlan | None:
+        """See `Journal.plan`."""
+        with self._locked():
+            return self._plans.get(plan_id)
+
+    def halt(self, fleet: str, reason: str, at: Instant) -> None:
+        """See `Journal.halt`."""
+        with self._locked():
+            self._halts.setdefault(fleet, Halt(fleet=fleet, reason=reason, at=at))
+
+    def halts(self) -> tuple[Halt, ...]:
+        """See `Journal.halts`."""
+        with self._locked():
+            return tuple(self._halts.values())
+
+    def lift(self, fleet: str) -> bool:
+        """See `Journal.lift`."""
+        with self._locked():
+            return self._halts.pop(fleet, None) is not None
+
+    def close(self) -> None:
+        """See `Journal.close`. What was remembered is gone."""
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._lock:
+            if self._closed:
+                raise closed_error()
+            yield
+
+    def _store(self, attempt: Attempt, at: Instant | None) -> None:
+        self._attempts[attempt.id] = attempt
+        self._moves.append(
+            Move(
+                number=len(self._moves) + 1,
+                attempt_id=attempt.id,
+                device_id=attempt.device_id,
+                state=attempt.state,
+                at=at,
+                detail=attempt.detail,
+            )
+        )

@@ -1,0 +1,152 @@
+"""Values to rows of the SQLite journal and back. A row that cannot be read raises JournalError PFR5011."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Row
+
+from reconciler.journal.encoding import (
+    decode_modules,
+    decode_step,
+    encode_modules,
+    encode_step,
+    step_kind,
+    unreadable,
+)
+from reconciler.journal.journal import Halt, KeptPlan, Move
+from reconciler.journal.lessons import Lesson
+from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
+from reconciler.model.device import DeviceId, ModuleReport
+from reconciler.model.instant import Instant
+from reconciler.model.step import FlashModule
+
+_Value = TypeVar("_Value")
+
+
+def attempt_row(attempt: Attempt) -> dict[str, Any]:
+    """The row of an attempt that begins."""
+    return {
+        "id": attempt.id,
+        "device_id": attempt.device_id,
+        "fleet": attempt.fleet,
+        "plan_id": attempt.plan_id,
+        "kind": step_kind(attempt.step),
+        "step": encode_step(attempt.step),
+        "intended_at": attempt.intended_at,
+        "handshake_before": attempt.handshake_before,
+        **changing_values(attempt),
+    }
+
+
+def changing_values(attempt: Attempt) -> dict[str, Any]:
+    """What of an attempt's row changes in its life."""
+    return {
+        "state": attempt.state.value,
+        "sent_at": attempt.sent_at,
+        "ended_at": attempt.ended_at,
+        "evidence": None if attempt.evidence is None else attempt.evidence.value,
+        "failure": None if attempt.failure is None else attempt.failure.value,
+        "detail": attempt.detail,
+    }
+
+
+def attempt_from(row: Row[Any]) -> Attempt:
+    """The attempt of a row of `attempts`."""
+    return _read(
+        row,
+        lambda: Attempt(
+            id=row.id,
+            device_id=DeviceId(row.device_id),
+            fleet=row.fleet,
+            plan_id=row.plan_id,
+            step=decode_step(row.step),
+            state=AttemptState(row.state),
+            intended_at=Instant(row.intended_at),
+            handshake_before=_optional_instant(row.handshake_before),
+            sent_at=_optional_instant(row.sent_at),
+            ended_at=_optional_instant(row.ended_at),
+            evidence=None if row.evidence is None else Evidence(row.evidence),
+            failure=None if row.failure is None else FailureClass(row.failure),
+            detail=row.detail,
+        ),
+    )
+
+
+def lesson_from(*, number: int, device_id: str, evidence: str | None, step: str) -> Lesson:
+    """The lesson of a verified `FlashModule` attempt, from its columns."""
+    decoded = decode_step(step)
+    if not isinstance(decoded, FlashModule):
+        raise unreadable("a step", step, "it stands in a row of another kind")
+    return Lesson(
+        number=number,
+        device_id=DeviceId(device_id),
+        evidence=None if evidence is None else Evidence(evidence),
+        module=decoded.module,
+    )
+
+
+def move_row(attempt: Attempt, at: Instant | None) -> dict[str, Any]:
+    """The row that says that the attempt has entered its state."""
+    return {
+        "attempt_id": attempt.id,
+        "device_id": attempt.device_id,
+        "state": attempt.state.value,
+        "at": at,
+        "detail": attempt.detail,
+    }
+
+
+def move_from(row: Row[Any]) -> Move:
+    """The move of a row of `moves`."""
+    return _read(
+        row,
+        lambda: Move(
+            number=row.number,
+            attempt_id=row.attempt_id,
+            device_id=DeviceId(row.device_id),
+            state=AttemptState(row.state),
+            at=_optional_instant(row.at),
+            detail=row.detail,
+        ),
+    )
+
+
+def report_row(report: ModuleReport) -> dict[str, Any]:
+    """The row of a device's report."""
+    return {
+        "device_id": report.device_id,
+        "modules": encode_modules(report.modules),
+        "reported_at": report.reported_at,
+    }
+
+
+def report_from(row: Row[Any]) -> ModuleReport:
+    """The report of a row of `reports`."""
+    return ModuleReport(
+        device_id=DeviceId(row.device_id),
+        modules=decode_modules(row.modules),
+        reported_at=Instant(row.reported_at),
+    )
+
+
+def plan_from(row: Row[Any]) -> KeptPlan:
+    """The plan of a row of `plans`."""
+    return KeptPlan(plan_id=row.plan_id, digest=row.digest, text=row.text)
+
+
+def halt_from(row: Row[Any]) -> Halt:
+    """The halt of a row of `halts`."""
+    return Halt(fleet=row.fleet, reason=row.reason, at=Instant(row.at))
+
+
+def _optional_instant(value: float | None) -> Instant | None:
+    return None if value is None else Instant(value)
+
+
+def _read(row: Row[Any], build: Callable[[], _Value]) -> _Value:
+    try:
+        return build()
+    except ValueError as error:  # a word that is no member of its enum
+        raise unreadable("an entry", str(tuple(row)), error) from error

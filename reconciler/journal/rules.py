@@ -1,0 +1,70 @@
+"""What every journal checks before it writes, whatever it writes to. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.journal.journal import AttemptMovedError, KeptPlan
+from reconciler.model.attempt import MOVES, Attempt, AttemptState
+from reconciler.model.error import BugError
+from reconciler.model.instant import Instant
+
+
+def storable(attempt: Attempt) -> Attempt:
+    """The attempt with a detail that UTF-8 can hold: half a surrogate pair, as hostile JSON has it, becomes its escape.
+
+    A record must never fail over the words of a stranger when its request has already left.
+    """
+    detail = attempt.detail.encode("utf-8", "backslashreplace").decode("utf-8")
+    return attempt if detail == attempt.detail else replace(attempt, detail=detail)
+
+
+def check_begin(attempt: Attempt) -> None:
+    """Raise BugError PFR9501 unless the attempt is in state intended."""
+    if attempt.state is not AttemptState.INTENDED:
+        raise BugError("PFR9501", f"attempt {attempt.id} begins its life as {attempt.state}, not as intended")
+
+
+def check_record(recorded: Attempt | None, attempt: Attempt) -> None:
+    """Raise unless `attempt` is the recorded one in a next state: PFR9502, PFR9504, or AttemptMovedError PFR5003."""
+    if recorded is None:
+        raise BugError("PFR9502", f"attempt {attempt.id} on device {attempt.device_id} was never begun")
+    if _about(recorded) != _about(attempt):
+        raise BugError("PFR9504", f"attempt {attempt.id} is about something else than when it was begun")
+    if attempt.state not in MOVES[recorded.state]:
+        raise AttemptMovedError(attempt, recorded.state)
+
+
+def check_plan(kept: KeptPlan, plan: KeptPlan) -> None:
+    """Raise BugError PFR9505 when a plan with the same id is another plan."""
+    if kept.digest != plan.digest:
+        raise BugError("PFR9505", f"{plan.plan_id} is kept with digest {kept.digest}, not {plan.digest}")
+
+
+def time_of_state(attempt: Attempt) -> Instant | None:
+    """When the attempt entered its state, by its own account; None for unknown, which has no time of its own."""
+    match attempt.state:
+        case AttemptState.INTENDED:
+            return attempt.intended_at
+        case AttemptState.SENT:
+            return attempt.sent_at
+        case AttemptState.UNKNOWN:
+            return None
+        case AttemptState.VERIFIED | AttemptState.FAILED | AttemptState.WITHDRAWN:
+            return attempt.ended_at
+
+
+def closed_error() -> BugError:
+    """PFR9506: the journal was used after it had been closed."""
+    return BugError("PFR9506", "the journal was used after it had been closed")
+
+
+def _about(attempt: Attempt) -> tuple[object, ...]:
+    return (
+        attempt.device_id,
+        attempt.fleet,
+        attempt.plan_id,
+        attempt.step,
+        attempt.intended_at,
+        attempt.handshake_before,
+    )

@@ -1,0 +1,222 @@
+"""A journal in one SQLite file: durable before it returns, shared by threads, and by processes on one machine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import IntegrityError
+
+from reconciler.journal import rows, tables
+from reconciler.journal.database import WRITING, create_database, open_database, translated_errors
+from reconciler.journal.encoding import FLASH_MODULE
+from reconciler.journal.journal import DeviceBusyError, Halt, KeptPlan, Move
+from reconciler.journal.lessons import DOUBT_FAILURES, modules_learnt
+from reconciler.journal.rules import check_begin, check_plan, check_record, closed_error, storable, time_of_state
+from reconciler.model.attempt import Attempt, AttemptState
+from reconciler.model.device import DeviceId, ModuleReport
+from reconciler.model.error import BugError, JournalError
+from reconciler.model.instant import Instant
+from reconciler.model.module import Module
+
+_DOUBTS = sorted(failure.value for failure in DOUBT_FAILURES)
+
+
+class SqliteJournal:
+    """`Journal` in the SQLite file at `path`, which is made with its directories when `create` is set.
+
+    `busy_seconds` is how long a write waits for another process before it raises PFR5009.
+
+    Raises JournalError: PFR5001 no such file (and not `create`); PFR5004 to PFR5010 a file that cannot be used, which
+    stays as it is.
+    """
+
+    def __init__(self, path: Path, *, create: bool = True, busy_seconds: float = 10.0) -> None:
+        if create:
+            create_database(path)
+        elif not path.exists():
+            raise JournalError(
+                "PFR5001",
+                f"there is no journal at {path}",
+                next_step="`apply` makes one; or name the file with --journal or RECONCILER_JOURNAL",
+            )
+        self.path = path
+        self._engine = open_database(path, busy_seconds)
+        self._writing_lock = threading.Lock()
+        self._closed = False
+
+    def begin(self, attempt: Attempt) -> None:
+        """See `Journal.begin`."""
+        check_begin(attempt)
+        attempt = storable(attempt)
+        with self._writing() as connection:
+            try:
+                connection.execute(insert(tables.attempts).values(**rows.attempt_row(attempt)))
+            except IntegrityError as error:
+                raise self._why_not_begun(connection, attempt) or error from error
+            self._add_move(connection, attempt, attempt.intended_at)
+
+    def record(self, attempt: Attempt, *, at: Instant | None = None) -> None:
+        """See `Journal.record`."""
+        attempt = storable(attempt)
+        with self._writing() as connection:
+            found = connection.execute(select(tables.attempts).where(tables.attempts.c.id == attempt.id)).one_or_none()
+            check_record(None if found is None else rows.attempt_from(found), attempt)
+            connection.execute(
+                update(tables.attempts)
+                .where(tables.attempts.c.id == attempt.id)
+                .values(**rows.changing_values(attempt))
+            )
+            self._add_move(connection, attempt, time_of_state(attempt) if at is None else at)
+
+    def open_attempts(self) -> tuple[Attempt, ...]:
+        """See `Journal.open_attempts`."""
+        query = select(tables.attempts).where(tables.IS_OPEN).order_by(tables.attempts.c.number)
+        return tuple(map(rows.attempt_from, self._all(query)))
+
+    def attempts(
+        self, *, device_id: DeviceId | None = None, fleet: str | None = None, limit: int | None = None
+    ) -> tuple[Attempt, ...]:
+        """See `Journal.attempts`."""
+        query = select(tables.attempts).order_by(tables.attempts.c.number.desc())
+        if device_id is not None:
+            query = query.where(tables.attempts.c.device_id == device_id)
+        if fleet is not None:
+            query = query.where(tables.attempts.c.fleet == fleet)
+        if limit is not None:
+            query = query.limit(limit)
+        return tuple(map(rows.attempt_from, self._all(query)))
+
+    def moves(self, attempt_id: str) -> tuple[Move, ...]:
+        """See `Journal.moves`."""
+        query = select(tables.moves).where(tables.moves.c.attempt_id == attempt_id).order_by(tables.moves.c.number)
+        return tuple(map(rows.move_from, self._all(query)))
+
+    def learnt(self, *, device_id: DeviceId | None = None) -> Mapping[DeviceId, tuple[Module, ...]]:
+        """See `Journal.learnt`."""
+        columns = tables.attempts.c
+        verified = (
+            select(columns.number, columns.device_id, columns.evidence, columns.step)
+            .where(columns.state == AttemptState.VERIFIED.value, columns.kind == FLASH_MODULE)
+            .order_by(columns.number)
+        )
+        doubts = (
+            select(columns.device_id, func.max(columns.number))
+            .where(columns.state == AttemptState.FAILED.value, columns.failure.in_(_DOUBTS))
+            .group_by(columns.device_id)
+        )
+        if device_id is not None:
+            verified = verified.where(columns.device_id == device_id)
+            doubts = doubts.where(columns.device_id == device_id)
+        with self._reading() as connection:
+            lessons = [
+                rows.lesson_from(number=number, device_id=device, evidence=evidence, step=step)
+                for number, device, evidence, step in connection.execute(verified)
+            ]
+            last_doubts = {DeviceId(device): number for device, number in connection.execute(doubts)}
+        return modules_learnt(lessons, last_doubts)
+
+    def keep_report(self, report: ModuleReport) -> None:
+        """See `Journal.keep_report`."""
+        offered = sqlite_insert(tables.reports).values(**rows.report_row(report))
+        kept = offered.on_conflict_do_update(
+            index_elements=[tables.reports.c.device_id],
+            set_={"modules": offered.excluded.modules, "reported_at": offered.excluded.reported_at},
+            where=offered.excluded.reported_at >= tables.reports.c.reported_at,
+        )
+        with self._writing() as connection:
+            connection.execute(kept)
+
+    def reports(self) -> Mapping[DeviceId, ModuleReport]:
+        """See `Journal.reports`."""
+        return {report.device_id: report for report in map(rows.report_from, self._all(select(tables.reports)))}
+
+    def keep_plan(self, plan: KeptPlan) -> None:
+        """See `Journal.keep_plan`."""
+        with self._writing() as connection:
+            found = connection.execute(select(tables.plans).where(tables.plans.c.plan_id == plan.plan_id)).one_or_none()
+            if found is not None:
+                check_plan(rows.plan_from(found), plan)
+                return
+            connection.execute(insert(tables.plans).values(plan_id=plan.plan_id, digest=plan.digest, text=plan.text))
+
+    def plan(self, plan_id: str) -> KeptPlan | None:
+        """See `Journal.plan`."""
+        found = self._all(select(tables.plans).where(tables.plans.c.plan_id == plan_id))
+        return rows.plan_from(found[0]) if found else None
+
+    def halt(self, fleet: str, reason: str, at: Instant) -> None:
+        """See `Journal.halt`."""
+        row = sqlite_insert(tables.halts).values(fleet=fleet, reason=reason, at=at, lifted=False)
+        with self._writing() as connection:
+            connection.execute(row.on_conflict_do_nothing())
+
+    def halts(self) -> tuple[Halt, ...]:
+        """See `Journal.halts`."""
+        query = select(tables.halts).where(~tables.halts.c.lifted).order_by(tables.halts.c.number)
+        return tuple(map(rows.halt_from, self._all(query)))
+
+    def lift(self, fleet: str) -> bool:
+        """See `Journal.lift`. The halt stays in the file, as one that was lifted."""
+        lifting = update(tables.halts).where(tables.halts.c.fleet == fleet, ~tables.halts.c.lifted).values(lifted=True)
+        with self._writing() as connection:
+            return connection.execute(lifting).rowcount > 0
+
+    def close(self) -> None:
+        """See `Journal.close`."""
+        with self._writing_lock:
+            self._closed = True
+            self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """One transaction that holds the file's write lock from its beginning; committed when the block ends well."""
+        with self._writing_lock:
+            if self._closed:
+                raise closed_error()
+            with (
+                translated_errors(self.path),
+                self._engine.connect().execution_options(**{WRITING: True}) as connection,
+                connection.begin(),
+            ):
+                yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """One transaction that sees the journal as it is at its beginning."""
+        if self._closed:
+            raise closed_error()
+        with translated_errors(self.path), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    def _all(self, query: Select[Any]) -> list[Row[Any]]:
+        with self._reading() as connection:
+            return list(connection.execute(query))
+
+    @staticmethod
+    def _add_move(connection: Connection, attempt: Attempt, at: Instant | None) -> None:
+        connection.execute(insert(tables.moves).values(**rows.move_row(attempt, at)))
+
+    @staticmethod
+    def _why_not_begun(connection: Connection, attempt: Attempt) -> Exception | None:
+        columns = tables.attempts.c
+        if connection.execute(select(columns.number).where(columns.id == attempt.id)).one_or_none() is not None:
+            return BugError("PFR9503", f"the id of attempt {attempt.id} was used before")
+        open_id = connection.execute(
+            select(columns.id).where(columns.device_id == attempt.device_id, tables.IS_OPEN)
+        ).scalar_one_or_none()
+        return None if open_id is None else DeviceBusyError(attempt.device_id, open_id)

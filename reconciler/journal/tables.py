@@ -1,0 +1,106 @@
+"""The tables of the SQLite journal. Version 1.
+
+`attempts` has one row an attempt, as it is now; `moves` has one row for every state that it entered. Triggers keep the
+file append-only even against statements that this room does not contain: no attempt is deleted, no move is deleted or
+altered.
+Times are seconds since the Unix epoch, UTC. Steps and modules are JSON by `encoding.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, event, literal_column
+from sqlalchemy.schema import DDL
+
+from reconciler.model.attempt import OPEN_STATES
+
+SCHEMA_VERSION: Final = 1
+"""Kept in the file as `user_version`. A change of the tables raises it and brings the way from the version before."""
+
+APPLICATION_ID: Final = 0x50465231
+"""Kept in the file as `application_id`: the letters PFR1. It tells a journal from any other SQLite database."""
+
+metadata = MetaData()
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("device_id", Text, nullable=False),
+    Column("fleet", Text, nullable=False),
+    Column("plan_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("intended_at", Float, nullable=False),
+    Column("handshake_before", Float),
+    Column("sent_at", Float),
+    Column("ended_at", Float),
+    Column("evidence", Text),
+    Column("failure", Text),
+    Column("detail", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+IS_OPEN: Final = attempts.c.state.in_([literal_column(f"'{state.value}'") for state in sorted(OPEN_STATES)])
+"""Literals, not parameters: SQLite uses the partial index below only for a condition that reads the same."""
+
+Index("one_open_attempt_per_device", attempts.c.device_id, unique=True, sqlite_where=IS_OPEN)
+Index("attempts_of_a_device", attempts.c.device_id, attempts.c.number)
+Index("attempts_of_a_fleet", attempts.c.fleet, attempts.c.number)
+
+moves = Table(
+    "moves",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("attempt_id", Text, ForeignKey("attempts.id"), nullable=False, index=True),
+    Column("device_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("at", Float),
+    Column("detail", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("device_id", Text, primary_key=True),
+    Column("modules", Text, nullable=False),
+    Column("reported_at", Float, nullable=False),
+)
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("plan_id", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("text", Text, nullable=False),
+)
+
+halts = Table(
+    "halts",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("fleet", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("lifted", Boolean, nullable=False, default=False),
+    sqlite_autoincrement=True,
+)
+
+Index("one_halt_per_fleet", halts.c.fleet, unique=True, sqlite_where=~halts.c.lifted)
+
+
+def _only_ever_added(table: Table, *verbs: str) -> None:
+    for verb in verbs:
+        trigger = (
+            f"CREATE TRIGGER {table.name}_no_{verb.lower()} BEFORE {verb} ON {table.name} "
+            f"BEGIN SELECT RAISE(ABORT, 'the journal is only ever added to'); END"
+        )
+        event.listen(table, "after_create", DDL(trigger))  # type: ignore[no-untyped-call]  # DDL is untyped there
+
+
+_only_ever_added(attempts, "DELETE")
+_only_ever_added(moves, "DELETE", "UPDATE")
