@@ -30,7 +30,6 @@ class RouteReason(StrEnum):
     BELOW_DESIRED_DEVICE_OS = "below_desired_device_os"
     BELOW_DESIRED_APPLICATION = "below_desired_application"
     DEPENDENCIES_UNMET = "dependencies_unmet"
-    INCOMPLETE = "incomplete"
 
 
 class _Coded(Enum):
@@ -74,6 +73,7 @@ class WaitingReason(_Coded):
     UNKNOWN_STATUS = "PFR2109"
     LOCKED = "PFR2110"
     SAFE_MODE = "PFR2111"
+    TARGETS_EXCEEDED = "PFR2112"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

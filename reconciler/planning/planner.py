@@ -1,0 +1,168 @@
+"""`plan_fleets`: what would happen to which device, and why. Read this page first.
+
+Every device of every fleet goes through the same ordered questions, and the first answer places it:
+held, quarantined, situation unknown, below what runs already, no route, as desired, too expensive, not now, route.
+Devices in the same situation share one search and one route.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from reconciler.firmware.catalog import Catalog
+from reconciler.model.device import DeviceId, Observation, ObservedDevice
+from reconciler.model.fleet import Desired, DesiredApplication, Fleet, FleetSet, Order, OverrideMode, Via
+from reconciler.model.instant import Instant
+from reconciler.model.plan import (
+    FleetPlan,
+    Plan,
+    PlanSource,
+    RefusalReason,
+    Refused,
+    Route,
+    Situation,
+    Waiting,
+    WaitingReason,
+)
+from reconciler.planning.answer import Answers, Goal, Placed
+from reconciler.planning.selection import Member, members_by_fleet
+from reconciler.planning.situation import situation_of
+
+PLAN_VALID_SECONDS: Final = 24 * 3600
+"""How long a saved plan may be applied; every step is checked again on a fresh observation all the same."""
+
+_Place = TypeVar("_Place", Route, Refused, Waiting)
+
+
+def plan_fleets(
+    fleets: FleetSet, observation: Observation, catalog: Catalog, *, now: Instant, revision: str | None = None
+) -> Plan:
+    """Plan every fleet. The same inputs in any order give the same plan.
+
+    The plan is dated by its observation, so that `now` (which only says which overrides and suspensions are in force)
+    leaves no trace in it. Raises ManifestError when two fleets claim one device or a product cannot be told.
+    """
+    devices = tuple(sorted(observation.devices, key=lambda device: device.id))
+    ordered = replace(observation, devices=devices)
+    members = members_by_fleet(fleets, ordered, now=now)
+    planner = _Planner(catalog, now)
+    return Plan(
+        source=PlanSource(
+            revision=revision,
+            manifest_digest=fleets.digest,
+            catalog_digest=catalog.digest,
+            observed_at=observation.observed_at,
+            observed_digest=_digest(devices),
+        ),
+        fleets=tuple(
+            planner.plan_fleet(fleet, members[fleet.name])
+            for fleet in sorted(fleets.fleets, key=lambda fleet: fleet.name)
+        ),
+        created_at=observation.observed_at,
+        expires_at=Instant(observation.observed_at + PLAN_VALID_SECONDS),
+        complete=observation.complete,
+        findings=observation.findings,
+    )
+
+
+class _Planner:
+    def __init__(self, catalog: Catalog, now: Instant) -> None:
+        self._catalog = catalog
+        self._now = now
+        self._answers = Answers(catalog)
+
+    def plan_fleet(self, fleet: Fleet, members: list[Member]) -> FleetPlan:
+        placed = [(member.device.id, self._place(fleet, member)) for member in members]
+        upgrades = sum(1 for _, place in placed if isinstance(place, Route))
+        if fleet.targets_max is not None and upgrades > fleet.targets_max:
+            message = f"{upgrades} devices would change, limits.maxTargets is {fleet.targets_max}: a person must agree"
+            too_many = Waiting(reason=WaitingReason.TARGETS_EXCEEDED, message=message, devices=())
+            placed = [(device_id, too_many if isinstance(place, Route) else place) for device_id, place in placed]
+        return FleetPlan(
+            fleet=fleet,
+            current=tuple(device_id for device_id, place in placed if place is None),
+            routes=_grouped((d, p) for d, p in placed if isinstance(p, Route)),
+            refused=_grouped((d, p) for d, p in placed if isinstance(p, Refused)),
+            waiting=_grouped((d, p) for d, p in placed if isinstance(p, Waiting)),
+        )
+
+    def _place(self, fleet: Fleet, member: Member) -> Placed:
+        device, override = member.device, member.override
+        if override is not None and override.mode is OverrideMode.HOLD:
+            return _wait(WaitingReason.HELD, f"held by override {override.name}: {override.reason}")
+        if device.quarantined:
+            return _wait(WaitingReason.QUARANTINED, "is quarantined: approve or deny it in the product first")
+        situation = situation_of(device, self._catalog)
+        if not isinstance(situation, Situation):
+            return replace(situation, devices=())
+        desired = override.pin if override is not None and override.pin is not None else fleet.desired
+        goal = Goal(desired, fleet.delivery.via, fleet.delivery.bytes_per_device_max)
+        answer = self._answers.of(situation, goal)
+        if not isinstance(answer, Route):
+            return answer
+        return self._not_now(fleet, device, desired) or answer
+
+    def _not_now(self, fleet: Fleet, device: ObservedDevice, desired: Desired) -> Refused | Waiting | None:
+        """Why a route that exists must not start, the word of a person first."""
+        suspension = fleet.suspension
+        if suspension is not None and (suspension.until is None or suspension.until > self._now):
+            return _wait(WaitingReason.SUSPENDED, f"the fleet is suspended: {suspension.reason}")
+        if fleet.delivery.via is Via.USB:
+            return _wait(WaitingReason.NEEDS_BENCH, "the fleet is delivered over USB, at a bench")
+        if fleet.delivery.order is Order.APPLICATION_FIRST:
+            message = "delivery.order application-first is not built yet; device-os-first keeps the application running"
+            return Refused(reason=RefusalReason.ORDER_UNSUPPORTED, message=message, devices=())
+        return _device_says_no(device, desired.application)
+
+
+def _device_says_no(device: ObservedDevice, wanted: DesiredApplication | None) -> Waiting | None:
+    if _locked_by_another(device, wanted):
+        return _wait(WaitingReason.LOCKED, f"locked to application {device.desired_application} by somebody else")
+    if device.updates_enabled is False and not device.updates_forced:
+        return _wait(WaitingReason.UPDATES_DISABLED, "its application has disabled updates")
+    if not device.online:
+        return _wait(WaitingReason.OFFLINE, "offline; planned again when it is back")
+    return None
+
+
+def _locked_by_another(device: ObservedDevice, wanted: DesiredApplication | None) -> bool:
+    lock = device.desired_application
+    return wanted is not None and lock is not None and lock not in (wanted.version, device.locked_by_us)
+
+
+def _wait(reason: WaitingReason, message: str) -> Waiting:
+    return Waiting(reason=reason, message=message, devices=())
+
+
+def _grouped(placed: Iterable[tuple[DeviceId, _Place]]) -> tuple[_Place, ...]:
+    """One entry for every different answer, with its devices, in an order that depends on the answers alone."""
+    devices: dict[_Place, list[DeviceId]] = {}
+    for device_id, place in placed:
+        devices.setdefault(place, []).append(device_id)
+    groups = (replace(place, devices=tuple(ids)) for place, ids in devices.items())
+    return tuple(sorted(groups, key=_reading_order))
+
+
+def _reading_order(place: Route | Refused | Waiting) -> tuple[str, ...]:
+    if isinstance(place, Route):
+        situation = place.situation
+        numbers = (f"{module.slot}:{module.version:05d}" for module in situation.modules)
+        return (
+            situation.platform,
+            *numbers,
+            f"{situation.application}",
+            situation.mode,
+            repr(place.steps),
+            place.devices[0],
+        )
+    return (place.reason.code, place.message)
+
+
+def _digest(devices: tuple[ObservedDevice, ...]) -> str:
+    digest = hashlib.sha256()
+    for device in devices:
+        digest.update(repr(device).encode())
+    return "sha256:" + digest.hexdigest()

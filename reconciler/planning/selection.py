@@ -1,0 +1,116 @@
+"""Which device belongs to which fleet. A device belongs to one fleet at most; two claims are an error naming both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconciler.model.device import Observation, ObservedDevice
+from reconciler.model.error import ManifestError
+from reconciler.model.fleet import DeviceOverride, Fleet, FleetSet, OverrideMode, Selector, device_names
+from reconciler.model.instant import Instant
+from reconciler.model.platform import platform_by_id
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A device of a fleet, with the override that is in force for it."""
+
+    device: ObservedDevice
+    override: DeviceOverride | None
+
+
+def members_by_fleet(fleets: FleetSet, observation: Observation, *, now: Instant) -> Mapping[str, list[Member]]:
+    """Every fleet's devices, in the order of the observation.
+
+    Raises ManifestError PFR1901 when two fleets claim one device, PFR1902 when a product cannot be told.
+    """
+    products = _product_ids(fleets, observation)
+    overrides = [override for override in fleets.overrides if override.expires is None or override.expires > now]
+    members: dict[str, list[Member]] = {fleet.name: [] for fleet in fleets.fleets}
+    for device in observation.devices:
+        override = _override_of(device, overrides)
+        if override is not None and override.mode is OverrideMode.EXCLUDE:
+            continue
+        claims = [fleet for fleet in fleets.fleets if _claims(fleet, device, products)]
+        if len(claims) > 1:
+            raise _claimed_twice(device, claims)
+        for fleet in claims:
+            members[fleet.name].append(Member(device, override))
+    return members
+
+
+def _claims(fleet: Fleet, device: ObservedDevice, products: Mapping[str, int]) -> bool:
+    if fleet.product is None:
+        if device.product_id is not None and device.product_id != device.platform_id:
+            return False
+    elif device.product_id != products[fleet.product]:
+        return False
+    if not _matches(fleet.select, device):
+        return False
+    return fleet.exclude is None or not _matches(fleet.exclude, device)
+
+
+def _matches(selector: Selector, device: ObservedDevice) -> bool:
+    """Every line that is given must match. For an exclusion the same: all of its lines together."""
+    if selector.groups is not None and selector.groups.isdisjoint(device.groups):
+        return False
+    if selector.platforms is not None:
+        platform = None if device.platform_id is None else platform_by_id(device.platform_id)
+        if platform is None or platform.name not in selector.platforms:
+            return False
+    if selector.devices is not None and selector.devices.isdisjoint(device_names(device.id, device.name)):
+        return False
+    return selector.roster is None or device.id in selector.roster
+
+
+def _override_of(device: ObservedDevice, overrides: list[DeviceOverride]) -> DeviceOverride | None:
+    names = device_names(device.id, device.name)
+    found = [override for override in overrides if not override.devices.isdisjoint(names)]
+    if len(found) > 1:
+        raise ManifestError(
+            "PFR1903",
+            f"{found[1].place}: override {found[1].name} names device {device.id}, "
+            f"and so does override {found[0].name} ({found[0].place})",
+            next_step="leave the device in one of them",
+        )
+    return found[0] if found else None
+
+
+def _product_ids(fleets: FleetSet, observation: Observation) -> Mapping[str, int]:
+    """The number of every product that the manifests name, by the word they use for it.
+
+    A slug needs a source that says whose it is. A snapshot without slugs tells it only where there is nothing to
+    confuse: one product seen, one product named.
+    """
+    named = {fleet.product: fleet for fleet in fleets.fleets if fleet.product is not None}
+    slugs = {product.slug: product.id for product in observation.products}
+    seen = {d.product_id for d in observation.devices if d.product_id is not None and d.product_id != d.platform_id}
+    numbers = {}
+    for word, fleet in named.items():
+        if word.isdecimal():
+            numbers[word] = int(word)
+        elif word in slugs:
+            numbers[word] = slugs[word]
+        elif not seen:
+            numbers[word] = -1  # no product's device was seen, so the fleet has none
+        elif len(seen) == 1 and len(named) == 1 and not slugs:
+            numbers[word] = next(iter(seen))
+        else:
+            raise ManifestError(
+                "PFR1902",
+                f"{fleet.place}: the observation does not say which product {word!r} is; "
+                f"it has {', '.join(map(str, sorted(seen)))}",
+                next_step="write the product's number, or take the snapshot with this version's `observe`",
+            )
+    return numbers
+
+
+def _claimed_twice(device: ObservedDevice, claims: list[Fleet]) -> ManifestError:
+    first, second = claims[:2]
+    return ManifestError(
+        "PFR1901",
+        f"{second.place}: fleet {second.name} claims device {device.id}, "
+        f"and so does fleet {first.name} ({first.place})",
+        next_step="narrow one of the two selections, or exclude the device there",
+    )
