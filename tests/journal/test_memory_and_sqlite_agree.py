@@ -1,0 +1,149 @@
+"""Whatever is done to a journal, memory and SQLite answer the same, also after the file was closed and opened again."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+
+from reconciler.journal.journal import Journal, KeptPlan
+from reconciler.journal.memory import MemoryJournal
+from reconciler.journal.sqlite import SqliteJournal
+from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
+from reconciler.model.device import DeviceId, DeviceMode, ModuleReport
+from reconciler.model.error import ReconcilerError
+from reconciler.model.instant import Instant
+from reconciler.model.module import Module, ModuleFunction, ModuleSlot
+from reconciler.model.step import FlashModule, LockApplication
+from reconciler.model.version import ApplicationVersion, DeviceOsVersion
+
+devices = st.sampled_from([DeviceId("d1"), DeviceId("d2")])
+fleets = st.sampled_from(["eu", "us"])
+times = st.floats(min_value=0, max_value=4e9, allow_nan=False).map(Instant)
+words = st.text(max_size=8)
+modules = st.builds(
+    Module,
+    slot=st.sampled_from([ModuleSlot(ModuleFunction.BOOTLOADER, 0), ModuleSlot(ModuleFunction.SYSTEM_PART, 1)]),
+    version=st.integers(1, 4),
+)
+steps = st.one_of(
+    st.builds(
+        FlashModule, module=modules, device_os=st.just(DeviceOsVersion("6.3.4")), boots_into=st.sampled_from(DeviceMode)
+    ),
+    st.builds(LockApplication, application=st.integers(0, 3).map(ApplicationVersion)),
+)
+
+
+def answer(call: Callable[[], object]) -> tuple[str, Any]:
+    """What a journal answers, or the code with which it says no."""
+    try:
+        return "value", call()
+    except ReconcilerError as error:
+        return "error", (type(error), str(error))
+
+
+class JournalMachine(RuleBasedStateMachine):
+    attempts = Bundle("attempts")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.mkdtemp()
+        self.memory: Journal = MemoryJournal()
+        self.sqlite: Journal = SqliteJournal(Path(self.folder) / "journal.sqlite")
+
+    def teardown(self) -> None:
+        self.sqlite.close()
+        shutil.rmtree(self.folder)
+
+    def both(self, call: Callable[[Journal], object]) -> tuple[str, Any]:
+        remembered, stored = answer(lambda: call(self.memory)), answer(lambda: call(self.sqlite))
+        assert remembered == stored
+        return stored
+
+    @rule(target=attempts, name=st.integers(0, 30), device=devices, fleet=fleets, step=steps, at=times)
+    def begin(self, name: int, device: DeviceId, fleet: str, step: FlashModule | LockApplication, at: Instant) -> Any:
+        attempt = Attempt(
+            id=f"a{name}",
+            device_id=device,
+            fleet=fleet,
+            plan_id="p",
+            step=step,
+            state=AttemptState.INTENDED,
+            intended_at=at,
+            handshake_before=at if name % 2 else None,
+        )
+        kind, _ = self.both(lambda journal: journal.begin(attempt))
+        return attempt if kind == "value" else multiple()
+
+    @rule(
+        attempt=attempts,
+        state=st.sampled_from(AttemptState),
+        at=times,
+        detail=words,
+        evidence=st.sampled_from(Evidence),
+    )
+    def jump(self, attempt: Attempt, state: AttemptState, at: Instant, detail: str, evidence: Evidence) -> None:
+        moved = replace(attempt, state=state, sent_at=at, ended_at=at, detail=detail, evidence=evidence)
+        self.both(lambda journal: journal.record(moved))
+
+    @rule(
+        attempt=attempts,
+        at=times,
+        evidence=st.sampled_from([Evidence.PRESUMED, Evidence.RESTARTED]),
+        failure=st.none() | st.sampled_from([FailureClass.BOOT, FailureClass.INSTALL, FailureClass.OFFLINE]),
+    )
+    def live(self, attempt: Attempt, at: Instant, evidence: Evidence, failure: FailureClass | None) -> None:
+        sent = attempt.sent(at)
+        ended = sent.verified(evidence, at) if failure is None else sent.failed(failure, "no", at)
+        self.both(lambda journal: journal.record(sent, at=at))
+        self.both(lambda journal: journal.record(ended))
+
+    @rule(device=devices, offered=st.lists(modules, max_size=3).map(tuple), at=times)
+    def report(self, device: DeviceId, offered: tuple[Module, ...], at: Instant) -> None:
+        report = ModuleReport(device_id=device, modules=offered, reported_at=at)
+        self.both(lambda journal: journal.keep_report(report))
+
+    @rule(plan_id=st.sampled_from(["p", "q"]), digest=st.sampled_from(["1", "2"]), text=words)
+    def plan(self, plan_id: str, digest: str, text: str) -> None:
+        self.both(lambda journal: journal.keep_plan(KeptPlan(plan_id=plan_id, digest=digest, text=text)))
+        self.both(lambda journal: journal.plan(plan_id))
+
+    @rule(fleet=fleets, reason=words, at=times)
+    def halt(self, fleet: str, reason: str, at: Instant) -> None:
+        self.both(lambda journal: journal.halt(fleet, reason, at))
+
+    @rule(fleet=fleets)
+    def lift(self, fleet: str) -> None:
+        self.both(lambda journal: journal.lift(fleet))
+
+    @rule()
+    def reopen(self) -> None:
+        self.sqlite.close()
+        self.sqlite = SqliteJournal(Path(self.folder) / "journal.sqlite", create=False)
+
+    @rule(device=devices, fleet=fleets, limit=st.none() | st.integers(0, 5))
+    def ask(self, device: DeviceId, fleet: str, limit: int | None) -> None:
+        self.both(lambda journal: journal.attempts(device_id=device, fleet=fleet, limit=limit))
+        self.both(lambda journal: journal.attempts(limit=limit))
+        self.both(lambda journal: journal.learnt(device_id=device))
+
+    @invariant()
+    def all_answers_agree(self) -> None:
+        _, attempts = self.both(lambda journal: journal.attempts())
+        self.both(lambda journal: [journal.moves(attempt.id) for attempt in attempts])
+        _, still_open = self.both(lambda journal: journal.open_attempts())
+        self.both(lambda journal: list(journal.learnt().items()))
+        self.both(lambda journal: journal.reports())
+        self.both(lambda journal: journal.halts())
+        assert len({attempt.device_id for attempt in still_open}) == len(still_open)
+
+
+JournalMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestMemoryAndSqliteAgree = JournalMachine.TestCase
