@@ -1,0 +1,230 @@
+"""The calls of the Particle API that this project makes, one thin method each (facts 5).
+
+Ids and slugs go into paths as one quoted segment. A call for one thing answers None where the cloud says 404. All raise
+the errors of `error.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from reconciler.model.device import DeviceId
+from reconciler.model.version import ApplicationVersion, DeviceOsVersion
+from reconciler.particle.error import GarbledError, MayHaveArrivedError, RefusedError
+from reconciler.particle.http import CloudWire, Upload
+from reconciler.particle.listing import DeviceListing, DevicePage, PageReader
+from reconciler.particle.records import DeviceRecord, decode_device, decode_devices
+
+T = TypeVar("T")
+
+PAGE_SIZE: Final = 100
+
+MODULE_BYTES_MAX: Final = 4 * 1024 * 1024
+"""The largest module of any platform is below 1.6 MB (facts 3.2)."""
+
+
+class TokenInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the token may do, as far as the cloud says it. `expires_at` is ISO 8601 or None: never."""
+
+    expires_at: str | None = None
+    scopes: tuple[str, ...] | None = None
+
+
+class ProductRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One product."""
+
+    id: int
+    slug: str | None = None
+    name: str | None = None
+    platform_id: int | None = None
+
+
+class FirmwareRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One application version that a product holds (facts 5.5). `size` in bytes."""
+
+    version: int
+    title: str | None = None
+    name: str | None = None
+    size: int | None = None
+    product_default: bool | None = None
+    groups: tuple[str, ...] | None = None
+    device_count: int | None = None
+    uploaded_on: str | None = None
+
+
+class ModulePrefix(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What the catalogue says of a module's prefix (facts 1.11, 5.11); numbers may come as text."""
+
+    module_function: str | int | None = None
+    module_index: str | int | None = None
+    module_version: str | int | None = None
+
+
+class ReleaseModuleRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One module of a Device OS release as the cloud's catalogue lists it."""
+
+    filename: str
+    prefix_info: ModulePrefix | None = msgspec.field(default=None, name="prefixInfo")
+
+
+class DeviceOsReleaseRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One Device OS release for one platform. Module files are at `base_url`/`filename`, for everybody."""
+
+    version: str
+    base_url: str
+    modules: tuple[ReleaseModuleRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneDevice:
+    """One device object, and what could not be read of it."""
+
+    record: DeviceRecord
+    findings: tuple[str, ...] = ()
+
+
+class ParticleApi:
+    """Typed calls over one wire. `product` is a product's id or slug everywhere; None: the token's own devices."""
+
+    def __init__(self, wire: CloudWire, *, page_size: int = PAGE_SIZE) -> None:
+        self.wire = wire
+        self._page_size = page_size
+
+    def own_devices(self) -> DeviceListing:
+        """All devices of the token's owner, those in products included. The cloud has no pages for them."""
+        raws = self.wire.read_json("/v1/devices", list[msgspec.Raw])
+        return DeviceListing.of_pages([decode_devices(raws, "own devices")])
+
+    def product_devices(self, product: str) -> DeviceListing:
+        """All devices of a product, page by page, each once, in the order of their ids."""
+        path = f"/v1/products/{_segment(product)}/devices"
+
+        def read(number: int) -> DevicePage:
+            # The documentation says perPage, the vendor's own client sends per_page; a stable order keeps pages still.
+            query: dict[str, str | int] = {
+                "page": number,
+                "perPage": self._page_size,
+                "per_page": self._page_size,
+                "sortAttr": "deviceId",
+                "sortDir": "asc",
+            }
+            return self.wire.read_json(path, DevicePage, query=query)
+
+        return PageReader(read, page_size=self._page_size).read_all()
+
+    def device(self, device_id: DeviceId, product: str | None = None) -> OneDevice | None:
+        """One device, or None when the cloud knows none."""
+        path = _device_path(device_id, product)
+        raw = _none_if_missing(lambda: self.wire.read_json(path, msgspec.Raw, device_id=device_id))
+        if raw is None:
+            return None
+        decoded = decode_device(raw, f"device {device_id}")
+        if decoded.record is None or decoded.record.id != device_id:
+            message = f"asked for device {device_id}, the cloud answered with another one or none"
+            raise GarbledError(message)
+        return OneDevice(record=decoded.record, findings=decoded.findings)
+
+    def ping(self, device_id: DeviceId, product: str | None = None) -> bool:
+        """Whether the device answers right now. It changes nothing, and costs a round trip to the device."""
+        path = f"{_device_path(device_id, product)}/ping"
+        answer = _none_if_missing(lambda: self.wire.write("PUT", path, json={}, device_id=device_id))
+        return answer is not None and answer.get("online") is True
+
+    def flash(self, device_id: DeviceId, binary: bytes, *, product: str | None = None) -> str:
+        """Send a binary to an online device; the cloud's word for it, such as `Update started`. It proves no more."""
+        upload = Upload(part="file", file_name="firmware.bin", content=binary, fields={"file_type": "binary"})
+        answer = self.wire.write("PUT", _device_path(device_id, product), upload=upload, device_id=device_id)
+        return str(answer.get("status") or answer.get("message") or "accepted")
+
+    def lock(self, device_id: DeviceId, version: ApplicationVersion, *, product: str, flash: bool) -> str:
+        """Lock a product's device to an application version; with `flash` the cloud delivers it now if it is online."""
+        body: dict[str, object] = {"desired_firmware_version": int(version)}
+        if flash:
+            body["flash"] = True
+        answer = self.wire.write("PUT", _device_path(device_id, product), json=body, device_id=device_id)
+        return f"locked to {answer.get('desired_firmware_version', version)}"
+
+    def product(self, product: str) -> ProductRecord | None:
+        """A product by its id or slug."""
+        path = f"/v1/products/{_segment(product)}"
+        document = _none_if_missing(lambda: self.wire.read_json(path, dict[str, Any]))
+        if document is None:
+            return None
+        # The object stands alone or under `product`; the stored documentation shows both for different calls.
+        inner = document.get("product", document)
+        try:
+            return msgspec.convert(inner, ProductRecord)
+        except msgspec.ValidationError as error:
+            message = f"product {product}: the answer is not of the promised shape ({error})"
+            raise GarbledError(message) from None
+
+    def product_firmware(self, product: str) -> tuple[FirmwareRecord, ...]:
+        """Every application version that the product holds."""
+        path = f"/v1/products/{_segment(product)}/firmware"
+        return self.wire.read_json(path, tuple[FirmwareRecord, ...])
+
+    def product_firmware_version(self, product: str, version: ApplicationVersion) -> FirmwareRecord | None:
+        """One application version of the product, or None when it holds none such."""
+        path = f"/v1/products/{_segment(product)}/firmware/{int(version)}"
+        return _none_if_missing(lambda: self.wire.read_json(path, FirmwareRecord))
+
+    def product_firmware_binary(self, product: str, version: ApplicationVersion) -> bytes | None:
+        """The binary of one application version, or None when the product holds none such."""
+        path = f"/v1/products/{_segment(product)}/firmware/{int(version)}/binary"
+        return _none_if_missing(lambda: self.wire.read_bytes(path, bytes_max=MODULE_BYTES_MAX))
+
+    def upload_product_firmware(
+        self, product: str, version: ApplicationVersion, *, title: str, binary: bytes
+    ) -> FirmwareRecord:
+        """Give the product an application version. It must be the version inside the binary (facts 5.5)."""
+        fields = {"version": str(int(version)), "title": title}
+        upload = Upload(part="binary", file_name="firmware.bin", content=binary, fields=fields)
+        answer = self.wire.write("POST", f"/v1/products/{_segment(product)}/firmware", upload=upload)
+        try:
+            return msgspec.convert(answer, FirmwareRecord)
+        except msgspec.ValidationError as error:
+            message = f"firmware {version} of product {product}: the answer is no firmware object ({error})"
+            raise MayHaveArrivedError(message) from None
+
+    def token_info(self) -> TokenInfo:
+        """What the cloud says of the token in use. Raises UnauthorisedError for one that it does not take."""
+        return self.wire.read_json("/v1/access_tokens/current", TokenInfo)
+
+    def device_os_release(self, version: DeviceOsVersion, platform_id: int) -> DeviceOsReleaseRecord | None:
+        """A Device OS release as the cloud's catalogue has it, or None when it has none for this platform."""
+        path = f"/v1/device-os/versions/{_segment(version.text)}"
+        query: dict[str, str | int] = {"platform_id": platform_id}
+        return _none_if_missing(lambda: self.wire.read_json(path, DeviceOsReleaseRecord, query=query))
+
+    def device_os_module(self, release: DeviceOsReleaseRecord, module: ReleaseModuleRecord) -> bytes:
+        """The file of one module, at most 4 MiB. The token does not go to that address."""
+        address = f"{release.base_url.rstrip('/')}/{_segment(module.filename)}"
+        return self.wire.read_bytes(address, bytes_max=MODULE_BYTES_MAX, authorised=False)
+
+
+def _device_path(device_id: DeviceId, product: str | None) -> str:
+    device = f"devices/{_segment(device_id)}"
+    return f"/v1/{device}" if product is None else f"/v1/products/{_segment(product)}/{device}"
+
+
+def _segment(text: str) -> str:
+    """One path segment. HTTP libraries resolve `.` and `..` even when quoted, so these name nothing."""
+    if text in {"", ".", ".."}:
+        message = f"{text!r} names nothing that the cloud could have"
+        raise RefusedError(message, status=HTTPStatus.NOT_FOUND, words="not asked")
+    return quote(text, safe="")
+
+
+def _none_if_missing(call: Callable[[], T]) -> T | None:
+    try:
+        return call()
+    except RefusedError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        return None

@@ -1,0 +1,65 @@
+"""Real clocks and dice for the wire: what a command or the wiring calls to reach a cloud."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+
+from reconciler.particle.api import ParticleApi
+from reconciler.particle.budget import REQUESTS_PER_WINDOW, RequestBudget
+from reconciler.particle.http import CloudWire, WirePatience
+from reconciler.particle.stream import CloudEvent, EventStream, StreamPatience
+from reconciler.particle.token import AccessToken
+
+
+def connect_api(
+    api_url: str,
+    token: AccessToken,
+    *,
+    requests_per_window: int = REQUESTS_PER_WINDOW,
+    patience: WirePatience | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    proxies: Mapping[str, str] | None = None,
+    trust: str | None = None,
+) -> ParticleApi:
+    """An API client on this machine's clock. Nothing is sent before its first call. `api.wire.close()` ends it."""
+    budget = RequestBudget(clock=time.monotonic, sleep=sleep, requests=requests_per_window)
+    wire = CloudWire(
+        api_url=api_url,
+        token=token,
+        budget=budget,
+        clock=time.monotonic,
+        sleep=sleep,
+        dice=random.Random(),  # noqa: S311  # spreads pauses, guards no secret
+        patience=patience,
+        proxies=proxies,
+        trust=trust,
+    )
+    return ParticleApi(wire)
+
+
+def connect_stream(
+    api_url: str,
+    token: AccessToken,
+    product: str | None,
+    *,
+    on_event: Callable[[CloudEvent], None],
+    on_gap: Callable[[], None],
+    patience: StreamPatience | None = None,
+    proxies: Mapping[str, str] | None = None,
+    trust: str | None = None,
+) -> EventStream:
+    """An event stream on this machine's clock, not yet started."""
+    return EventStream(
+        api_url=api_url,
+        token=token,
+        product=product,
+        on_event=on_event,
+        on_gap=on_gap,
+        clock=time.monotonic,
+        dice=random.Random(),  # noqa: S311  # spreads pauses, guards no secret
+        patience=patience,
+        proxies=proxies,
+        trust=trust,
+    )

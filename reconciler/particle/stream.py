@@ -1,0 +1,226 @@
+"""The event stream of one product, or of the token's own devices, kept open by a thread of its own (facts 5.8).
+
+The rules:
+- Events are hints and get lost: the cloud repeats nothing that was missed. After every reconnection `on_gap` is called,
+  and whoever relies on events must look again.
+- Nothing that the cloud or the network does reaches the caller as an exception. The stream tries for ever, with pauses
+  that grow while connections do not last: opening streams is limited to 100 in 5 minutes.
+- Silence for 30 s ends a connection; the cloud sends keep-alives far more often.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import logging
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+import requests
+import urllib3.exceptions
+
+from reconciler.model.device import DeviceId
+from reconciler.model.instant import Instant, instant_from_iso
+from reconciler.particle.failure import clause
+from reconciler.particle.records import usable_device_id
+from reconciler.particle.session import checked_api_url, new_session
+from reconciler.particle.sse import EventParser, ServerEvent
+from reconciler.particle.token import AccessToken
+
+EVENT_PREFIX: Final = "spark"
+"""Only what the cloud and Device OS say; the events of applications can be many and say nothing to us."""
+
+_CHUNK_BYTES: Final = 64 * 1024
+_LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudEvent:
+    """One event. `data` is as sent; `published_at` by the cloud's clock, None when it is missing or no date."""
+
+    name: str
+    data: str
+    device_id: DeviceId | None
+    published_at: Instant | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPatience:
+    """Seconds. A pause doubles from `pause_first` to `pause_max` until a connection has lasted `lasting`."""
+
+    connect: float = 15.0
+    idle: float = 30.0
+    pause_first: float = 2.0
+    pause_max: float = 60.0
+    lasting: float = 30.0
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    data: str | None = None
+    coreid: str | None = None
+    published_at: str | None = None
+
+
+def event_from(event: ServerEvent) -> CloudEvent | None:
+    """What an event of the stream says, or None when its envelope is not the documented one."""
+    try:
+        envelope = msgspec.json.decode(event.data.encode("utf-8", errors="replace"), type=_Envelope)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    published_at = None
+    if envelope.published_at is not None:
+        with contextlib.suppress(ValueError, OverflowError):
+            published_at = instant_from_iso(envelope.published_at)
+    device_id = usable_device_id(envelope.coreid or "")
+    return CloudEvent(
+        name=event.name,
+        data=envelope.data or "",
+        device_id=None if device_id is None else DeviceId(device_id),
+        published_at=published_at,
+    )
+
+
+class EventStream:
+    """Listens from `start` to `stop`. Both callbacks run on the stream's own thread and must be quick.
+
+    `clock` is monotonic in seconds; `dice` spreads the pauses. `trouble` says why there is no connection, or is empty.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_url: str,
+        token: AccessToken,
+        product: str | None,
+        on_event: Callable[[CloudEvent], None],
+        on_gap: Callable[[], None],
+        clock: Callable[[], float],
+        dice: random.Random,
+        patience: StreamPatience | None = None,
+        proxies: Mapping[str, str] | None = None,
+        trust: str | None = None,
+    ) -> None:
+        scope = "devices" if product is None else f"products/{quote(product, safe='')}"
+        self._url = f"{checked_api_url(api_url)}/v1/{scope}/events/{EVENT_PREFIX}"
+        self._token = token
+        self._on_event = on_event
+        self._on_gap = on_gap
+        self._clock = clock
+        self._dice = dice
+        self._patience = patience or StreamPatience()
+        self._session = new_session(proxies=proxies, trust=trust)
+        self._stopping = threading.Event()
+        self._connected = threading.Event()
+        self._lock = threading.Lock()
+        self._response: requests.Response | None = None
+        self._connections = 0
+        self._trouble = ""
+        self._thread = threading.Thread(target=self._run, name="particle-events", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen. Returns at once; `wait_connected` says when there is a connection."""
+        self._thread.start()
+
+    def stop(self, timeout_seconds: float = 5.0) -> None:
+        """End the connection and the thread. After it no callback is called any more. Safe to call twice."""
+        self._stopping.set()
+        with self._lock:
+            response = self._response
+        if response is not None:
+            # Closing does not wake a thread that waits for bytes; ending the socket's read side does.
+            with contextlib.suppress(ValueError, RuntimeError, OSError):
+                response.raw.shutdown()
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout_seconds)
+        self._session.close()
+
+    def wait_connected(self, timeout_seconds: float) -> bool:
+        """Wait for a connection; whether there is one."""
+        return self._connected.wait(timeout_seconds)
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection right now."""
+        return self._connected.is_set()
+
+    @property
+    def connections(self) -> int:
+        """How many connections were made so far."""
+        return self._connections
+
+    @property
+    def trouble(self) -> str:
+        """Why the last connection ended or was not made; empty while connected."""
+        return "" if self.connected else self._trouble
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            opened_at = self._clock()
+            self._listen_once()
+            self._connected.clear()
+            failures = 0 if self._clock() - opened_at >= self._patience.lasting else failures + 1
+            pause = min(self._patience.pause_max, self._patience.pause_first * 2 ** min(max(failures - 1, 0), 16))
+            self._stopping.wait(pause * self._dice.uniform(0.75, 1.25))
+
+    def _listen_once(self) -> None:
+        try:
+            response = self._session.get(
+                self._url,
+                params={"nonce": self._dice.randrange(1 << 32)},
+                headers={"Accept": "text/event-stream"},
+                auth=self._authorised,
+                stream=True,
+                allow_redirects=False,
+                timeout=(self._patience.connect, self._patience.idle),
+            )
+            try:
+                self._follow(response)
+            finally:
+                with self._lock:
+                    self._response = None
+                response.close()
+        except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+            self._trouble = self._token.redacted(clause(error))
+        except Exception:  # noqa: BLE001  # the thread must outlive whatever a stranger sends; what it was is logged
+            self._trouble = "an error of ours, see the log"
+            _LOG.exception("the event stream met an error of ours")
+
+    def _authorised(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = self._token.header()
+        return request
+
+    def _follow(self, response: requests.Response) -> None:
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if response.status_code != HTTPStatus.OK or kind != "text/event-stream":
+            self._trouble = f"the cloud answered {response.status_code} {kind or 'without a type'}"
+            return
+        with self._lock:
+            self._response = response
+        if self._stopping.is_set():
+            return
+        self._connections += 1
+        self._connected.set()
+        if self._connections > 1:
+            self._call(self._on_gap)
+        parser = EventParser()
+        while portion := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+            for event in map(event_from, parser.feed(portion)):
+                if self._stopping.is_set():
+                    return
+                if event is not None:
+                    self._call(partial(self._on_event, event))
+        self._trouble = "the cloud ended the stream"
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception:  # noqa: BLE001  # a listener's error must not end the listening of the others
+            _LOG.exception("a listener of the event stream failed")
