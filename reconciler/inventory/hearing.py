@@ -1,0 +1,171 @@
+"""What the event stream told: a short memory that several threads may ask.
+
+Everything heard gets the next ordinal of one running counter. Whoever sends something notes the ordinal first and later
+asks what came after it. Events get lost and may come twice (facts 5.8): what was heard happened; what was not heard may
+have happened too. `deaf_since` says whether there was such a hole.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from reconciler.model.device import DeviceId, ModuleReport
+from reconciler.model.instant import Instant
+from reconciler.particle.describe import modules_from_describe
+from reconciler.particle.stream import CloudEvent
+
+_REMEMBERED_PER_DEVICE: Final = 16
+"""Transfers remembered of one device; a route has fewer steps than that between two looks at it."""
+
+
+class TransferStatus(StrEnum):
+    """What `spark/flash/status` says. SUCCESS means that the transfer ended, no more (facts 5.8)."""
+
+    STARTED = "started"
+    SUCCESS = "success"
+    FAILED = "failed"
+
+    @property
+    def is_end(self) -> bool:
+        """Whether the transfer is over."""
+        return self is not TransferStatus.STARTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardTransfer:
+    """A transfer's status, in the order of hearing; `at` by the cloud's clock, or ours where it gave no time."""
+
+    ordinal: int
+    status: TransferStatus
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardReset:
+    """Why a device restarted, in its own words: `update`, `update_timeout`, `panic, hard_fault` and others."""
+
+    ordinal: int
+    reason: str
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardPresence:
+    """A device came online or went offline."""
+
+    ordinal: int
+    online: bool
+    at: Instant
+
+
+@dataclass(slots=True)
+class _Memory:
+    transfers: deque[HeardTransfer] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_PER_DEVICE))
+    reset: HeardReset | None = None
+    presence: HeardPresence | None = None
+    report: ModuleReport | None = None
+
+
+class Hearing:
+    """Give `hear` and `missed` to an EventStream as its callbacks. `clock` is wall time, for events without a time."""
+
+    def __init__(self, *, clock: Callable[[], Instant]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._ordinal = 0
+        self._gap_ordinal = 0
+        self._devices: dict[DeviceId, _Memory] = {}
+
+    def hear(self, event: CloudEvent) -> None:
+        """Remember what an event says; events of no use to us are not kept."""
+        if event.device_id is None:
+            return
+        at = self._clock() if event.published_at is None else event.published_at
+        with self._lock:
+            self._ordinal += 1
+            self._remember(event, event.device_id, at)
+
+    def missed(self) -> None:
+        """There was a time without connection: events may be missing from here back."""
+        with self._lock:
+            self._ordinal += 1
+            self._gap_ordinal = self._ordinal
+
+    @property
+    def ordinal(self) -> int:
+        """The ordinal of what was heard last. Note it before sending something."""
+        with self._lock:
+            return self._ordinal
+
+    def deaf_since(self, ordinal: int) -> bool:
+        """Whether there was a gap after that ordinal."""
+        with self._lock:
+            return self._gap_ordinal > ordinal
+
+    def transfers_since(self, device_id: DeviceId, ordinal: int) -> tuple[HeardTransfer, ...]:
+        """All statuses of transfers to this device heard after that ordinal, in order, the last 16 at most."""
+        with self._lock:
+            memory = self._devices.get(device_id)
+            return tuple(t for t in memory.transfers if t.ordinal > ordinal) if memory else ()
+
+    def transfer_ended_since(self, device_id: DeviceId, ordinal: int) -> HeardTransfer | None:
+        """Has a transfer to this device ended since, and how? The last end that was heard, or None."""
+        ends = [transfer for transfer in self.transfers_since(device_id, ordinal) if transfer.status.is_end]
+        return ends[-1] if ends else None
+
+    def last_reset(self, device_id: DeviceId) -> HeardReset | None:
+        """The last restart that was heard of, or None."""
+        with self._lock:
+            memory = self._devices.get(device_id)
+            return memory.reset if memory else None
+
+    def last_presence(self, device_id: DeviceId) -> HeardPresence | None:
+        """The last coming or going that was heard of, or None."""
+        with self._lock:
+            memory = self._devices.get(device_id)
+            return memory.presence if memory else None
+
+    def module_report(self, device_id: DeviceId) -> ModuleReport | None:
+        """The last account of its modules that the device gave, or None. One that cannot be read says no modules."""
+        with self._lock:
+            memory = self._devices.get(device_id)
+            return memory.report if memory else None
+
+    def keep_report(self, report: ModuleReport) -> None:
+        """Remember an account from an earlier run, unless a newer one was heard."""
+        with self._lock:
+            memory = self._devices.setdefault(report.device_id, _Memory())
+            if memory.report is None or memory.report.reported_at < report.reported_at:
+                memory.report = report
+
+    def module_reports(self) -> tuple[ModuleReport, ...]:
+        """All accounts that are remembered, in the order of their devices' ids."""
+        with self._lock:
+            return tuple(m.report for _, m in sorted(self._devices.items()) if m.report is not None)
+
+    def _remember(self, event: CloudEvent, device_id: DeviceId, at: Instant) -> None:
+        words = event.data.strip().lower()
+        memory = self._devices.get(device_id) or _Memory()
+        match event.name:
+            case "spark/flash/status":
+                # The vendor's own tests look at how the word begins; real samples have a space behind it.
+                status = next((s for s in TransferStatus if words.startswith(s.value)), None)
+                if status is None:
+                    return
+                memory.transfers.append(HeardTransfer(ordinal=self._ordinal, status=status, at=at))
+            case "spark/status" if words in {"online", "offline"}:
+                memory.presence = HeardPresence(ordinal=self._ordinal, online=words == "online", at=at)
+            case "spark/device/last_reset":
+                memory.reset = HeardReset(ordinal=self._ordinal, reason=event.data.strip(), at=at)
+            case "spark/status/safe-mode":
+                memory.report = ModuleReport(
+                    device_id=device_id, modules=modules_from_describe(event.data), reported_at=at
+                )
+            case _:
+                return
+        self._devices[device_id] = memory

@@ -1,0 +1,138 @@
+"""Snapshots: an observation as a file, in the words of the API (contracts 2).
+
+Accepted are the snapshot object, a bare array of device objects, and a product device list's `{"devices": […]}`, so
+that a saved answer of the API is a snapshot. Wrong types inside a device object are findings, as they are from the cloud;
+an element that is no device object at all, and a device that is there twice, are errors: a person made this file.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from reconciler.inventory.conversion import device_object, observed_device
+from reconciler.model.device import DeviceId, Observation, ObservedDevice
+from reconciler.model.error import OperatorError
+from reconciler.model.instant import Instant, instant_from_iso, iso_from_instant
+from reconciler.particle.records import DeviceRecord, decode_device
+
+FORMAT_VERSION: Final = "1.0"
+
+_MAJOR: Final = "1."
+_WRITE_AGAIN: Final = "write the file again with `reconciler observe --output FILE`, or correct it"
+
+
+class SnapshotError(OperatorError):
+    """A file that is no snapshot. PFR6301 to PFR6306."""
+
+
+class _Document(msgspec.Struct, kw_only=True):
+    devices: list[msgspec.Raw]
+    format_version: str | None = None
+    observed_at: str | None = None
+    source: str | None = None
+    complete: bool = True
+    findings: tuple[str, ...] = ()
+
+
+class SnapshotInventory:
+    """Eyes on a saved observation: it shows what it showed then."""
+
+    def __init__(self, observation: Observation) -> None:
+        self._observation = observation
+        self._by_id = {device.id: device for device in observation.devices}
+
+    def observe(self) -> Observation:
+        """The observation as it was saved."""
+        return self._observation
+
+    def observe_device(self, device_id: DeviceId) -> ObservedDevice | None:
+        """One device of it."""
+        return self._by_id.get(device_id)
+
+
+def observation_from_document(content: bytes, *, name: str = "snapshot", read_at: Instant) -> Observation:
+    """Read a snapshot.
+
+    `read_at` is the time of the observation where the document says none. `name` is how errors call the file.
+
+    Raises:
+        SnapshotError: PFR6301 no JSON; PFR6302 JSON of another shape; PFR6303 a format of another major version;
+            PFR6304 an element that is no device object, by its index; PFR6305 a device that is there twice, by its id;
+            PFR6306 `observed_at` is no date and time.
+    """
+    document = _document(content.removeprefix(b"\xef\xbb\xbf"), name)
+    if document.format_version is not None and not document.format_version.startswith(_MAJOR):
+        raise _error("PFR6303", f"{name} has the format version {document.format_version}, known is {FORMAT_VERSION}")
+    observed_at = _observed_at(document, name, read_at)
+    findings = list(document.findings)
+    places: dict[str, int] = {}
+    devices: list[ObservedDevice] = []
+    for index, raw in enumerate(document.devices):
+        record, problems = _record(raw, index, name)
+        if record.id in places:
+            message = f"{name}: device {record.id} is there twice, at index {places[record.id]} and at index {index}"
+            raise _error("PFR6305", message)
+        places[record.id] = index
+        converted = observed_device(record, observed_at)
+        findings += [*problems, *converted.findings]
+        devices.append(converted.device)
+    return Observation(
+        observed_at=observed_at,
+        source=document.source or "snapshot",
+        devices=tuple(sorted(devices, key=lambda device: device.id)),
+        complete=document.complete,
+        findings=tuple(findings),
+    )
+
+
+def document_from_observation(observation: Observation) -> bytes:
+    """The snapshot of an observation, one line a device. The same observation gives the same bytes."""
+    head: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "observed_at": iso_from_instant(observation.observed_at),
+        "source": observation.source,
+    }
+    if not observation.complete:
+        head["complete"] = False
+    if observation.findings:
+        head["findings"] = list(observation.findings)
+    opening = msgspec.json.encode(head)[:-1]
+    lines = b",\n  ".join(msgspec.json.encode(device_object(device)) for device in observation.devices)
+    return opening + b',\n "devices": [' + (b"\n  " + lines if lines else b"") + b"]}\n"
+
+
+def _document(content: bytes, name: str) -> _Document:
+    reason = ""
+    try:
+        if content.lstrip(b" \t\r\n")[:1] == b"[":
+            return _Document(devices=msgspec.json.decode(content, type=list[msgspec.Raw]))
+        return msgspec.json.decode(content, type=_Document)
+    except msgspec.ValidationError as error:
+        reason = str(error)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _error("PFR6301", f"{name} is no JSON: {error}") from None
+    message = f"{name} is no snapshot: {reason}; wanted is an object with `devices`, or an array of devices"
+    raise _error("PFR6302", message)
+
+
+def _observed_at(document: _Document, name: str, read_at: Instant) -> Instant:
+    if document.observed_at is None:
+        return read_at
+    try:
+        return instant_from_iso(document.observed_at)
+    except (ValueError, OverflowError):
+        message = f"{name}: observed_at is no date and time: {document.observed_at[:40]!r}"
+        raise _error("PFR6306", message) from None
+
+
+def _record(raw: msgspec.Raw, index: int, name: str) -> tuple[DeviceRecord, tuple[str, ...]]:
+    decoded = decode_device(raw, f"index {index}")
+    if decoded.record is None:
+        raise _error("PFR6304", f"{name}: {'; '.join(decoded.findings).replace('left out: ', '')}")
+    return decoded.record, decoded.findings
+
+
+def _error(code: str, message: str) -> SnapshotError:
+    return SnapshotError(code, message, next_step=_WRITE_AGAIN)
