@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -20,10 +21,7 @@ FORMAT_VERSION = "1.0"
 
 
 class Catalog:
-    """All known releases, by platform and version.
-
-    `extra_sizes` are sizes of modules that no release in the catalog names by this very number (bytes).
-    """
+    """All known releases, by platform and version."""
 
     def __init__(self, releases: Iterable[Release], stations: Iterable[Station] = ()) -> None:
         self._by_platform: dict[int, dict[DeviceOsVersion, Release]] = {}
@@ -77,8 +75,16 @@ class Catalog:
         return tuple(release for by_version in self._by_platform.values() for release in by_version.values())
 
     def merged_with(self, other: Catalog) -> Catalog:
-        """This catalog with the releases and stations of another on top; the other's releases replace ours."""
-        return Catalog((*self.all_releases, *other.all_releases), dict.fromkeys((*self._stations, *other._stations)))
+        """This catalog with another on top.
+
+        A release that both have keeps our modules where the other has none; where both have one, the other's counts.
+        Stations of both hold.
+        """
+        releases = {(release.platform_id, release.version): release for release in self.all_releases}
+        for release in other.all_releases:
+            key = (release.platform_id, release.version)
+            releases[key] = _completed(release, releases.get(key))
+        return Catalog(releases.values(), dict.fromkeys((*self._stations, *other._stations)))
 
     @cached_property
     def digest(self) -> str:
@@ -128,6 +134,13 @@ class Catalog:
                 key = (release.platform_id, shipped.module.slot)
                 found[key] = max(found.get(key, 0), shipped.size or 0)
         return found
+
+
+def _completed(release: Release, earlier: Release | None) -> Release:
+    if earlier is None:
+        return release
+    modules = {shipped.module.slot: shipped for shipped in (*earlier.modules, *release.modules)}
+    return replace(release, modules=tuple(modules[slot] for slot in sorted(modules)))
 
 
 def _system_number(release: Release) -> int:

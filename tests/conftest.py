@@ -1,0 +1,36 @@
+"""Fixtures that every folder may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.real_firmware import RealFirmwareError, lay_out, listed_modules, read_modules
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealModules:
+    """The vendor's binaries that npm has: bytes by SHA-256, the table's row by SHA-256, and a laid-out folder."""
+
+    files: Mapping[str, bytes]
+    rows: Mapping[str, Mapping[str, str]]
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def real_modules(tmp_path_factory: pytest.TempPathFactory) -> RealModules:
+    """The real binaries. Where they cannot be had the test is skipped with the reason, and fails in CI."""
+    try:
+        files = read_modules()
+        folder = tmp_path_factory.mktemp("real-firmware")
+        lay_out(folder)
+    except RealFirmwareError as error:
+        message = f"THE VENDOR'S REAL BINARIES ARE NOT TESTED: {error}"
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return RealModules(files=files, rows=listed_modules(), folder=folder)
