@@ -53,6 +53,11 @@ class Platform:
         return tuple(sorted({b.slot for b in self.layout if b.slot.function is ModuleFunction.SYSTEM_PART}))
 
     @cached_property
+    def shown_part(self) -> ModuleSlot | None:
+        """The system part that applications depend on: its version is the one that the cloud shows (facts 4.1, 6.2)."""
+        return next((slot for slot in self.system_parts if slot.index == (2 if self.generation == _GEN_2 else 1)), None)
+
+    @cached_property
     def bounds(self) -> Mapping[ModuleSlot, ModuleBounds]:
         """The layout by slot."""
         return MappingProxyType({bounds.slot: bounds for bounds in self.layout})
@@ -85,6 +90,7 @@ _BOOTLOADER: Final = ModuleFunction.BOOTLOADER
 _SYSTEM: Final = ModuleFunction.SYSTEM_PART
 _USER: Final = ModuleFunction.USER_PART
 _KIB: Final = 1024
+_GEN_2: Final = 2
 
 _NONE: Final[tuple[ModuleBounds, ...]] = ()
 

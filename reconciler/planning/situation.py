@@ -91,12 +91,12 @@ def _inferred(device: ObservedDevice, platform: Platform, catalog: Catalog) -> S
 def _with_learnt(situation: Situation, platform: Platform, device: ObservedDevice) -> Situation:
     """Raise the inferred lower bounds to what our verified steps put there.
 
-    The cloud shows the version of the last system part only. When that one is lower than what we once put there,
+    The cloud shows the version of one system part only. When that one is lower than what we once put there,
     somebody has flashed the device since: then nothing that we learnt before counts.
     """
     learnt = {module.slot: module for module in device.learnt}
     installed = {module.slot: module for module in situation.modules}
-    shown = platform.system_parts[-1]
+    shown = platform.shown_part
     if shown in learnt and learnt[shown].version > installed[shown].version:
         return situation
     for slot, module in learnt.items():

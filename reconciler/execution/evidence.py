@@ -1,0 +1,110 @@
+"""What an observation proves about an attempt. The only judge of whether a step is done.
+
+The rules:
+- Only an observation newer than the send counts, and success always means a new session: a device restarts after every
+  module that it takes (facts 6.2). The answer to the request proves nothing, and neither does a transfer's end alone.
+- Where the observation shows the version that the step brings, that decides.
+- Where it does not (the cloud shows one system part and the application, no more), a transfer that was heard to end
+  well and a session newer than that end are proof enough. When nobody heard it (we crashed, the stream had a gap), a
+  new session alone lets us presume; the next step's own acceptance on the device finds out (`docs/adr/0009`).
+- A device that is online after the deadline and never started a new session has not taken the module.
+- Nothing is concluded about a device that is offline: it may come back either way.
+
+All instants are the cloud's: its handshakes, its events, and the dates of its answers. Our own clock is not compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from reconciler.firmware.catalog import Catalog
+from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
+from reconciler.model.device import DeviceMode, ObservedDevice
+from reconciler.model.instant import Instant
+from reconciler.model.platform import platform_by_id
+from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
+from reconciler.model.version import DeviceOsVersion
+from reconciler.planning.cost import BYTES_PER_SECOND, RESTART_SECONDS
+
+_UNKNOWN_SIZE_BYTES: Final = 1_500_000
+"""The largest system parts that are known are a little smaller (facts 6.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeardTransfer:
+    """What the event stream said of the end of a transfer: whether it ended well, and when, by the cloud's clock."""
+
+    succeeded: bool
+    ended_at: Instant
+
+
+def judge(
+    attempt: Attempt,
+    device: ObservedDevice,
+    heard: HeardTransfer | None,
+    catalog: Catalog,
+    *,
+    deadline_seconds: float,
+) -> Attempt:
+    """The attempt after this observation: verified, failed, or as it was when nothing is proven yet."""
+    since = attempt.intended_at if attempt.sent_at is None else attempt.sent_at
+    now = device.observed_at
+    if attempt.state is AttemptState.INTENDED or now <= since:
+        return attempt
+    overdue = now - since > deadline_seconds
+    if heard is not None and not heard.succeeded:
+        return attempt.failed(FailureClass.INSTALL, "the transfer was reported as failed", now)
+    if not _has_new_session(attempt, device):
+        if overdue and device.online:
+            return attempt.failed(FailureClass.TRANSPORT, "did not restart before the deadline", now)
+        return attempt
+    restarted_after = heard is not None and (device.last_handshake_at or 0.0) > heard.ended_at
+    match shows_effect(attempt.step, device, catalog):
+        case True:
+            return attempt.verified(Evidence.EFFECT, now)
+        case False if restarted_after and device.mode is DeviceMode.SAFE_MODE:
+            return attempt.failed(FailureClass.BOOT, "came back in safe mode without the effect", now)
+        case False if restarted_after or overdue:
+            return attempt.failed(FailureClass.INSTALL, "came back without the effect", now)
+        case None if restarted_after:
+            return attempt.verified(Evidence.RESTARTED, now)
+        case None if overdue or (
+            attempt.state is AttemptState.UNKNOWN and now - since > _expected_seconds(attempt.step)
+        ):
+            return attempt.verified(Evidence.PRESUMED, now)
+        case _:
+            return attempt
+
+
+def shows_effect(step: Step, device: ObservedDevice, catalog: Catalog) -> bool | None:
+    """Whether this observation shows that the step's effect is there; None: it cannot show it either way."""
+    match step:
+        case FlashModule():
+            return _shows_module(step, device, catalog)
+        case LockApplication() | FlashApplication():
+            return device.mode is DeviceMode.NORMAL and device.application == step.application
+
+
+def _shows_module(step: FlashModule, device: ObservedDevice, catalog: Catalog) -> bool | None:
+    if device.modules:
+        return any(m.slot == step.module.slot and m.version >= step.module.version for m in device.modules)
+    platform = None if device.platform_id is None else platform_by_id(device.platform_id)
+    if platform is None or device.device_os is None or step.module.slot != platform.shown_part:
+        return None
+    release = catalog.release(platform, DeviceOsVersion(device.device_os))
+    if release is None:
+        return None
+    return any(s.module.slot == step.module.slot and s.module.version >= step.module.version for s in release.modules)
+
+
+def _has_new_session(attempt: Attempt, device: ObservedDevice) -> bool:
+    if device.last_handshake_at is None:
+        return False
+    return attempt.handshake_before is None or device.last_handshake_at > attempt.handshake_before
+
+
+def _expected_seconds(step: Step) -> float:
+    """Twice the time that the transfer and the restart should take."""
+    size = _UNKNOWN_SIZE_BYTES if step.size is None else step.size
+    return 2 * (size / BYTES_PER_SECOND + RESTART_SECONDS)

@@ -1,0 +1,89 @@
+"""The gate: for every device with a route, may its next step start now? The first answer of an ordered table wins.
+
+Concurrency counts the devices that have an open attempt within its deadline; reaching `failures_max` halts the fleet for
+the rest of the run. A fleet that asks for something that is not built is held whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from reconciler.model.attempt import Attempt
+from reconciler.model.device import DeviceId
+from reconciler.model.fleet import Fleet
+from reconciler.model.instant import Instant
+from reconciler.model.plan import FleetPlan, Route
+from reconciler.model.step import Step
+from reconciler.rollout.retry import GIVEN_UP, may_start_at
+from reconciler.rollout.verdict import Hold, Start, Verdict, Wait
+from reconciler.rollout.window import is_open
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """What a run remembers of one fleet.
+
+    - `in_flight`: devices with an open attempt, and whether it is within its deadline.
+    - `ended`: every device's ended attempts of this run, the latest first.
+    - `failed`: devices that this run has given up.
+    - `agreed`: the steps that were agreed to, by device. A step that is not among them is never started.
+    """
+
+    in_flight: Mapping[DeviceId, bool]
+    ended: Mapping[DeviceId, Sequence[Attempt]]
+    failed: frozenset[DeviceId]
+    agreed: Mapping[DeviceId, frozenset[Step]]
+
+
+def verdicts(plan: FleetPlan, ledger: Ledger, *, now: Instant) -> Iterator[Verdict]:
+    """A verdict for every device with a route, in the order of the plan."""
+    fleet_hold = _hold_of_fleet(plan, ledger, now)
+    slots = plan.fleet.rollout.concurrent_max.of(plan.summary.devices) - sum(ledger.in_flight.values())
+    for route in plan.routes:
+        for device_id in route.devices:
+            verdict = _verdict(route, device_id, fleet_hold, ledger, now=now, slots=slots)
+            slots -= isinstance(verdict, Start)
+            yield verdict
+
+
+def failures_that_halt(fleet: Fleet, devices: int) -> int:
+    """The number of failed devices at which the fleet is halted: the limit, and 1 where the limit is 0."""
+    return max(1, fleet.rollout.failures_max.of(devices))
+
+
+def _hold_of_fleet(plan: FleetPlan, ledger: Ledger, now: Instant) -> Hold | None:
+    fleet = plan.fleet
+    if not fleet.correct_drift:
+        return Hold.DETECT_ONLY
+    if fleet.rollout.waves:
+        return Hold.WAVES_UNSUPPORTED
+    if fleet.approval_required:
+        return Hold.AWAITING_APPROVAL
+    if not is_open(fleet.windows_allow, fleet.windows_deny, now):
+        return Hold.OUTSIDE_WINDOW
+    if len(ledger.failed) >= failures_that_halt(fleet, plan.summary.devices):
+        return Hold.HALTED
+    return None
+
+
+def _verdict(
+    route: Route, device_id: DeviceId, fleet_hold: Hold | None, ledger: Ledger, *, now: Instant, slots: int
+) -> Verdict:
+    if device_id in ledger.in_flight:
+        return Wait(device_id=device_id, hold=Hold.IN_FLIGHT)
+    if device_id in ledger.failed:
+        return Wait(device_id=device_id, hold=Hold.GIVEN_UP)
+    if fleet_hold is not None:
+        return Wait(device_id=device_id, hold=fleet_hold)
+    step = route.steps[0]
+    if step not in ledger.agreed.get(device_id, frozenset()):
+        return Wait(device_id=device_id, hold=Hold.NOT_APPROVED)
+    earliest = may_start_at(ledger.ended.get(device_id, ()))
+    if earliest == GIVEN_UP:
+        return Wait(device_id=device_id, hold=Hold.GIVEN_UP)
+    if earliest is not None and now < earliest:
+        return Wait(device_id=device_id, hold=Hold.PAUSED, until=earliest)
+    if slots <= 0:
+        return Wait(device_id=device_id, hold=Hold.NO_SLOT)
+    return Start(device_id=device_id, route=route, step=step)

@@ -1,0 +1,60 @@
+"""What a rollout says of a device now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from reconciler.model.device import DeviceId
+from reconciler.model.instant import Instant
+from reconciler.model.plan import Route
+from reconciler.model.step import Step
+
+
+class Hold(Enum):
+    """Why a device with a route does not start its next step now."""
+
+    IN_FLIGHT = "a step of it is under way"
+    NO_SLOT = "as many devices as rollout.maxConcurrent allows are under way"
+    PAUSED = "a step failed; it is tried again after a pause"
+    GIVEN_UP = "its steps keep failing"
+    HALTED = "the fleet is halted: too many devices failed"
+    AWAITING_APPROVAL = "the fleet asks for an approval"
+    OUTSIDE_WINDOW = "outside the fleet's windows"
+    WAVES_UNSUPPORTED = "the fleet asks for waves, which this version does not roll out"
+    DETECT_ONLY = "drift.mode is detect: differences are reported, not corrected"
+    NOT_APPROVED = "this step is not in the plan that was agreed to"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Start this step on this device now."""
+
+    device_id: DeviceId
+    route: Route
+    step: Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Not now; `until` is when it may be otherwise, where that is known."""
+
+    device_id: DeviceId
+    hold: Hold
+    until: Instant | None = None
+
+
+Verdict = Start | Wait
+
+FINAL_HOLDS = frozenset(
+    {
+        Hold.GIVEN_UP,
+        Hold.HALTED,
+        Hold.AWAITING_APPROVAL,
+        Hold.OUTSIDE_WINDOW,
+        Hold.WAVES_UNSUPPORTED,
+        Hold.DETECT_ONLY,
+        Hold.NOT_APPROVED,
+    }
+)
+"""Holds that this run does not outlast: a person, or a later run, must come."""
