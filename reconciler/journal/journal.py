@@ -12,6 +12,7 @@ from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.error import JournalError
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
+from reconciler.model.version import ApplicationVersion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +129,13 @@ class Journal(Protocol):
         """The modules that verified `FlashModule` attempts put on devices, ascending by slot: see `lessons`.
 
         Devices without any are left out; with `device_id` only that device is asked for.
+        """
+        ...
+
+    def locked(self, *, device_id: DeviceId | None = None) -> Mapping[DeviceId, ApplicationVersion]:
+        """The application that our own last lock of each device asked for: see `lock_may_stand`.
+
+        Devices that we never locked are left out; with `device_id` only that device is asked for.
         """
         ...
 

@@ -10,13 +10,22 @@ from typing import Self
 
 from reconciler.journal.journal import DeviceBusyError, Halt, KeptPlan, Move
 from reconciler.journal.lessons import DOUBT_FAILURES, Lesson, modules_learnt
-from reconciler.journal.rules import check_begin, check_plan, check_record, closed_error, storable, time_of_state
+from reconciler.journal.rules import (
+    check_begin,
+    check_plan,
+    check_record,
+    closed_error,
+    lock_may_stand,
+    storable,
+    time_of_state,
+)
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.error import BugError
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
-from reconciler.model.step import FlashModule
+from reconciler.model.step import FlashModule, LockApplication
+from reconciler.model.version import ApplicationVersion
 
 
 class MemoryJournal:
@@ -36,7 +45,7 @@ class MemoryJournal:
         """See `Journal.begin`."""
         check_begin(attempt)
         attempt = storable(attempt)
-        with self._locked():
+        with self._exclusively():
             open_id = self._open.get(attempt.device_id)
             if attempt.id in self._attempts:
                 raise BugError("PFR9503", f"the id of attempt {attempt.id} was used before")
@@ -48,7 +57,7 @@ class MemoryJournal:
     def record(self, attempt: Attempt, *, at: Instant | None = None) -> None:
         """See `Journal.record`."""
         attempt = storable(attempt)
-        with self._locked():
+        with self._exclusively():
             check_record(self._attempts.get(attempt.id), attempt)
             if not attempt.is_open:
                 del self._open[attempt.device_id]
@@ -56,14 +65,14 @@ class MemoryJournal:
 
     def open_attempts(self) -> tuple[Attempt, ...]:
         """See `Journal.open_attempts`."""
-        with self._locked():
+        with self._exclusively():
             return tuple(attempt for attempt in self._attempts.values() if attempt.is_open)
 
     def attempts(
         self, *, device_id: DeviceId | None = None, fleet: str | None = None, limit: int | None = None
     ) -> tuple[Attempt, ...]:
         """See `Journal.attempts`."""
-        with self._locked():
+        with self._exclusively():
             return tuple(
                 attempt
                 for attempt in reversed(self._attempts.values())
@@ -72,14 +81,14 @@ class MemoryJournal:
 
     def moves(self, attempt_id: str) -> tuple[Move, ...]:
         """See `Journal.moves`."""
-        with self._locked():
+        with self._exclusively():
             return tuple(move for move in self._moves if move.attempt_id == attempt_id)
 
     def learnt(self, *, device_id: DeviceId | None = None) -> Mapping[DeviceId, tuple[Module, ...]]:
         """See `Journal.learnt`."""
         lessons = []
         doubts = {}
-        with self._locked():
+        with self._exclusively():
             for number, attempt in enumerate(self._attempts.values()):
                 if device_id not in (None, attempt.device_id):
                     continue
@@ -96,41 +105,52 @@ class MemoryJournal:
                     doubts[attempt.device_id] = number
         return modules_learnt(lessons, doubts)
 
+    def locked(self, *, device_id: DeviceId | None = None) -> Mapping[DeviceId, ApplicationVersion]:
+        """See `Journal.locked`."""
+        with self._exclusively():
+            return {
+                attempt.device_id: attempt.step.application
+                for attempt in self._attempts.values()
+                if isinstance(attempt.step, LockApplication)
+                and lock_may_stand(attempt)
+                and device_id in (None, attempt.device_id)
+            }
+
     def keep_report(self, report: ModuleReport) -> None:
         """See `Journal.keep_report`."""
-        with self._locked():
+        with self._exclusively():
             kept = self._reports.get(report.device_id)
             if kept is None or kept.reported_at <= report.reported_at:
                 self._reports[report.device_id] = report
 
     def reports(self) -> Mapping[DeviceId, ModuleReport]:
         """See `Journal.reports`."""
-        with self._locked():
+        with self._exclusively():
             return dict(self._reports)
 
     def keep_plan(self, plan: KeptPlan) -> None:
         """See `Journal.keep_plan`."""
-        with self._locked():
+        with self._exclusively():
             check_plan(self._plans.setdefault(plan.plan_id, plan), plan)
 
     def plan(self, plan_id: str) -> KeptPlan | None:
         """See `Journal.plan`."""
-        with self._locked():
+        with self._exclusively():
             return self._plans.get(plan_id)
 
     def halt(self, fleet: str, reason: str, at: Instant) -> None:
         """See `Journal.halt`."""
-        with self._locked():
+        with self._exclusively():
             self._halts.setdefault(fleet, Halt(fleet=fleet, reason=reason, at=at))
 
     def halts(self) -> tuple[Halt, ...]:
         """See `Journal.halts`."""
-        with self._locked():
+        with self._exclusively():
             return tuple(self._halts.values())
 
     def lift(self, fleet: str) -> bool:
         """See `Journal.lift`."""
-        with self._locked():
+        with self._exclusively():
             return self._halts.pop(fleet, None) is not None
 
     def close(self) -> None:
@@ -146,7 +166,7 @@ class MemoryJournal:
         self.close()
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _exclusively(self) -> Iterator[None]:
         with self._lock:
             if self._closed:
                 raise closed_error()

@@ -15,15 +15,25 @@ from sqlalchemy.exc import IntegrityError
 
 from reconciler.journal import rows, tables
 from reconciler.journal.database import WRITING, create_database, open_database, translated_errors
-from reconciler.journal.encoding import FLASH_MODULE
+from reconciler.journal.encoding import FLASH_MODULE, LOCK_APPLICATION
 from reconciler.journal.journal import DeviceBusyError, Halt, KeptPlan, Move
 from reconciler.journal.lessons import DOUBT_FAILURES, modules_learnt
-from reconciler.journal.rules import check_begin, check_plan, check_record, closed_error, storable, time_of_state
+from reconciler.journal.rules import (
+    check_begin,
+    check_plan,
+    check_record,
+    closed_error,
+    lock_may_stand,
+    storable,
+    time_of_state,
+)
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.error import BugError, JournalError
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
+from reconciler.model.step import LockApplication
+from reconciler.model.version import ApplicationVersion
 
 _DOUBTS = sorted(failure.value for failure in DOUBT_FAILURES)
 
@@ -121,6 +131,15 @@ class SqliteJournal:
             ]
             last_doubts = {DeviceId(device): number for device, number in connection.execute(doubts)}
         return modules_learnt(lessons, last_doubts)
+
+    def locked(self, *, device_id: DeviceId | None = None) -> Mapping[DeviceId, ApplicationVersion]:
+        """See `Journal.locked`."""
+        columns = tables.attempts.c
+        query = select(tables.attempts).where(columns.kind == LOCK_APPLICATION).order_by(columns.number)
+        if device_id is not None:
+            query = query.where(columns.device_id == device_id)
+        locks = filter(lock_may_stand, map(rows.attempt_from, self._all(query)))
+        return {lock.device_id: lock.step.application for lock in locks if isinstance(lock.step, LockApplication)}
 
     def keep_report(self, report: ModuleReport) -> None:
         """See `Journal.keep_report`."""

@@ -320,6 +320,36 @@ def test_one_device_may_be_asked_for(journal: Journal) -> None:
     assert journal.learnt(device_id=DeviceId("d2")) == {"d2": (flash(SYSTEM, 6305).module,)}
 
 
+# What we locked
+
+
+def lock(name: str, application: int, device: str = "d1") -> Attempt:
+    return an_attempt(name, device, step=LockApplication(application=ApplicationVersion(application)))
+
+
+def test_our_last_lock_of_each_device_is_remembered(journal: Journal) -> None:
+    lived(journal, lock("a1", 43), lambda sent: sent.verified(Evidence.EFFECT, Instant(103)))
+    lived(journal, lock("a2", 44), lambda sent: sent.failed(FailureClass.BOOT, "no", Instant(103)))
+    flashed(journal, "a3", (SYSTEM, 6305), Evidence.EFFECT)
+    journal.begin(lock("a4", 12, "d2"))
+    assert journal.locked() == {"d1": 44, "d2": 12}
+    assert journal.locked(device_id=DeviceId("d2")) == {"d2": 12}
+
+
+@pytest.mark.parametrize("failure", [FailureClass.REFUSED, FailureClass.UNAUTHORISED])
+def test_a_lock_that_the_cloud_refused_is_not_ours(journal: Journal, failure: FailureClass) -> None:
+    lived(journal, lock("a1", 43), lambda sent: sent.verified(Evidence.EFFECT, Instant(103)))
+    journal.begin(lock("a2", 44))
+    journal.record(lock("a2", 44).failed(failure, "no", Instant(101)))
+    assert journal.locked() == {"d1": 43}
+
+
+def test_a_lock_that_never_left_is_not_ours(journal: Journal) -> None:
+    journal.begin(lock("a1", 44))
+    journal.record(lock("a1", 44).withdrawn("stopped", Instant(101)))
+    assert journal.locked() == {}
+
+
 # Reports, plans, halts
 
 

@@ -133,6 +133,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.both(lambda journal: journal.attempts(device_id=device, fleet=fleet, limit=limit))
         self.both(lambda journal: journal.attempts(limit=limit))
         self.both(lambda journal: journal.learnt(device_id=device))
+        self.both(lambda journal: journal.locked(device_id=device))
 
     @invariant()
     def all_answers_agree(self) -> None:
@@ -140,6 +141,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.both(lambda journal: [journal.moves(attempt.id) for attempt in attempts])
         _, still_open = self.both(lambda journal: journal.open_attempts())
         self.both(lambda journal: list(journal.learnt().items()))
+        self.both(lambda journal: journal.locked())
         self.both(lambda journal: journal.reports())
         self.both(lambda journal: journal.halts())
         assert len({attempt.device_id for attempt in still_open}) == len(still_open)
