@@ -1,0 +1,181 @@
+"""The plan as a JSON document (contracts section 4).
+
+The same plan gives the same bytes: devices ascend by id, fleets by name, everything else by its own content. The digest
+covers all that the plan would do and what it was made from, not when: `plan_id`, `digest`, `created_at`, `expires_at`
+and the list of current devices (present on request only) stand outside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final, assert_never
+
+from reconciler.model.fleet import Desired
+from reconciler.model.instant import iso_from_instant
+from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Situation, Summary, Waiting
+from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
+
+FORMAT_VERSION: Final = "1.0"
+OUTSIDE_DIGEST: Final = frozenset({"plan_id", "digest", "created_at", "expires_at"})
+CURRENT_DEVICES: Final = "current"
+"""The field of a fleet that lists its current devices; the count under the same name stands in `summary`."""
+
+_ID_DIGITS: Final = 10
+
+
+def plan_document(plan: Plan, *, tool_version: str, show_current: bool = False) -> dict[str, Any]:
+    """The plan in the published format; `show_current` also lists the devices that are as desired."""
+    document: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "tool_version": tool_version,
+        "complete": plan.complete,
+        "errored": False,
+        "source": {
+            "revision": plan.source.revision,
+            "manifest_digest": plan.source.manifest_digest,
+            "catalog_digest": plan.source.catalog_digest,
+            "observed_at": iso_from_instant(plan.source.observed_at),
+            "observed_digest": plan.source.observed_digest,
+        },
+        "summary": _summary(plan.summary),
+        "fleets": [
+            _fleet(fleet, show_current=show_current) for fleet in sorted(plan.fleets, key=lambda each: each.fleet.name)
+        ],
+    }
+    if plan.findings:
+        document["findings"] = sorted(plan.findings)
+    digest = digest_of(document)
+    return {
+        **document,
+        "plan_id": plan_id_of(plan.source.revision, digest),
+        "digest": digest,
+        "created_at": iso_from_instant(plan.created_at),
+        "expires_at": iso_from_instant(plan.expires_at),
+    }
+
+
+def plan_json(document: Mapping[str, Any]) -> str:
+    """The document as the text that is printed and saved: sorted keys, two spaces, a newline at the end."""
+    return json.dumps(document, sort_keys=True, indent=2) + "\n"
+
+
+def digest_of(document: Mapping[str, Any]) -> str:
+    """`sha256:…` over the canonical text of a plan document, without what stands outside the digest."""
+    covered: dict[str, Any] = {key: value for key, value in document.items() if key not in OUTSIDE_DIGEST}
+    covered["fleets"] = [
+        {key: value for key, value in fleet.items() if key != CURRENT_DEVICES} for fleet in document["fleets"]
+    ]
+    return "sha256:" + hashlib.sha256(_canonical(covered).encode()).hexdigest()
+
+
+def plan_id_of(revision: str | None, digest: str) -> str:
+    """`plan-`, the branch of the revision or `local`, and the first digits of the digest."""
+    branch = (revision or "").partition("@")[0]
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", branch).strip("-") or "local"
+    return f"plan-{name}-{digest.removeprefix('sha256:')[:_ID_DIGITS]}"
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _summary(summary: Summary) -> dict[str, int]:
+    return {
+        "devices": summary.devices,
+        "current": summary.current,
+        "upgrade": summary.upgrade,
+        "refused": summary.refused,
+        "waiting": summary.waiting,
+    }
+
+
+def _fleet(plan: FleetPlan, *, show_current: bool) -> dict[str, Any]:
+    upgraded = sorted(device for route in plan.routes for device in route.devices)
+    document: dict[str, Any] = {
+        "name": plan.fleet.name,
+        "desired": _desired(plan.fleet.desired),
+        "summary": _summary(plan.summary),
+        "routes": sorted(map(_route, plan.routes), key=_canonical),
+        "refused": sorted(map(_set_aside, plan.refused), key=_canonical),
+        "waiting": sorted(map(_set_aside, plan.waiting), key=_canonical),
+        "membership": {"joined": [], "left": []},
+        "waves": [] if plan.fleet.rollout.waves or not upgraded else [{"name": "all", "devices": upgraded}],
+    }
+    if show_current:
+        document[CURRENT_DEVICES] = sorted(plan.current)
+    return document
+
+
+def _desired(desired: Desired) -> dict[str, Any]:
+    application = desired.application
+    return {
+        "device_os": None if desired.device_os is None else desired.device_os.text,
+        "completeness": desired.completeness.value,
+        "application": None
+        if application is None
+        else {"release": application.release, "version": int(application.version)},
+    }
+
+
+def _route(route: Route) -> dict[str, Any]:
+    return {
+        "situation": _situation(route.situation),
+        "reason": route.reason.value,
+        "hops": [hop.text for hop in route.hops],
+        "steps": [_step(step) for step in route.steps],
+        "bytes": route.bytes_known,
+        "bytes_unknown": route.bytes_unknown,
+        "restarts": route.restarts,
+        "safe_mode_boots": route.safe_mode_boots,
+        "minutes": route.minutes,
+        "requests": route.requests,
+        "devices": sorted(route.devices),
+    }
+
+
+def _situation(situation: Situation) -> dict[str, Any]:
+    marks = {"development": situation.development, "own": situation.own}
+    return {
+        "platform": situation.platform,
+        "device_os": None if situation.device_os is None else situation.device_os.text,
+        "application": situation.application,
+        "mode": situation.mode.value,
+        "knowledge": situation.knowledge.value,
+        "modules": {str(module.slot): module.version for module in situation.modules},
+        **{name: True for name, is_so in marks.items() if is_so},
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    match step:
+        case FlashModule():
+            document: dict[str, Any] = {
+                "action": "flash",
+                "module": {
+                    "function": step.module.slot.function.label,
+                    "index": step.module.slot.index,
+                    "version": step.module.version,
+                },
+                "device_os": step.device_os.text,
+                "sha256": step.sha256,
+            }
+        case LockApplication():
+            document = {"action": "lock_application", "application": int(step.application)}
+        case FlashApplication():
+            document = {"action": "flash_application", "application": int(step.application), "sha256": step.sha256}
+        case _:
+            assert_never(step)
+    document |= {"via": step.via.value, "bytes": step.size, "boots_into": step.boots_into.value}
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def _set_aside(entry: Refused | Waiting) -> dict[str, Any]:
+    return {
+        "code": entry.reason.code,
+        "reason": entry.reason.reason,
+        "message": entry.message,
+        "devices": sorted(entry.devices),
+    }

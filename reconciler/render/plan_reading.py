@@ -1,0 +1,231 @@
+"""A saved plan, read back for `apply PLANFILE`: what was approved, device by device, and nothing else.
+
+A plan file comes from a disk and may be old, cut off or edited: format, digest and expiry are checked before any field
+is used, and every field is read strictly. The digest finds damage, it is no signature. The document names modules by
+number; what they need is taken from the catalog, so that the guard can check every condition again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, NoReturn, TypeVar
+
+from reconciler.firmware.catalog import Catalog
+from reconciler.model.device import DeviceId, DeviceMode
+from reconciler.model.error import OperatorError
+from reconciler.model.fleet import Via
+from reconciler.model.instant import Instant, instant_from_iso, iso_from_instant
+from reconciler.model.module import Module, ModuleFunction, ModuleSlot
+from reconciler.model.plan import PlanSource
+from reconciler.model.platform import Platform, platform_by_name
+from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
+from reconciler.model.version import ApplicationVersion, DeviceOsVersion
+from reconciler.render.plan_json import FORMAT_VERSION, digest_of, plan_id_of
+
+_Choice = TypeVar("_Choice")
+
+_PLAN_AGAIN: Final = "make a new plan with: reconciler plan MANIFESTS --out FILE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedRoute:
+    """What was approved for some devices of one fleet: these steps, in this order."""
+
+    fleet: str
+    steps: tuple[Step, ...]
+    devices: tuple[DeviceId, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedPlan:
+    """A plan as it was approved. Devices without a route have nothing to be done and are not in it."""
+
+    plan_id: str
+    digest: str
+    source: PlanSource
+    created_at: Instant
+    expires_at: Instant
+    complete: bool
+    fleets: tuple[str, ...]
+    routes: tuple[SavedRoute, ...]
+
+    @cached_property
+    def by_device(self) -> Mapping[DeviceId, SavedRoute]:
+        """The route of every device that has one."""
+        return {device: route for route in self.routes for device in route.devices}
+
+
+def read_plan(text: str, catalog: Catalog, *, now: Instant) -> SavedPlan:
+    """Read the text of a plan file. Raises OperatorError PFR6401 to PFR6406."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise OperatorError("PFR6401", f"the plan file is not JSON: {error}", next_step=_PLAN_AGAIN) from None
+    return plan_from_document(document, catalog, now=now)
+
+
+def plan_from_document(document: Any, catalog: Catalog, *, now: Instant) -> SavedPlan:
+    """The saved plan in a document. `now` decides whether it has expired. Raises OperatorError PFR6401 to PFR6406."""
+    reader = _Reader(document, "plan")
+    version = reader.text("format_version")
+    if version.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
+        message = f"the plan file has format {version}, this program reads {FORMAT_VERSION}"
+        raise OperatorError("PFR6402", message, next_step="use the version of this program that made the plan")
+    digest = reader.text("digest")
+    revision = reader.member("source").optional_text("revision")
+    if _digest(reader) != digest or plan_id_of(revision, digest) != reader.text("plan_id"):
+        message = "the plan file is not what was planned: its digest does not fit its content"
+        raise OperatorError("PFR6403", message, next_step=_PLAN_AGAIN)
+    expires_at = reader.instant("expires_at")
+    if now >= expires_at:
+        message = f"the plan {reader.text('plan_id')} expired at {iso_from_instant(expires_at)}"
+        raise OperatorError("PFR6404", message, next_step=_PLAN_AGAIN)
+    source = _source(reader.member("source"))
+    routes = tuple(route for fleet in reader.objects("fleets") for route in _routes(fleet, catalog))
+    devices = [device for route in routes for device in route.devices]
+    if len(devices) != len(set(devices)):
+        reader.fail("names a device twice")
+    return SavedPlan(
+        plan_id=reader.text("plan_id"),
+        digest=digest,
+        source=source,
+        created_at=reader.instant("created_at"),
+        expires_at=expires_at,
+        complete=reader.boolean("complete"),
+        fleets=tuple(fleet.text("name") for fleet in reader.objects("fleets")),
+        routes=routes,
+    )
+
+
+def _digest(reader: _Reader) -> str:
+    reader.objects("fleets")
+    return digest_of(reader.members)
+
+
+def _source(source: _Reader) -> PlanSource:
+    return PlanSource(
+        revision=source.optional_text("revision"),
+        manifest_digest=source.text("manifest_digest"),
+        catalog_digest=source.text("catalog_digest"),
+        observed_at=source.instant("observed_at"),
+        observed_digest=source.text("observed_digest"),
+    )
+
+
+def _routes(fleet: _Reader, catalog: Catalog) -> list[SavedRoute]:
+    name = fleet.text("name")
+    found = []
+    for route in fleet.objects("routes"):
+        situation = route.member("situation")
+        platform = platform_by_name(situation.text("platform"))
+        if platform is None:
+            situation.fail(f"names an unknown platform {situation.text('platform')!r}")
+        steps = tuple(_step(step, platform, catalog) for step in route.objects("steps"))
+        devices = tuple(map(DeviceId, route.texts("devices")))
+        found.append(SavedRoute(fleet=name, steps=steps, devices=devices))
+    return found
+
+
+def _step(step: _Reader, platform: Platform, catalog: Catalog) -> Step:
+    via = step.choice("via", {each.value: each for each in Via})
+    boots_into = step.choice("boots_into", {each.value: each for each in DeviceMode})
+    size = step.optional_number("bytes")
+    match step.text("action"):
+        case "flash":
+            device_os = DeviceOsVersion(step.text("device_os"))
+            return FlashModule(
+                module=_module(step, platform, device_os, catalog),
+                device_os=device_os,
+                boots_into=boots_into,
+                size=size,
+                sha256=step.optional_text("sha256"),
+                via=via,
+            )
+        case "lock_application":
+            application = ApplicationVersion(step.number("application"))
+            return LockApplication(application=application, size=size, boots_into=boots_into, via=via)
+        case "flash_application":
+            return FlashApplication(
+                application=ApplicationVersion(step.number("application")),
+                size=size,
+                sha256=step.optional_text("sha256"),
+                boots_into=boots_into,
+                via=via,
+            )
+        case action:
+            message = f"{step.where} asks for the action {action!r}, which this program does not know"
+            raise OperatorError("PFR6406", message, next_step="use the version of this program that made the plan")
+
+
+def _module(step: _Reader, platform: Platform, device_os: DeviceOsVersion, catalog: Catalog) -> Module:
+    named = step.member("module")
+    function = named.choice("function", {each.label: each for each in ModuleFunction})
+    slot, version = ModuleSlot(function, named.number("index")), named.number("version")
+    release = catalog.release(platform, device_os)
+    for shipped in release.modules if release is not None else ():
+        if shipped.module.slot == slot and shipped.module.version == version:
+            return shipped.module
+    message = f"{step.where}: the catalog has no {slot} {version} of Device OS {device_os} for {platform}"
+    raise OperatorError("PFR6405", message, next_step="give the catalog that the plan was made with: --catalog FILE")
+
+
+class _Reader:
+    """An object of the document and where it stands, so that an error can say what is wrong and where."""
+
+    def __init__(self, value: Any, where: str) -> None:
+        self.where = where
+        if not isinstance(value, dict):
+            self.fail("is not an object")
+        self.members: dict[str, Any] = value
+
+    def fail(self, what: str) -> NoReturn:
+        message = f"the plan file cannot be used: {self.where} {what}"
+        raise OperatorError("PFR6401", message, next_step=_PLAN_AGAIN)
+
+    def text(self, name: str) -> str:
+        value = self.members.get(name)
+        return value if isinstance(value, str) else self.fail(f"has no text {name!r}")
+
+    def optional_text(self, name: str) -> str | None:
+        return None if self.members.get(name) is None else self.text(name)
+
+    def number(self, name: str) -> int:
+        value = self.members.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+        return self.fail(f"has no number {name!r}")
+
+    def optional_number(self, name: str) -> int | None:
+        return None if self.members.get(name) is None else self.number(name)
+
+    def boolean(self, name: str) -> bool:
+        value = self.members.get(name)
+        return value if isinstance(value, bool) else self.fail(f"has no true or false {name!r}")
+
+    def instant(self, name: str) -> Instant:
+        text = self.text(name)
+        try:
+            return instant_from_iso(text)
+        except (ValueError, OverflowError):
+            self.fail(f"has a {name!r} that is no time: {text!r}")
+
+    def choice(self, name: str, choices: Mapping[str, _Choice]) -> _Choice:
+        text = self.text(name)
+        return choices[text] if text in choices else self.fail(f"has an unknown {name} {text!r}")
+
+    def member(self, name: str) -> _Reader:
+        return _Reader(self.members.get(name), f"{self.where}.{name}")
+
+    def objects(self, name: str) -> list[_Reader]:
+        return [_Reader(value, f"{self.where}.{name}[{index}]") for index, value in enumerate(self._items(name))]
+
+    def texts(self, name: str) -> list[str]:
+        items = self._items(name)
+        return items if all(isinstance(item, str) for item in items) else self.fail(f"has no texts in {name!r}")
+
+    def _items(self, name: str) -> list[Any]:
+        value = self.members.get(name)
+        return value if isinstance(value, list) else self.fail(f"has no list {name!r}")

@@ -1,0 +1,223 @@
+"""The plan for the owner of a fleet.
+
+What would happen to how many devices, in which order, at which cost, and what would not happen and why. Devices that
+take the same steps from the same release stand together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final, assert_never
+
+from reconciler.model.device import DeviceMode
+from reconciler.model.fleet import Desired, Fleet, Via
+from reconciler.model.instant import iso_from_instant
+from reconciler.model.module import ModuleSlot
+from reconciler.model.plan import FleetPlan, Plan, Refused, Route, RouteReason, Situation, Summary, Waiting
+from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
+from reconciler.render.ink import (
+    Page,
+    Style,
+    byte_size,
+    counted,
+    device_sample,
+    duration,
+    harmless,
+    table,
+    transfer_size,
+)
+
+_WHY: Final = {
+    RouteReason.BELOW_DESIRED_DEVICE_OS: "",
+    RouteReason.BELOW_DESIRED_APPLICATION: "",
+    RouteReason.DEPENDENCIES_UNMET: "to repair modules whose needs are not met",
+}
+
+
+OVER: Final = {Via.CLOUD: "over the cloud", Via.USB: "over USB"}
+
+
+def plan_text(plan: Plan, *, plan_id: str, width: int = 100, colour: bool = False) -> str:
+    """The whole plan as text, the summary first and the verdict last."""
+    page = Page(width=width, colour=colour)
+    fleets = sorted(plan.fleets, key=lambda each: each.fleet.name)
+    lines = [
+        page.ink(f"Plan {plan_id}: {counted(len(fleets), 'fleet')}, {_counts(plan.summary)}", Style.TITLE),
+        f"Observed {iso_from_instant(plan.source.observed_at)}, valid until {iso_from_instant(plan.expires_at)}"
+        + (f", manifests {harmless(plan.source.revision)}" if plan.source.revision else ""),
+    ]
+    if not plan.complete:
+        lines += [page.ink("The observation is not complete: devices that were not seen are not planned.", Style.BAD)]
+    for finding in plan.findings:
+        lines += page.wrapped(f"! {finding}", hanging=2)
+    for fleet in fleets:
+        lines += ["", *_fleet(page, fleet)]
+    return "\n".join([*lines, "", *_verdict(page, plan), ""])
+
+
+def desired_in_words(desired: Desired) -> str:
+    """`Device OS 6.3.4 and application logger 44`."""
+    parts = []
+    if desired.device_os is not None:
+        parts.append(f"Device OS {desired.device_os}" + (" (every module)" if desired.completeness == "full" else ""))
+    if desired.application is not None:
+        parts.append(f"application {desired.application.release} {desired.application.version}")
+    return harmless(" and ".join(parts)) or "nothing"
+
+
+def change_in_words(route: Route) -> str:
+    """`boron in safe mode, Device OS 1.5.2 -> 6.3.4, application 12 -> 44`."""
+    situation = route.situation
+    before = "incomplete" if situation.device_os is None else situation.device_os.text
+    releases = [before, *(hop.text for hop in route.hops if hop is not situation.device_os)]
+    parts = [
+        situation.platform + (" in safe mode" if situation.mode is DeviceMode.SAFE_MODE else ""),
+        "Device OS " + " -> ".join(releases),
+    ]
+    applications = [step.application for step in route.steps if not isinstance(step, FlashModule)]
+    if applications:
+        application = "unknown" if situation.application is None else situation.application
+        parts.append(f"application {application} -> {applications[-1]}")
+    why = _WHY[route.reason]
+    return ", ".join(parts) + (f", {why}" if why else "")
+
+
+def _counts(summary: Summary) -> str:
+    return (
+        f"{counted(summary.devices, 'device')}: {summary.upgrade:,} to upgrade, {summary.current:,} as desired, "
+        f"{summary.waiting:,} waiting, {summary.refused:,} refused"
+    )
+
+
+def _fleet(page: Page, plan: FleetPlan) -> list[str]:
+    lines = [
+        page.ink(f"Fleet {harmless(plan.fleet.name)} should run {desired_in_words(plan.fleet.desired)}", Style.TITLE),
+        f"  {_counts(plan.summary)}",
+    ]
+    if plan.routes:
+        lines += [f"  {_pace(plan.fleet, plan.routes)}"]
+    for routes in _together(plan.routes):
+        lines += ["", *_routes(page, routes)]
+    for title, style, entries in (
+        ("Waiting: nothing is sent now", Style.WAITING, plan.waiting),
+        ("Refused: nothing is sent until the reason is gone", Style.BAD, plan.refused),
+    ):
+        if entries:
+            lines += ["", f"  {page.ink(title, style)}", *_set_aside(page, entries)]
+    return lines
+
+
+def _pace(fleet: Fleet, routes: tuple[Route, ...]) -> str:
+    devices = sum(len(route.devices) for route in routes)
+    at_a_time = fleet.rollout.concurrent_max.of(devices)
+    if not at_a_time:
+        return f"Held: rollout.maxConcurrent is 0, nothing is started {OVER[fleet.delivery.via]}"
+    minutes = sum(route.minutes * len(route.devices) for route in routes) / at_a_time
+    longest = max(route.minutes for route in routes)
+    return (
+        f"Delivered {OVER[fleet.delivery.via]}, at most {at_a_time:,} at a time, about "
+        f"{duration(max(minutes, longest))} in all; halts at {fleet.rollout.failures_max} failed devices"
+    )
+
+
+def _together(routes: Iterable[Route]) -> list[list[Route]]:
+    """Routes that read the same to a person, the largest group first, then by platform and release."""
+    groups: dict[tuple[str, tuple[tuple[str, ...], ...]], list[Route]] = {}
+    for route in routes:
+        key = (change_in_words(route), tuple(_step_rows(route)))
+        groups.setdefault(key, []).append(route)
+    return [group for _, group in sorted(groups.items(), key=lambda item: (-_devices(item[1]), item[0]))]
+
+
+def _devices(routes: list[Route]) -> int:
+    return sum(len(route.devices) for route in routes)
+
+
+def _routes(page: Page, routes: list[Route]) -> list[str]:
+    route = routes[0]
+    lines = [f"  {page.ink(f'{_devices(routes):,} {change_in_words(route)}', Style.CHANGE)}"]
+    cost = [
+        counted(len(route.steps), "step"),
+        transfer_size(route.bytes_known, route.bytes_unknown),
+        f"about {duration(route.minutes)} each",
+        counted(route.restarts, "restart"),
+    ]
+    if route.safe_mode_boots:
+        cost.append(f"{counted(route.safe_mode_boots, 'boot')} into safe mode, in which the application does not run")
+    lines += page.wrapped(", ".join(cost), indent=4)
+    rows = _step_rows(route)
+    lines += table(rows, indent=4, right=frozenset({0, 2, 5}))
+    return lines + page.wrapped(
+        device_sample(device for each in routes for device in each.devices), indent=4, hanging=2
+    )
+
+
+def _step_rows(route: Route) -> list[tuple[str, ...]]:
+    """Number, what, version before, version after, release, size, and what is special."""
+    versions = {module.slot: module.version for module in route.situation.modules}
+    rows: list[tuple[str, ...]] = []
+    for number, step in enumerate(route.steps, start=1):
+        size = "size unknown" if step.size is None else byte_size(step.size)
+        note = "boots into safe mode" if step.boots_into is DeviceMode.SAFE_MODE else ""
+        rows.append((f"{number}.", *_step_cells(step, versions, route.situation), size, note))
+        if isinstance(step, FlashModule):
+            versions[step.module.slot] = step.module.version
+    return rows
+
+
+def _step_cells(step: Step, versions: dict[ModuleSlot, int], situation: Situation) -> tuple[str, str, str, str]:
+    application = "unknown" if situation.application is None else str(situation.application)
+    match step:
+        case FlashModule():
+            before, after = str(versions.get(step.module.slot, "none")), step.module.version
+            what, release = f"flash {step.module.slot}", f"of Device OS {step.device_os}"
+        case LockApplication():
+            before, after, what, release = application, int(step.application), "lock to application", ""
+        case FlashApplication():
+            before, after, what, release = application, int(step.application), "flash application", ""
+        case _:
+            assert_never(step)
+    return what, before, f"-> {after}", release
+
+
+def _set_aside(page: Page, entries: Iterable[Refused | Waiting]) -> list[str]:
+    lines = []
+    for entry in sorted(entries, key=lambda each: (each.reason.code, each.message)):
+        lines += page.wrapped(
+            f"{len(entry.devices):,} {entry.reason.reason} ({entry.reason.code}): {entry.message}", indent=4, hanging=2
+        )
+        lines += page.wrapped(device_sample(entry.devices), indent=6, hanging=2)
+    return lines
+
+
+def _verdict(page: Page, plan: Plan) -> list[str]:
+    summary = plan.summary
+    others = [(summary.waiting, "waiting"), (summary.refused, "refused")]
+    rest = ", ".join(f"{number:,} {what}" for number, what in others if number)
+    if not summary.upgrade and not rest:
+        return [page.ink(f"Nothing to do: {counted(summary.devices, 'device')}, all as desired.", Style.GOOD)]
+    if not summary.upgrade:
+        return [page.ink(f"Nothing to do now: {summary.current:,} as desired, {rest}.", Style.WAITING)]
+    cost = _cost(plan)
+    sentence = (
+        f"Plan: {summary.upgrade:,} of {counted(summary.devices, 'device')} to upgrade, "
+        f"{counted(cost['steps'], 'step')}, {counted(cost['requests'], 'request')}, "
+        f"{transfer_size(cost['bytes'], cost['unknown'])}, "
+        f"{counted(cost['boots'], 'boot') if cost['boots'] else 'no boot'} into safe mode"
+    )
+    sentence += f"; {rest}." if rest else "."
+    return [page.ink(line, Style.CHANGE) for line in page.wrapped(sentence, hanging=2)]
+
+
+def _cost(plan: Plan) -> Counter[str]:
+    """What the routes of all devices add up to."""
+    cost: Counter[str] = Counter()
+    for route in (route for fleet in plan.fleets for route in fleet.routes):
+        devices = len(route.devices)
+        cost["steps"] += devices * len(route.steps)
+        cost["requests"] += devices * route.requests
+        cost["bytes"] += devices * route.bytes_known
+        cost["unknown"] += devices * route.bytes_unknown
+        cost["boots"] += devices * route.safe_mode_boots
+    return cost

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from jsonschema import Draft202012Validator
+
+from reconciler.model.plan import FleetPlan, Plan
+from reconciler.render.plan_json import plan_document, plan_json
+from tests.render.sample_plan import COLD_CHAIN_PLAN, NOTHING_TO_DO, OLD_BORON_ROUTE, PLAN, WORKSHOP_PLAN, ids
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "plan.v1.schema.json").read_text(encoding="utf-8"))
+
+
+def document_of(plan: Plan, *, show_current: bool = False) -> dict[str, object]:
+    return plan_document(plan, tool_version="0.1.0", show_current=show_current)
+
+
+def shuffled(plan: Plan) -> Plan:
+    def backwards(fleet: FleetPlan) -> FleetPlan:
+        return replace(
+            fleet,
+            current=fleet.current[::-1],
+            routes=tuple(replace(route, devices=route.devices[::-1]) for route in fleet.routes[::-1]),
+            refused=tuple(replace(entry, devices=entry.devices[::-1]) for entry in fleet.refused[::-1]),
+            waiting=tuple(replace(entry, devices=entry.devices[::-1]) for entry in fleet.waiting[::-1]),
+        )
+
+    return replace(plan, fleets=tuple(map(backwards, plan.fleets[::-1])))
+
+
+def test_the_document_is_what_the_published_schema_describes() -> None:
+    for plan in (PLAN, NOTHING_TO_DO):
+        Draft202012Validator(SCHEMA).validate(document_of(plan, show_current=True))
+
+
+def test_the_same_plan_in_any_order_gives_the_same_bytes() -> None:
+    assert plan_json(document_of(PLAN, show_current=True)) == plan_json(document_of(shuffled(PLAN), show_current=True))
+
+
+def test_the_plan_id_is_made_of_the_branch_and_the_digest() -> None:
+    document = document_of(PLAN)
+    assert document["plan_id"] == "plan-main-" + str(document["digest"]).removeprefix("sha256:")[:10]
+
+
+def test_the_plan_id_of_a_folder_says_local() -> None:
+    folder = replace(PLAN, source=replace(PLAN.source, revision=None))
+    assert str(document_of(folder)["plan_id"]).startswith("plan-local-")
+
+
+def test_a_branch_name_with_slashes_leaves_a_plan_id_that_is_a_file_name() -> None:
+    branch = replace(PLAN, source=replace(PLAN.source, revision="feature/new ones@sha1:00"))
+    assert str(document_of(branch)["plan_id"]).startswith("plan-feature-new-ones-")
+
+
+def test_the_digest_covers_what_is_done_and_not_when() -> None:
+    later = replace(PLAN, created_at=PLAN.created_at + 60, expires_at=PLAN.expires_at + 60)
+    assert document_of(later)["digest"] == document_of(PLAN)["digest"]
+    fewer = replace(OLD_BORON_ROUTE, steps=OLD_BORON_ROUTE.steps[:-1])
+    changed = replace(PLAN, fleets=(WORKSHOP_PLAN, replace(COLD_CHAIN_PLAN, routes=(fewer,))))
+    assert document_of(changed)["digest"] != document_of(PLAN)["digest"]
+
+
+def test_listing_the_current_devices_changes_neither_digest_nor_id() -> None:
+    short, long = document_of(PLAN), document_of(PLAN, show_current=True)
+    assert (short["digest"], short["plan_id"]) == (long["digest"], long["plan_id"])
+
+
+def test_the_counts_of_the_summary_add_up() -> None:
+    expected = {"devices": 789, "current": 700, "upgrade": 38, "refused": 7, "waiting": 44}
+    assert document_of(PLAN)["summary"] == expected
+
+
+def test_a_step_shows_what_is_known_and_leaves_out_what_is_not() -> None:
+    fleets = document_of(replace(PLAN, fleets=(replace(COLD_CHAIN_PLAN, routes=(OLD_BORON_ROUTE,)),)))["fleets"]
+    assert fleets[0]["routes"][0]["steps"][1] == {  # type: ignore[index]  # the schema says so
+        "action": "flash",
+        "via": "cloud",
+        "module": {"function": "system_part", "index": 1, "version": 1321},
+        "device_os": "1.3.1",
+        "boots_into": "normal",
+    }
+
+
+def test_a_fleet_without_waves_has_one_wave_of_all_devices_that_have_a_route() -> None:
+    fleets = {fleet["name"]: fleet for fleet in document_of(PLAN)["fleets"]}  # type: ignore[attr-defined]  # a list
+    upgraded = sorted([*ids(0, 34), *ids(40, 1), *ids(60, 1)])
+    assert fleets["cold-chain-eu"]["waves"] == [{"name": "all", "devices": upgraded}]
+    assert fleets["workshop"]["waves"] == []
