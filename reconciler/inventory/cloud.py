@@ -12,9 +12,10 @@ from typing import Final
 
 from reconciler.inventory.conversion import observed_device
 from reconciler.inventory.hearing import Hearing
-from reconciler.model.device import DeviceId, DeviceMode, Observation, ObservedDevice
+from reconciler.model.device import DeviceId, DeviceMode, Observation, ObservedDevice, Product
 from reconciler.model.instant import Instant
 from reconciler.particle.api import ParticleApi
+from reconciler.particle.error import RefusedError
 from reconciler.particle.records import DeviceRecord
 
 REPORT_SLACK_SECONDS: Final = 5.0
@@ -25,7 +26,8 @@ class CloudInventory:
     """Devices as the Particle API shows them. `product` is an id or slug; None: the token's own devices.
 
     Own devices are those whose product is their platform (contracts 4); what the API lists besides belongs to products.
-    `clock` is wall time; it says when we looked. `hearing` may be None: then no device has reported modules.
+    Observations carry the time of the cloud's own answers, so that they compare with handshakes and events; `clock`,
+    wall time, stands in where an answer is not dated. `hearing` may be None: then no device has reported modules.
     """
 
     def __init__(
@@ -35,16 +37,18 @@ class CloudInventory:
         self._product = product
         self._hearing = hearing
         self._clock = clock
+        self._known: Product | None = None
 
     def observe(self) -> Observation:
-        """All devices. Raises WireError when the cloud cannot be read; the time is that before the first request."""
-        observed_at = self._clock()
+        """All devices. Raises WireError when the cloud cannot be read; the time is that of the first answer."""
+        started_at = self._clock()
         if self._product is None:
             listing = self._api.own_devices()
             records = [record for record in listing.records if _is_own(record)]
         else:
             listing = self._api.product_devices(self._product)
             records = list(listing.records)
+        observed_at = started_at if listing.dated is None else listing.dated
         findings = list(listing.findings)
         devices: list[ObservedDevice] = []
         for record in records:
@@ -57,15 +61,29 @@ class CloudInventory:
             devices=tuple(devices),
             complete=listing.complete,
             findings=tuple(findings),
+            products=self._products(),
         )
 
     def observe_device(self, device_id: DeviceId) -> ObservedDevice | None:
-        """One device. Raises WireError; the time is that before the request."""
-        observed_at = self._clock()
+        """One device. Raises WireError."""
+        started_at = self._clock()
         found = self._api.device(device_id, self._product)
         if found is None:
             return None
+        observed_at = started_at if found.dated is None else found.dated
         return self._with_report(observed_device(found.record, observed_at).device)
+
+    def _products(self) -> tuple[Product, ...]:
+        """The product's number and slug, asked once: neither ever changes."""
+        if self._product is not None and self._known is None:
+            try:
+                record = self._api.product(self._product)
+            except RefusedError:
+                # A token may list the devices of a product and not see the product; then only its number is known.
+                record = None
+            if record is not None and record.slug is not None:
+                self._known = Product(id=record.id, slug=record.slug)
+        return () if self._known is None else (self._known,)
 
     def _with_report(self, device: ObservedDevice) -> ObservedDevice:
         if device.mode is not DeviceMode.SAFE_MODE or self._hearing is None or device.last_handshake_at is None:

@@ -1,8 +1,8 @@
 """Snapshots: an observation as a file, in the words of the API (contracts 2).
 
 Accepted are the snapshot object, a bare array of device objects, and a product device list's `{"devices": […]}`, so
-that a saved answer of the API is a snapshot. Wrong types inside a device object are findings, as they are from the cloud;
-an element that is no device object at all, and a device that is there twice, are errors: a person made this file.
+that a saved answer of the API is a snapshot. Wrong types inside a device object are findings, as they are from the
+cloud; an element that is no device object at all, and a device that is there twice, are errors: a person made this file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from reconciler.inventory.conversion import device_object, observed_device
-from reconciler.model.device import DeviceId, Observation, ObservedDevice
+from reconciler.model.device import DeviceId, Observation, ObservedDevice, Product
 from reconciler.model.error import OperatorError
 from reconciler.model.instant import Instant, instant_from_iso, iso_from_instant
 from reconciler.particle.records import DeviceRecord, decode_device
@@ -27,6 +27,11 @@ class SnapshotError(OperatorError):
     """A file that is no snapshot. PFR6301 to PFR6306."""
 
 
+class _Product(msgspec.Struct, frozen=True):
+    id: int
+    slug: str
+
+
 class _Document(msgspec.Struct, kw_only=True):
     devices: list[msgspec.Raw]
     format_version: str | None = None
@@ -34,6 +39,7 @@ class _Document(msgspec.Struct, kw_only=True):
     source: str | None = None
     complete: bool = True
     findings: tuple[str, ...] = ()
+    products: tuple[_Product, ...] = ()
 
 
 class SnapshotInventory:
@@ -84,6 +90,7 @@ def observation_from_document(content: bytes, *, name: str = "snapshot", read_at
         devices=tuple(sorted(devices, key=lambda device: device.id)),
         complete=document.complete,
         findings=tuple(findings),
+        products=tuple(Product(id=product.id, slug=product.slug) for product in document.products),
     )
 
 
@@ -98,6 +105,8 @@ def document_from_observation(observation: Observation) -> bytes:
         head["complete"] = False
     if observation.findings:
         head["findings"] = list(observation.findings)
+    if observation.products:
+        head["products"] = [{"id": product.id, "slug": product.slug} for product in observation.products]
     opening = msgspec.json.encode(head)[:-1]
     lines = b",\n  ".join(msgspec.json.encode(device_object(device)) for device in observation.devices)
     return opening + b',\n "devices": [' + (b"\n  " + lines if lines else b"") + b"]}\n"

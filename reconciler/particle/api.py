@@ -7,7 +7,7 @@ the errors of `error.py`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from reconciler.model.device import DeviceId
+from reconciler.model.instant import Instant
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
 from reconciler.particle.error import GarbledError, MayHaveArrivedError, RefusedError
 from reconciler.particle.http import CloudWire, Upload
@@ -83,9 +84,10 @@ class DeviceOsReleaseRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneDevice:
-    """One device object, and what could not be read of it."""
+    """One device object, when the cloud says that it made it, and what could not be read of it."""
 
     record: DeviceRecord
+    dated: Instant | None = None
     findings: tuple[str, ...] = ()
 
 
@@ -99,11 +101,13 @@ class ParticleApi:
     def own_devices(self) -> DeviceListing:
         """All devices of the token's owner, those in products included. The cloud has no pages for them."""
         raws = self.wire.read_json("/v1/devices", list[msgspec.Raw])
-        return DeviceListing.of_pages([decode_devices(raws, "own devices")])
+        dated = self.wire.answered_at
+        return replace(DeviceListing.of_pages([decode_devices(raws, "own devices")]), dated=dated)
 
     def product_devices(self, product: str) -> DeviceListing:
         """All devices of a product, page by page, each once, in the order of their ids."""
         path = f"/v1/products/{_segment(product)}/devices"
+        dates: list[Instant | None] = []
 
         def read(number: int) -> DevicePage:
             # The documentation says perPage, the vendor's own client sends per_page; a stable order keeps pages still.
@@ -114,9 +118,12 @@ class ParticleApi:
                 "sortAttr": "deviceId",
                 "sortDir": "asc",
             }
-            return self.wire.read_json(path, DevicePage, query=query)
+            page = self.wire.read_json(path, DevicePage, query=query)
+            dates.append(self.wire.answered_at)
+            return page
 
-        return PageReader(read, page_size=self._page_size).read_all()
+        listing = PageReader(read).read_all()
+        return replace(listing, dated=dates[0])
 
     def device(self, device_id: DeviceId, product: str | None = None) -> OneDevice | None:
         """One device, or None when the cloud knows none."""
@@ -128,7 +135,7 @@ class ParticleApi:
         if decoded.record is None or decoded.record.id != device_id:
             message = f"asked for device {device_id}, the cloud answered with another one or none"
             raise GarbledError(message)
-        return OneDevice(record=decoded.record, findings=decoded.findings)
+        return OneDevice(record=decoded.record, dated=self.wire.answered_at, findings=decoded.findings)
 
     def ping(self, device_id: DeviceId, product: str | None = None) -> bool:
         """Whether the device answers right now. It changes nothing, and costs a round trip to the device."""

@@ -11,6 +11,8 @@ from typing import Final
 import requests
 import urllib3.exceptions
 
+from reconciler.model.instant import Instant
+
 RETRY_AFTER_SECONDS_MAX: Final = 3600.0
 
 _BEFORE_THE_REQUEST: Final = (
@@ -73,6 +75,15 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
         except (ValueError, TypeError, OverflowError):
             return None
     return min(max(seconds, 0.0), RETRY_AFTER_SECONDS_MAX) if math.isfinite(seconds) else None
+
+
+def date_of(headers: Mapping[str, str]) -> Instant | None:
+    """When the cloud says that it answered, by its own clock and to the second, or None."""
+    text = next((value for name, value in headers.items() if name.lower() == "date"), "")
+    try:
+        return Instant(parsedate_to_datetime(text).timestamp())
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _cause(error: Exception) -> Exception:

@@ -27,6 +27,7 @@ from requests.auth import AuthBase
 
 from reconciler.model.device import DeviceId
 from reconciler.model.error import WireError
+from reconciler.model.instant import Instant
 from reconciler.particle.budget import RequestBudget
 from reconciler.particle.error import (
     GarbledError,
@@ -38,7 +39,7 @@ from reconciler.particle.error import (
     RefusedError,
     UnauthorisedError,
 )
-from reconciler.particle.failure import clause, never_left, retry_after_seconds
+from reconciler.particle.failure import clause, date_of, never_left, retry_after_seconds
 from reconciler.particle.session import checked_api_url, new_session
 from reconciler.particle.token import AccessToken
 from reconciler.particle.traffic import Traffic, TrafficCount
@@ -151,6 +152,7 @@ class CloudWire:
         self._dice_lock = threading.Lock()
         self._patience = patience or WirePatience()
         self._traffic = TrafficCount()
+        self._thread = threading.local()
         self._session = new_session(proxies=proxies, trust=trust)
 
     def close(self) -> None:
@@ -160,6 +162,11 @@ class CloudWire:
     def traffic(self) -> Traffic:
         """What has gone over this wire so far."""
         return self._traffic.snapshot()
+
+    @property
+    def answered_at(self) -> Instant | None:
+        """When the last answer that this thread got was made, by the cloud's own clock; None when it did not say."""
+        return getattr(self._thread, "answered_at", None)
 
     def read_json(
         self,
@@ -271,7 +278,9 @@ class CloudWire:
     def _once(self, call: _Call) -> _Answer:
         """Send it once, and judge the status. Everything but a 2xx leaves as an error."""
         self._budget.take()
+        self._thread.answered_at = None
         answer = self._exchange(call)
+        self._thread.answered_at = date_of(answer.headers)
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             raise self._judged(call, answer)
         return answer

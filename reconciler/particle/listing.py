@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from reconciler.model.instant import Instant
 from reconciler.particle.records import DeviceRecord, decode_devices
 
 PAGES_MAX: Final = 100_000
@@ -38,9 +39,13 @@ class DevicePage(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceListing:
-    """Devices in the order of their ids, each once. `complete` False: some are known to be missing, or unreadable."""
+    """Devices in the order of their ids, each once. `complete` False: some are known to be missing, or unreadable.
+
+    `dated` is when the cloud says that it made the first page, by its own clock.
+    """
 
     records: tuple[DeviceRecord, ...]
+    dated: Instant | None = None
     findings: tuple[str, ...] = ()
     complete: bool = True
 
@@ -77,9 +82,8 @@ class _Reading:
 class PageReader:
     """Reads all pages through a function that reads one (counted from 1)."""
 
-    def __init__(self, read: Callable[[int], DevicePage], *, page_size: int) -> None:
+    def __init__(self, read: Callable[[int], DevicePage]) -> None:
         self._read = read
-        self._page_size = page_size
 
     def read_all(self) -> DeviceListing:
         """All devices. Raises what reading a page raises; a list that shifts under us is no error."""

@@ -1,0 +1,98 @@
+"""Options that several commands share. The access token has no flag: values of flags end up in histories and logs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from reconciler.model.error import OperatorError
+from reconciler.particle.session import checked_api_url
+from reconciler.particle.token import AccessToken
+
+DEFAULT_API_URL: Final = "https://api.particle.io"
+TOKEN_VARIABLE: Final = "PARTICLE_ACCESS_TOKEN"  # noqa: S105  # the variable's name, no token
+
+_TOKEN_FILE_BYTES_MAX: Final = 16 * 1024
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudAccess:
+    """Where the API is, and the right to use it."""
+
+    api_url: str
+    token: AccessToken
+
+
+def cloud_options(command: Command) -> Command:
+    """Adds `--api-url` and `--token-file`; the command gets `api_url` and `token_file` for `cloud_access`."""
+    command = click.option(
+        "--token-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help=f"File that holds the access token alone. Without it the token comes from {TOKEN_VARIABLE}.",
+    )(command)
+    return click.option(
+        "--api-url",
+        envvar="PARTICLE_API_URL",
+        default=DEFAULT_API_URL,
+        show_default=True,
+        show_envvar=True,
+        metavar="URL",
+        help="Where the Particle API is.",
+    )(command)
+
+
+def output_options(command: Command) -> Command:
+    """Adds `--no-color`, `--quiet` and `--verbose`; the command gets `no_color`, `quiet` and `verbose`."""
+    command = click.option("--verbose", "-v", is_flag=True, help="Say more on standard error.")(command)
+    command = click.option("--quiet", "-q", is_flag=True, help="Say nothing on standard error but errors.")(command)
+    return click.option("--no-color", is_flag=True, help="No colours. NO_COLOR in the environment does the same.")(
+        command
+    )
+
+
+def wants_color(*, no_color: bool) -> bool:
+    """Whether colours are wanted at all: neither the flag nor a non-empty NO_COLOR says no (no-color.org)."""
+    return not no_color and not os.environ.get("NO_COLOR")
+
+
+def cloud_access(api_url: str, token_file: Path | None) -> CloudAccess:
+    """The API's address and the token, from the file if one is given, else from the environment.
+
+    Raises:
+        OperatorError: PFR3001 no token anywhere; PFR3010 it cannot be one; PFR3011 the address cannot be one; PFR3012
+            the file cannot be read.
+    """
+    return CloudAccess(api_url=checked_api_url(api_url), token=_token(token_file))
+
+
+def _token(token_file: Path | None) -> AccessToken:
+    text = os.environ.get(TOKEN_VARIABLE, "") if token_file is None else _read(token_file)
+    if not text.strip():
+        where = f"{TOKEN_VARIABLE} is not set" if token_file is None else f"{token_file} is empty"
+        raise OperatorError(
+            "PFR3001",
+            f"no access token: {where}",
+            next_step=f"make a token for an API user with the scopes it needs, and put it into {TOKEN_VARIABLE} or a "
+            "file for --token-file",
+        )
+    return AccessToken(text.strip())
+
+
+def _read(token_file: Path) -> str:
+    try:
+        with token_file.open("rb") as file:
+            return file.read(_TOKEN_FILE_BYTES_MAX).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        problem = "it is no text"
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    raise OperatorError(
+        "PFR3012", f"the token file {token_file} cannot be read: {problem}", next_step="check --token-file"
+    )

@@ -1,0 +1,143 @@
+"""Hands in the cloud: modules and applications by flash, a product's application by lock and flash (facts 5.4, 5.6).
+
+The lock is the durable intent: it survives our crash and the device's sleep. Nothing is sent twice; a request whose
+answer is lost is `MayHaveArrived`, and only a newer observation of the device tells.
+"""
+
+from __future__ import annotations
+
+import threading
+from http import HTTPStatus
+from typing import assert_never
+
+from reconciler.execution.binaries import BinaryStore, verify_application
+from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent, SendOutcome
+from reconciler.model.attempt import FailureClass
+from reconciler.model.device import ObservedDevice
+from reconciler.model.error import FirmwareError, WireError
+from reconciler.model.platform import Platform, platform_by_id
+from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
+from reconciler.model.version import ApplicationVersion
+from reconciler.particle.api import ParticleApi
+from reconciler.particle.error import MayHaveArrivedError, RateLimitedError, RefusedError, UnauthorisedError
+
+
+class CloudExecutor:
+    """Sends through the Particle API. `product` is an id or slug; None: the token's own devices. For many threads."""
+
+    def __init__(self, api: ParticleApi, *, product: str | None, binaries: BinaryStore) -> None:
+        self._api = api
+        self._product = product
+        self._binaries = binaries
+        self._lock = threading.Lock()
+        self._held_by_product: set[ApplicationVersion] = set()
+
+    def send(self, device: ObservedDevice, step: Step) -> SendOutcome:
+        """Do the step, once. Everything up to the one request that changes something is safe to do again."""
+        try:
+            match step:
+                case FlashModule():
+                    return self._flash_module(device, step)
+                case LockApplication():
+                    return self._lock_application(device, step)
+                case FlashApplication():
+                    return self._flash_application(device, step)
+                case _:
+                    assert_never(step)
+        except FirmwareError as error:
+            # PFR4401: these are not the planned bytes. Otherwise: there are no bytes.
+            failure = FailureClass.INTEGRITY if error.code == "PFR4401" else FailureClass.REFUSED
+            return NotSent(failure=failure, detail=_told(error))
+        except WireError as error:
+            # Of the reads before the write: the write has not left.
+            return _not_sent(error)
+
+    def _flash_module(self, device: ObservedDevice, step: FlashModule) -> SendOutcome:
+        platform = _platform(device)
+        if platform is None:
+            return _unknown_platform(device)
+        return self._flash(device, self._binaries.module(platform, step))
+
+    def _flash_application(self, device: ObservedDevice, step: FlashApplication) -> SendOutcome:
+        platform = _platform(device)
+        if platform is None:
+            return _unknown_platform(device)
+        binary = self._binaries.application(platform.name, step.application)
+        if binary is None and self._product is not None:
+            binary = self._api.product_firmware_binary(self._product, step.application)
+        if binary is None:
+            return _no_application(step.application, self._product)
+        verify_application(binary, platform, step.application, step.sha256)
+        return self._flash(device, binary)
+
+    def _flash(self, device: ObservedDevice, binary: bytes) -> SendOutcome:
+        try:
+            return Accepted(detail=self._api.flash(device.id, binary, product=self._product))
+        except MayHaveArrivedError as error:
+            return MayHaveArrived(detail=_told(error))
+        except RefusedError as error:
+            return _offline_or_refused(error)
+
+    def _lock_application(self, device: ObservedDevice, step: LockApplication) -> SendOutcome:
+        if self._product is None:
+            detail = f"device {device.id} belongs to no product, and only products hold versions to lock to"
+            return NotSent(failure=FailureClass.REFUSED, detail=detail)
+        if not self._product_holds(self._product, step.application):
+            return _no_application(step.application, self._product)
+        try:
+            detail = self._api.lock(device.id, step.application, product=self._product, flash=True)
+        except MayHaveArrivedError as error:
+            return MayHaveArrived(detail=_told(error))
+        return Accepted(detail=detail)
+
+    def _product_holds(self, product: str, application: ApplicationVersion) -> bool:
+        """Asked once for each version that is there; one that is missing may be uploaded at any time."""
+        with self._lock:
+            if application in self._held_by_product:
+                return True
+        if self._api.product_firmware_version(product, application) is None:
+            return False
+        with self._lock:
+            self._held_by_product.add(application)
+        return True
+
+
+def _platform(device: ObservedDevice) -> Platform | None:
+    return None if device.platform_id is None else platform_by_id(device.platform_id)
+
+
+def _unknown_platform(device: ObservedDevice) -> NotSent:
+    detail = f"device {device.id} has the unknown platform {device.platform_id}"
+    return NotSent(failure=FailureClass.INCOMPATIBLE, detail=detail)
+
+
+def _no_application(application: ApplicationVersion, product: str | None) -> NotSent:
+    where = "the manifests name no binary of" if product is None else f"product {product} has no firmware with"
+    return NotSent(failure=FailureClass.REFUSED, detail=f"{where} application version {application}")
+
+
+def _offline_or_refused(error: RefusedError) -> NotSent:
+    """A flash of a device that was just seen: 404 means that it is not connected (facts 5.4, 5.12)."""
+    if error.status == HTTPStatus.NOT_FOUND:
+        return NotSent(failure=FailureClass.OFFLINE, detail=_told(error))
+    return _not_sent(error)
+
+
+def _not_sent(error: WireError) -> NotSent:
+    match error:
+        case UnauthorisedError():
+            return NotSent(failure=FailureClass.UNAUTHORISED, detail=_told(error))
+        case RateLimitedError():
+            return NotSent(
+                failure=FailureClass.TRANSPORT,
+                detail=_told(error),
+                retry_after_seconds=error.retry_after_seconds,
+            )
+        case RefusedError():
+            return NotSent(failure=FailureClass.REFUSED, detail=_told(error))
+        case _:
+            return NotSent(failure=FailureClass.TRANSPORT, detail=_told(error))
+
+
+def _told(error: WireError | FirmwareError) -> str:
+    return f"{error.code} {error.message}"

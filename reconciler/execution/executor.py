@@ -1,0 +1,50 @@
+"""The promise of every pair of hands: do one step on one device, once, and say truly whether anything left.
+
+- `Accepted`: whoever was asked said yes. It proves no effect; only a newer observation does.
+- `NotSent`: it was certainly not done. The attempt can fail or be tried again.
+- `MayHaveArrived`: nobody knows. Only a newer observation ends it; it is never sent again before that.
+
+An executor never repeats a send by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from reconciler.model.attempt import FailureClass
+from reconciler.model.device import ObservedDevice
+from reconciler.model.step import Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """Taken, in the words of whoever took it."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotSent:
+    """Certainly not done, and why. `retry_after_seconds` is a wish of the cloud: later, this may work."""
+
+    failure: FailureClass
+    detail: str
+    retry_after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MayHaveArrived:
+    """It left, and its fate is unknown."""
+
+    detail: str
+
+
+SendOutcome = Accepted | NotSent | MayHaveArrived
+
+
+class Executor(Protocol):
+    """Hands of one kind."""
+
+    def send(self, device: ObservedDevice, step: Step) -> SendOutcome:
+        """Do the step, once. Failures of the world are outcomes; only our own bugs are raised."""
