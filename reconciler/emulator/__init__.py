@@ -1,1 +1,11 @@
-"""Being built."""
+"""A pretend Particle cloud over HTTP, with devices that obey physics, faults on demand, and a referee.
+
+- `world.py` describes a world; `cloud.py` is that world in motion, without threads and without a clock of its own:
+  requests and the time come in as arguments, answers go out. `serve.py` puts it on a port.
+- `device.py` judges by facts 4.3 what a device takes and what it boots; `healer.py` is the cloud's safe mode healer.
+- `faults.py` spoils requests, transfers, boots and events; `referee.py` reads the log afterwards and says what a client
+  did wrong.
+
+Why: the room stands at the wire, so that the client under test is the client of production. It knows nothing of
+planning, execution, inventory or the client's own wires, and so can contradict them.
+"""

@@ -1,0 +1,256 @@
+"""The pretend cloud in motion: a request and the time go in, an answer comes out.
+
+One request goes this way: what is due by now happens; then faults that keep a request from its effect; then limit,
+token and scope; then the call itself; then faults that keep the answer from the client; then the log. There are no
+threads in here, and no clock but the `now` that every call brings; `serve.py` has both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Final
+
+from reconciler.emulator import device_calls
+from reconciler.emulator.binaries import EmulatedBinaries
+from reconciler.emulator.clock import Agenda
+from reconciler.emulator.control_door import PREFIX, AdjustableClock, answer_at_door
+from reconciler.emulator.device import Device
+from reconciler.emulator.events import Hub
+from reconciler.emulator.faults import FaultOrder, Faults
+from reconciler.emulator.life import Life
+from reconciler.emulator.message import Answer, ApiError, Manner, Request
+from reconciler.emulator.records import RequestRecord
+from reconciler.emulator.referee import Violation, judge
+from reconciler.emulator.router import find_route
+from reconciler.emulator.settlers import ReadFile, product_of, settle
+from reconciler.emulator.state import Call, State
+from reconciler.emulator.world import TokenLine, World
+from reconciler.model.instant import Instant
+
+SLOW_SECONDS: Final = (1.0, 4.0)
+"""Real seconds that a slow answer takes."""
+
+_PROXY_PAGE: Final = (
+    b"<!DOCTYPE html><html><head><title>Bad gateway</title></head>"
+    b"<body><h1>The server is taking a break</h1><p>Please try again later.</p></body></html>"
+)
+_ABOUT_DEVICES: Final = (
+    device_calls.list_own,
+    device_calls.list_of_product,
+    device_calls.get_device,
+    device_calls.put_device,
+)
+_SERVER_ERRORS: Final = 500
+
+
+class Cloud:
+    """A world that lives.
+
+    `on_request` is told of every request after it is answered; `clock` is what the control door may adjust.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        start: Instant,
+        seed: int,
+        binaries: EmulatedBinaries,
+        read_file: ReadFile,
+        clock: AdjustableClock | None = None,
+        on_request: Callable[[RequestRecord], None] | None = None,
+    ) -> None:
+        self._ordinals = count(1)
+        self._agenda = Agenda()
+        self._limit = world.rate_limit
+        self._window: tuple[Instant, int] = (start, 0)
+        self._clock = clock
+        self._on_request = on_request
+        self._revoked = False
+        self._dice = Faults(seed).dice("requests", None)
+        self._requests: list[RequestRecord] = []
+        faults = Faults(seed)
+        hub = Hub(faults, self._next_ordinal)
+        products = {line.id: product_of(line, binaries, read_file, start) for line in world.products}
+        life = Life(
+            products=products,
+            binaries=binaries,
+            hub=hub,
+            agenda=self._agenda,
+            faults=faults,
+            ordinal=self._next_ordinal,
+        )
+        devices = {device.id: device for device in settle(world, products, binaries, seed=seed, now=start)}
+        self.state = State(
+            tokens=world.tokens,
+            products=products,
+            devices=devices,
+            life=life,
+            hub=hub,
+            faults=faults,
+            binaries=binaries,
+        )
+        life.on_moment = self._remember_record
+        for device in devices.values():
+            life.begin(device, start)
+        for order in world.faults:
+            self.order_fault(order, start)
+
+    @property
+    def requests(self) -> Sequence[RequestRecord]:
+        """Every request so far."""
+        return self._requests
+
+    @property
+    def next_at(self) -> Instant | None:
+        """When something happens next by itself, or None."""
+        return self._agenda.next_at
+
+    def run_until(self, now: Instant) -> None:
+        """Let everything happen that is due by `now`."""
+        self._agenda.run_until(now)
+
+    def handle(self, request: Request, now: Instant) -> Answer:
+        """Answer a request."""
+        self.run_until(now)
+        if request.path.startswith(PREFIX):
+            try:
+                return answer_at_door(request, self, self._clock, now)
+            except ApiError as error:
+                return error.answer()
+        call = Call(
+            request=request, ordinal=self._next_ordinal(), now=now, state=self.state, token=self._token(request)
+        )
+        answer, fault = self._answer(call)
+        self._write_down(call, answer, fault)
+        return answer
+
+    def violations(self) -> tuple[Violation, ...]:
+        """What the referee finds in all that has happened."""
+        histories = {device.id: device.history for device in self.state.devices.values()}
+        return judge(self._requests, histories, self.state.hub.deliveries)
+
+    def order_fault(self, order: FaultOrder, now: Instant) -> None:
+        """Put a fault in place, or lift it with a rate of 0."""
+        self.state.faults.order(order)
+        if order.fault == "stale-list":
+            for device in self.state.devices.values():
+                self._remember_record(device, now)
+        if not self.state.faults.possible("token-revoked"):
+            self._revoked = False
+
+    def _answer(self, call: Call) -> tuple[Answer, str | None]:
+        """The answer, and the fault that spoilt it."""
+        try:
+            route = find_route(call)
+        except ApiError as error:
+            return error.answer(), None
+        if route.handler in _ABOUT_DEVICES:
+            device_calls.note_attempt(call)
+        spoilt = self._without_effect(call)
+        if spoilt is not None:
+            return spoilt
+        try:
+            self._check_limit(call.now)
+            if route.scope is not None:
+                self._check_token(call, route.scope)
+            answer = route.handler(call)
+        except ApiError as error:
+            answer = error.answer()
+        if answer.listener is not None:
+            return answer, None
+        return self._after_effect(call, answer)
+
+    def _without_effect(self, call: Call) -> tuple[Answer, str] | None:
+        """Faults that strike before the request has any effect."""
+        strikes, device = self.state.faults.strikes, call.device_id
+        if strikes("lost-request", device):
+            return self._lost(), "lost-request"
+        if strikes("html", device):
+            return Answer(status=200, body=_PROXY_PAGE, content_type="text/html"), "html"
+        if strikes("error-500", device):
+            return ApiError(500, "server_error", "Something went wrong").answer(), "error-500"
+        if strikes("rate-limit-storm", device):
+            return ApiError(429, "Too many requests", "Slow down", Retry_After="2").answer(), "rate-limit-storm"
+        if strikes("token-revoked", device):
+            self._revoked = True
+        if self.state.faults.possible("silence") and self._dice.random() < 0.5 and strikes("silence", device):  # noqa: PLR2004  # a coin
+            return Answer(status=200, manner=Manner.SILENT), "silence"
+        return None
+
+    def _after_effect(self, call: Call, answer: Answer) -> tuple[Answer, str | None]:
+        """Faults that strike between the effect and the client."""
+        strikes, device = self.state.faults.strikes, call.device_id
+        if strikes("lost-answer", device):
+            return self._lost(), "lost-answer"
+        if strikes("silence", device):
+            return replace(answer, manner=Manner.SILENT), "silence"
+        if strikes("garbage", device):
+            return Answer(status=200, body=b'{"devices": [{"id": "e00f\xff\xfe'), "garbage"
+        if strikes("slow-answer", device):
+            return replace(answer, delay_seconds=self._dice.uniform(*SLOW_SECONDS)), "slow-answer"
+        return answer, None
+
+    def _lost(self) -> Answer:
+        if self._dice.random() < 0.5:  # noqa: PLR2004  # a coin
+            return Answer(status=200, manner=Manner.BROKEN)
+        return Answer(status=502, body=_PROXY_PAGE, content_type="text/html")
+
+    def _check_limit(self, now: Instant) -> None:
+        if self._limit is None:
+            return
+        begun, used = self._window
+        if now - begun >= self._limit.seconds:
+            begun, used = now, 0
+        self._window = (begun, used + 1)
+        if used >= self._limit.requests:
+            left = max(1, int(self._limit.seconds - (now - begun) + 0.999))
+            raise ApiError(429, "Too many requests", f"Try again in {left} s", Retry_After=str(left))
+
+    def _token(self, request: Request) -> TokenLine | None:
+        kind, _, given = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer":
+            return None
+        return next((line for line in self.state.tokens if line.token == given.strip()), None)
+
+    def _check_token(self, call: Call, scope: str) -> None:
+        if call.token is None or self._revoked:
+            raise ApiError(401, "invalid_token", "The access token provided is invalid.")
+        if scope and call.token.scopes is not None and scope not in call.token.scopes:
+            raise ApiError(403, "insufficient_scope", f"The token lacks the scope {scope}")
+
+    def _write_down(self, call: Call, answer: Answer, fault: str | None) -> None:
+        sent = answer.manner is Manner.PROPER
+        readable = sent and fault not in ("garbage", "html") and answer.status < _SERVER_ERRORS
+        record = RequestRecord(
+            ordinal=call.ordinal,
+            at=call.now,
+            method=call.request.method,
+            path=call.request.path,
+            token=call.token.name if call.token else None,
+            status=answer.status if sent else None,
+            bytes=len(call.request.body),
+            kind=call.kind,
+            device=call.device_id,
+            answered=readable,
+            shows=call.shows if readable else (),
+            artifact=call.artifact,
+            lock_version=call.lock_version,
+            flash_now=call.flash_now,
+            fault=fault,
+        )
+        self._requests.append(record)
+        if self._on_request is not None:
+            self._on_request(record)
+
+    def _remember_record(self, device: Device, now: Instant) -> None:
+        """While lists may be stale, keep how each device looked."""
+        if not self.state.faults.possible("stale-list"):
+            return
+        product = self.state.products.get(device.product_id) if device.product_id is not None else None
+        device.past_records.append((now, device_calls.device_record(device, product)))
+
+    def _next_ordinal(self) -> int:
+        return next(self._ordinals)

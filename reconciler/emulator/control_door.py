@@ -1,0 +1,153 @@
+"""The control door under `/_emulator/`, for tests and demonstrations; no part of the pretend API (contracts section 6).
+
+It needs no token, is not in the log, and no fault touches it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from reconciler.emulator.device import Device
+from reconciler.emulator.faults import FAULTS, FaultOrder
+from reconciler.emulator.message import Answer, ApiError, Request, json_answer, read_body
+from reconciler.emulator.records import RequestRecord, versions_document
+from reconciler.emulator.referee import Violation
+from reconciler.emulator.state import State
+from reconciler.model.instant import Instant, iso_from_instant
+
+PREFIX: Final = "/_emulator/"
+
+
+class AdjustableClock(Protocol):
+    """The server's virtual clock."""
+
+    @property
+    def speed(self) -> float:
+        """Virtual seconds per real second."""
+
+    def now(self) -> Instant:
+        """What time it is."""
+
+    def set_speed(self, speed: float) -> None:
+        """Go on at another speed."""
+
+    def advance(self, seconds: float) -> None:
+        """Skip virtual seconds."""
+
+
+class Book(Protocol):
+    """What the door shows and does besides the state."""
+
+    state: State
+
+    @property
+    def requests(self) -> Sequence[RequestRecord]:
+        """Every request so far."""
+
+    def violations(self) -> tuple[Violation, ...]:
+        """What the referee finds."""
+
+    def order_fault(self, order: FaultOrder, now: Instant) -> None:
+        """Put a fault in place."""
+
+    def run_until(self, now: Instant) -> None:
+        """Let everything happen that is due."""
+
+
+def answer_at_door(request: Request, book: Book, clock: AdjustableClock | None, now: Instant) -> Answer:
+    """Answer a call to the control door."""
+    match request.method, request.path.removeprefix(PREFIX):
+        case "GET", "devices":
+            return json_answer([_true_state(device) for device in _chosen(request, book)])
+        case "POST", "devices":
+            return _change_device(request, book, now)
+        case "GET", "faults":
+            return json_answer({"faults": dict(FAULTS), "active": book.state.faults.document()})
+        case "POST", "faults":
+            book.order_fault(_fault_order(read_body(request).fields), now)
+            return json_answer({"ok": True, "active": book.state.faults.document()})
+        case "GET" | "POST", "clock":
+            return _clock(request, book, clock)
+        case "GET", "requests":
+            return json_answer([record.document() for record in book.requests])
+        case "GET", "referee":
+            return json_answer([violation.document() for violation in book.violations()])
+    raise ApiError(404, "Not Found", f"The control door has no {request.method} {request.path}")
+
+
+def _chosen(request: Request, book: Book) -> list[Device]:
+    wanted = request.query.get("id")
+    if wanted is None:
+        return list(book.state.devices.values())
+    return [_device(book, wanted)]
+
+
+def _device(book: Book, device_id: str) -> Device:
+    device = book.state.devices.get(device_id)
+    if device is None:
+        raise ApiError(404, "Device not found", f"No device {device_id}")
+    return device
+
+
+def _true_state(device: Device) -> dict[str, Any]:
+    return {
+        "id": device.id,
+        "name": device.name,
+        "platform": device.platform.name,
+        "product_id": device.product_id,
+        "modules": versions_document(device.versions),
+        "application": device.application_version,
+        "device_os": device.reported_device_os,
+        "mode": device.mode.value,
+        "online": device.online,
+        "gone": device.gone,
+        "crashing": device.crashing,
+        "receiving": device.transfer is not None,
+        "locked": device.locked,
+        "groups": list(device.groups),
+        "transfers": device.transfers,
+        "bytes_received": device.bytes_received,
+        "restarts": device.restarts,
+        "history": [entry.document() for entry in device.history],
+    }
+
+
+def _change_device(request: Request, book: Book, now: Instant) -> Answer:
+    """Let a device come or go: `{"id": …, "online": true|false}`."""
+    fields = read_body(request).fields
+    online = fields.get("online")
+    if not isinstance(online, bool):
+        raise ApiError(400, "invalid_request", "online must be true or false")
+    device = _device(book, str(fields.get("id")))
+    book.state.life.set_online(device, online, now)
+    return json_answer(_true_state(device))
+
+
+def _fault_order(fields: Any) -> FaultOrder:
+    name, device = fields.get("fault"), fields.get("device", "*")
+    rate, count = fields.get("rate", 1.0), fields.get("count")
+    if name not in FAULTS:
+        raise ApiError(400, "invalid_request", f"No fault is called {name}; GET lists them")
+    right_count = count is None or (isinstance(count, int) and not isinstance(count, bool) and count > 0)
+    right_rate = isinstance(rate, int | float) and not isinstance(rate, bool) and 0 <= rate <= 1
+    if not right_rate or not right_count or not isinstance(device, str):
+        raise ApiError(400, "invalid_request", "rate must be 0 to 1, count a positive whole number, device an id or *")
+    return FaultOrder(fault=name, device=device, rate=float(rate), count=count)
+
+
+def _clock(request: Request, book: Book, clock: AdjustableClock | None) -> Answer:
+    if clock is None:
+        raise ApiError(404, "Not Found", "This cloud is driven by hand and has no clock")
+    if request.method == "POST":
+        fields = read_body(request).fields
+        speed, seconds = fields.get("speed"), fields.get("advance_seconds")
+        for value in (speed, seconds):
+            if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or value < 0):
+                raise ApiError(400, "invalid_request", "speed and advance_seconds must be numbers, not negative")
+        if speed is not None:
+            clock.set_speed(float(speed))
+        if seconds is not None:
+            clock.advance(float(seconds))
+            book.run_until(clock.now())
+    return json_answer({"now": iso_from_instant(clock.now()), "speed": clock.speed})

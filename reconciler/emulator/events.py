@@ -1,0 +1,128 @@
+"""The event stream: who listens to what, and what is on the way to them.
+
+Events are lossy, as the cloud's are: who does not listen at the moment misses them, and there is no replay.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from reconciler.emulator.faults import Faults
+from reconciler.model.instant import Instant, iso_from_instant
+
+_QUEUE_MAX: Final = 20_000
+_TIME_TO_LIVE_SECONDS: Final = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that a device or the cloud published. `version` is the product firmware that ran, 0 for none."""
+
+    name: str
+    data: str
+    device_id: str
+    product_id: int | None
+    version: int
+    at: Instant
+
+    def encode(self) -> bytes:
+        """The block on the wire (facts 5.8)."""
+        document: dict[str, object] = {
+            "data": self.data,
+            "ttl": _TIME_TO_LIVE_SECONDS,
+            "published_at": iso_from_instant(self.at),
+            "coreid": self.device_id,
+        }
+        if self.product_id is not None:
+            document |= {"userid": "", "version": self.version, "public": False, "productID": self.product_id}
+        return f"event: {self.name}\ndata: {json.dumps(document, separators=(',', ':'))}\n\n".encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What a listener hears. `product_id` None: the devices of the token's owner; `device_id` None: all of them."""
+
+    product_id: int | None
+    device_id: str | None = None
+    prefix: str = ""
+
+    def hears(self, event: Event) -> bool:
+        """Whether an event is within the scope."""
+        return (
+            event.product_id == self.product_id
+            and (self.device_id is None or event.device_id == self.device_id)
+            and event.name.startswith(self.prefix)
+        )
+
+
+class Listener:
+    """One open stream. `wake` is called whenever something waits to be taken."""
+
+    def __init__(self, scope: Scope, hub: Hub) -> None:
+        self.scope = scope
+        self.wake: Callable[[], None] | None = None
+        self._hub = hub
+        self._waiting: deque[tuple[str, bytes]] = deque(maxlen=_QUEUE_MAX)
+
+    def put(self, device_id: str, block: bytes) -> None:
+        """Let an event wait for the listener; the oldest gives way when too many do."""
+        self._waiting.append((device_id, block))
+        if self.wake is not None:
+            self.wake()
+
+    def take(self) -> bytes:
+        """All that waits, as it goes on the wire. From here on the listener has heard it."""
+        blocks = []
+        while self._waiting:
+            device_id, block = self._waiting.popleft()
+            self._hub.heard(device_id)
+            blocks.append(block)
+        return b"".join(blocks)
+
+    def close(self) -> None:
+        """Listen no longer."""
+        self._hub.forget(self)
+
+
+class Hub:
+    """Passes events on to whoever listens, and notes when a listener has heard of a device."""
+
+    def __init__(self, faults: Faults, ordinal: Callable[[], int]) -> None:
+        self._faults = faults
+        self._ordinal = ordinal
+        self._listeners: dict[Listener, None] = {}
+        self.deliveries: dict[str, list[int]] = {}
+
+    @property
+    def listener_count(self) -> int:
+        """How many streams are open."""
+        return len(self._listeners)
+
+    def listen(self, scope: Scope) -> Listener:
+        """Open a stream."""
+        listener = Listener(scope, self)
+        self._listeners[listener] = None
+        return listener
+
+    def forget(self, listener: Listener) -> None:
+        """Close a stream."""
+        self._listeners.pop(listener, None)
+
+    def heard(self, device_id: str) -> None:
+        """A listener has been handed an event about a device."""
+        self.deliveries.setdefault(device_id, []).append(self._ordinal())
+
+    def publish(self, event: Event) -> None:
+        """Pass an event on."""
+        interested = [listener for listener in self._listeners if listener.scope.hears(event)]
+        if not interested or self._faults.strikes("events-dropped", event.device_id):
+            return
+        block = event.encode()
+        times = 2 if self._faults.strikes("events-doubled", event.device_id) else 1
+        for listener in interested:
+            for _ in range(times):
+                listener.put(event.device_id, block)

@@ -1,0 +1,113 @@
+"""What can go wrong, by name; how often, for whom, how many times.
+
+A fault strikes where it could, by its own dice: the dice follow from the seed, the fault and the device, so that what
+happens to one device does not depend on how often somebody asked for another one.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+FAULTS: Final = MappingProxyType(
+    {
+        "flash-fails": "a transfer ends with failed; the device keeps what it has",
+        "offline-during-transfer": "the device loses its connection in the middle of a transfer, and returns later",
+        "device-never-returns": "after a transfer the device restarts and is never seen again",
+        "boot-crash": "after a transfer the application crashes: safe mode until another application arrives",
+        "lost-answer": "the request takes effect; then the connection breaks, or a proxy answers 502 in HTML",
+        "lost-request": "the request takes no effect; then the connection breaks, or a proxy answers 502 in HTML",
+        "silence": "the request may or may not take effect, and nothing is ever answered",
+        "slow-answer": "the answer takes a few real seconds",
+        "error-500": "the request takes no effect; the answer is 500 in JSON",
+        "garbage": "the request takes effect; the answer is 200 and no JSON",
+        "html": "the request takes no effect; a proxy answers 200 with a page of its own",
+        "rate-limit-storm": "the request takes no effect; the answer is 429 with Retry-After",
+        "token-revoked": "from the moment it strikes every request is answered 401, until the fault is lifted",
+        "stale-list": "lists of devices show how things were 60 seconds ago",
+        "events-dropped": "an event reaches no listener",
+        "events-doubled": "an event reaches every listener twice",
+    }
+)
+"""Every fault and what it does."""
+
+STALE_SECONDS: Final = 60.0
+"""How far a stale list lags behind (virtual seconds)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultOrder:
+    """A fault as it was asked for. `device` is an id or `*`; `count` None: without end; a `rate` of 0 lifts it."""
+
+    fault: str
+    device: str = "*"
+    rate: float = 1.0
+    count: int | None = None
+
+    def document(self) -> dict[str, Any]:
+        """For the control door."""
+        return {"fault": self.fault, "device": self.device, "rate": self.rate, "count": self.count}
+
+
+@dataclass(slots=True)
+class _Active:
+    order: FaultOrder
+    left: int | None
+    struck: int
+    dice: dict[str, random.Random]
+
+
+class Faults:
+    """The faults that are there now."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._active: dict[tuple[str, str], _Active] = {}
+
+    def order(self, order: FaultOrder) -> None:
+        """Put a fault in place, instead of an earlier one with the same name and device."""
+        key = (order.fault, order.device)
+        if order.rate <= 0:
+            self._active.pop(key, None)
+            return
+        self._active[key] = _Active(order=order, left=order.count, struck=0, dice={})
+
+    def possible(self, fault: str) -> bool:
+        """Whether the fault could strike anyone at all."""
+        return any(name == fault for name, _ in self._active)
+
+    def strikes(self, fault: str, device_id: str | None) -> bool:
+        """Throw the dice of this fault for this device (None: a request about no device)."""
+        if not self._active:
+            return False
+        for target in (device_id, "*"):
+            active = self._active.get((fault, target)) if target is not None else None
+            if active is not None and self._throw(active, device_id or ""):
+                return True
+        return False
+
+    def dice(self, purpose: str, device_id: str | None) -> random.Random:
+        """Fresh dice that follow from the seed, a purpose and a device."""
+        return random.Random(f"{self._seed}/{purpose}/{device_id}")  # noqa: S311  # a replayable world, no secrets
+
+    def document(self) -> list[dict[str, Any]]:
+        """What is in place, how often it struck, and how often it still may."""
+        return [
+            {**active.order.document(), "left": active.left, "struck": active.struck}
+            for active in self._active.values()
+        ]
+
+    def _throw(self, active: _Active, device_id: str) -> bool:
+        if active.left == 0:
+            return False
+        dice = active.dice.get(device_id)
+        if dice is None:
+            dice = active.dice[device_id] = self.dice(active.order.fault, device_id)
+        if active.order.rate < 1 and dice.random() >= active.order.rate:
+            return False
+        active.struck += 1
+        if active.left is not None:
+            active.left -= 1
+        return True

@@ -1,0 +1,70 @@
+"""The safe mode healer of the cloud: which module to send next to a device in safe mode, one a session (facts 4.6).
+
+It sends only what unmet dependencies require, never an older version, and only what the device would take now. Of the
+modules that would do it takes the lowest version that a published release of the platform ships; what that one needs
+first it sends first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.emulator.device import Device, broken_dependency, unmet
+from reconciler.firmware.catalog import Catalog
+from reconciler.model.module import Dependency, Module, ModuleFunction
+from reconciler.model.platform import Platform
+from reconciler.model.release import Release, ReleaseModule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """A module to send, and the release that ships it."""
+
+    release: Release
+    shipped: ReleaseModule
+
+
+def remedy_for(device: Device, catalog: Catalog) -> Remedy | None:
+    """The next module for a device in safe mode, or None when nothing helps."""
+    modules = [installed.module for installed in device.modules.values()]
+    search = _Search(device.platform, catalog, modules)
+    for _, dependency in unmet(modules):
+        remedy = search.meeting(dependency, ())
+        if remedy is not None:
+            return remedy
+    return None
+
+
+class _Search:
+    def __init__(self, platform: Platform, catalog: Catalog, modules: list[Module]) -> None:
+        self._platform = platform
+        self._catalog = catalog
+        self._versions = {module.slot: module.version for module in modules}
+        self._parts = [module for module in modules if module.slot.function is ModuleFunction.SYSTEM_PART]
+
+    def meeting(self, dependency: Dependency, wanted: tuple[Dependency, ...]) -> Remedy | None:
+        """The first module to send on the way to meet a dependency. `wanted` are those already on the way to."""
+        if dependency in wanted:
+            return None
+        for candidate in self._candidates(dependency):
+            module = candidate.shipped.module
+            if broken_dependency(self._versions, self._parts, module) is None:
+                return candidate
+            for need in module.dependencies:
+                if self._versions.get(need.slot, 0) < need.version:
+                    before = self.meeting(need, (*wanted, dependency))
+                    if before is not None:
+                        return before
+        return None
+
+    def _candidates(self, dependency: Dependency) -> list[Remedy]:
+        lowest = max(dependency.version, self._versions.get(dependency.slot, 0) + 1)
+        found: dict[int, Remedy] = {}
+        for release in self._catalog.releases(self._platform):
+            if not release.published or release.prerelease:
+                continue
+            for shipped in release.modules:
+                if shipped.module.slot == dependency.slot and shipped.module.version >= lowest:
+                    found.setdefault(shipped.module.version, Remedy(release=release, shipped=shipped))
+        # A few of the lowest are enough: later ones only ever need more.
+        return [found[version] for version in sorted(found)[:3]]

@@ -1,0 +1,57 @@
+"""Products: their firmware, groups and releases, and which version the cloud intends for a device (facts 6.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from reconciler.emulator.artifact import Artifact
+from reconciler.emulator.device import Device
+from reconciler.model.instant import Instant
+from reconciler.model.platform import Platform
+
+
+@dataclass(slots=True, kw_only=True)
+class ProductFirmware:
+    """One uploaded application version."""
+
+    version: int
+    title: str
+    binary: bytes
+    artifact: Artifact
+    uploaded_at: Instant
+    description: str = ""
+    name: str = "firmware.bin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intention:
+    """An application version that the cloud means a device to run, and the request that brought that about."""
+
+    version: int
+    cause: int | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Product:
+    """A product. `default` is released to all, `releases` to groups; causes are ordinals of requests."""
+
+    id: int
+    slug: str
+    name: str
+    platform: Platform
+    groups: dict[str, None]
+    firmware: dict[int, ProductFirmware] = field(default_factory=dict)
+    default: Intention | None = None
+    releases: dict[str, Intention] = field(default_factory=dict)
+
+    def intention(self, device: Device) -> Intention | None:
+        """A lock wins; else the highest version released to one of its groups; else the default.
+
+        A development device gets nothing by itself, but the lock is still what the record shows.
+        """
+        if device.locked is not None:
+            return Intention(version=device.locked, cause=device.lock_cause)
+        released = [self.releases[group] for group in device.groups if group in self.releases]
+        if released:
+            return max(released, key=lambda intention: intention.version)
+        return self.default
