@@ -3,9 +3,9 @@
     python -m tests.real_firmware --into DIR
 
 writes `DIR/<platform>/<device_os>/<file>`. The packages are old releases of the vendor's command line tool, whose
-tarballs carried the binaries. Every file is pinned by its SHA-256 in `tests/facts/real-modules.csv`; what is not listed
-there is never written. Packages and files are kept in `${RECONCILER_CACHE}`, or else in the user's cache folder, so that
-only the first run downloads (about 50 MB). An interrupted run goes on where it stopped.
+tarballs carried the binaries. Every file is pinned by its SHA-256 in `tests/facts/real-modules.csv`; what is not
+listed there is never written. Packages and files are kept in `${RECONCILER_CACHE}`, or else in the user's cache folder,
+so that only the first run downloads (about 50 MB). An interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -230,13 +230,13 @@ def main() -> int:
         layout = lay_out(into)
         had = {packaged.sha256 for packaged in gather()}
     except (RealFirmwareError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        sys.stderr.write(f"error: {error}\n")
         return 1
     sets = {path.parent for path in layout}
     platforms = {path.parent.parent.name for path in layout}
-    print(
+    sys.stdout.write(
         f"{len(layout)} files, {len(sets)} releases of {len(platforms)} platforms in {into} "
-        f"({len(had)} of the {len(listed_modules())} listed modules are in npm)"
+        f"({len(had)} of the {len(listed_modules())} listed modules are in npm)\n"
     )
     return 0
 
