@@ -48,7 +48,7 @@ def judge(
     deadline_seconds: float,
 ) -> Attempt:
     """The attempt after this observation: verified, failed, or as it was when nothing is proven yet."""
-    since = attempt.intended_at if attempt.sent_at is None else attempt.sent_at
+    since = attempt.began_at
     now = device.observed_at
     if attempt.state is AttemptState.INTENDED or now <= since:
         return attempt

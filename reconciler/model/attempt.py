@@ -111,6 +111,11 @@ class Attempt:
         """Whether the outcome is still to come."""
         return self.state in OPEN_STATES
 
+    @property
+    def began_at(self) -> Instant:
+        """When the request was answered, or, when no answer came, when it was intended."""
+        return self.intended_at if self.sent_at is None else self.sent_at
+
     def sent(self, now: Instant) -> Attempt:
         """The request was answered: the cloud has taken it."""
         return self._move(AttemptState.SENT, sent_at=now)

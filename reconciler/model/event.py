@@ -42,7 +42,6 @@ class DeviceSetAside:
     at: Instant
     fleet: str
     device_id: DeviceId
-    code: str
     reason: str
     message: str
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import NewType
+from typing import Final, NewType
 
 Instant = NewType("Instant", float)
 """Seconds since the Unix epoch, UTC."""
+
+NEVER: Final = Instant(0.0)
+"""Before anything was observed."""
 
 
 def instant_from_iso(text: str) -> Instant:

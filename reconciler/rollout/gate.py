@@ -1,13 +1,14 @@
 """The gate: for every device with a route, may its next step start now? The first answer of an ordered table wins.
 
-Concurrency counts the devices that have an open attempt within its deadline; reaching `failures_max` halts the fleet for
-the rest of the run. A fleet that asks for something that is not built is held whole.
+Concurrency counts the devices that have an open attempt within its deadline; reaching `failures_max` halts the fleet
+for the rest of the run. A fleet that asks for something that is not built is held whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from reconciler.model.attempt import Attempt
 from reconciler.model.device import DeviceId
@@ -19,20 +20,25 @@ from reconciler.rollout.retry import GIVEN_UP, may_start_at
 from reconciler.rollout.verdict import Hold, Start, Verdict, Wait
 from reconciler.rollout.window import is_open
 
+TURNED_BACK_MAX: Final = 10
+"""Last looks that may say no before a run leaves a device: it changes faster than we can plan."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
     """What a run remembers of one fleet.
 
-    - `in_flight`: devices with an open attempt, and whether it is within its deadline.
+    - `in_flight`: devices of the fleet with an open attempt, and whether it is within its deadline.
     - `ended`: every device's ended attempts of this run, the latest first.
-    - `failed`: devices that this run has given up.
+    - `given_up`: devices of the fleet on which this run tries nothing more.
+    - `turned_back`: how often the last look before a step said no, by device.
     - `agreed`: the steps that were agreed to, by device. A step that is not among them is never started.
     """
 
     in_flight: Mapping[DeviceId, bool]
     ended: Mapping[DeviceId, Sequence[Attempt]]
-    failed: frozenset[DeviceId]
+    given_up: frozenset[DeviceId]
+    turned_back: Mapping[DeviceId, int]
     agreed: Mapping[DeviceId, frozenset[Step]]
 
 
@@ -62,7 +68,7 @@ def _hold_of_fleet(plan: FleetPlan, ledger: Ledger, now: Instant) -> Hold | None
         return Hold.AWAITING_APPROVAL
     if not is_open(fleet.windows_allow, fleet.windows_deny, now):
         return Hold.OUTSIDE_WINDOW
-    if len(ledger.failed) >= failures_that_halt(fleet, plan.summary.devices):
+    if len(ledger.given_up) >= failures_that_halt(fleet, plan.summary.devices):
         return Hold.HALTED
     return None
 
@@ -72,7 +78,7 @@ def _verdict(
 ) -> Verdict:
     if device_id in ledger.in_flight:
         return Wait(device_id=device_id, hold=Hold.IN_FLIGHT)
-    if device_id in ledger.failed:
+    if device_id in ledger.given_up:
         return Wait(device_id=device_id, hold=Hold.GIVEN_UP)
     if fleet_hold is not None:
         return Wait(device_id=device_id, hold=fleet_hold)
@@ -84,6 +90,8 @@ def _verdict(
         return Wait(device_id=device_id, hold=Hold.GIVEN_UP)
     if earliest is not None and now < earliest:
         return Wait(device_id=device_id, hold=Hold.PAUSED, until=earliest)
+    if ledger.turned_back.get(device_id, 0) >= TURNED_BACK_MAX:
+        return Wait(device_id=device_id, hold=Hold.TURNED_BACK)
     if slots <= 0:
         return Wait(device_id=device_id, hold=Hold.NO_SLOT)
     return Start(device_id=device_id, route=route, step=step)

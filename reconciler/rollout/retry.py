@@ -5,7 +5,8 @@
 | offline, transport | 6 | 30 s | nothing was taken by the device: try again |
 | install | 3 | 60 s | the transfer or the device's check failed: try again, a few times |
 | boot | 2 | 120 s | the device came back without its application: once more, then a person |
-| refused, incompatible, integrity, unauthorised, lost | 1 | - | trying again changes nothing |
+| refused | 3 | 120 s | the device may be busy, or a person may change what forbids it |
+| incompatible, integrity, unauthorised, lost | 1 | - | trying again changes nothing |
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _PATIENCE: Final = {
     FailureClass.TRANSPORT: _Patience(6, 30.0),
     FailureClass.INSTALL: _Patience(3, 60.0),
     FailureClass.BOOT: _Patience(2, 120.0),
-    FailureClass.REFUSED: _NONE,
+    FailureClass.REFUSED: _Patience(3, 120.0),
     FailureClass.INCOMPATIBLE: _NONE,
     FailureClass.INTEGRITY: _NONE,
     FailureClass.UNAUTHORISED: _NONE,

@@ -18,6 +18,7 @@ class Hold(Enum):
     NO_SLOT = "as many devices as rollout.maxConcurrent allows are under way"
     PAUSED = "a step failed; it is tried again after a pause"
     GIVEN_UP = "its steps keep failing"
+    TURNED_BACK = "it changed every time just before its step"
     HALTED = "the fleet is halted: too many devices failed"
     AWAITING_APPROVAL = "the fleet asks for an approval"
     OUTSIDE_WINDOW = "outside the fleet's windows"
@@ -49,6 +50,7 @@ Verdict = Start | Wait
 FINAL_HOLDS = frozenset(
     {
         Hold.GIVEN_UP,
+        Hold.TURNED_BACK,
         Hold.HALTED,
         Hold.AWAITING_APPROVAL,
         Hold.OUTSIDE_WINDOW,

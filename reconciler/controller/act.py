@@ -1,0 +1,72 @@
+"""Act: one step on one device.
+
+Look once more, let the guard check, write down the intent, send, write down the answer. The intent is durable before the
+request leaves; whatever happens after that, the next observation of the device decides.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from reconciler.controller.run import Run, Scope
+from reconciler.execution import guard
+from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent
+from reconciler.journal.journal import DeviceBusyError
+from reconciler.model.attempt import Attempt, AttemptState, FailureClass
+from reconciler.model.device import ObservedDevice
+from reconciler.model.error import WireError
+from reconciler.particle.error import UnauthorisedError
+from reconciler.rollout.verdict import Start
+
+
+def act(run: Run, scope: Scope, fleet: str, start: Start, planned_on: ObservedDevice) -> None:
+    """Start one step. Raises WireError PFR3002 when the cloud refuses our token; JournalError before anything is sent."""
+    try:
+        fresh = _fresh(run, scope, start)
+    except UnauthorisedError:
+        raise
+    except WireError as error:
+        run.turn_back(start.device_id, error.code, error.message)
+        return
+    blocked = guard.check(start.step, start.route.situation, planned_on, fresh, run.tools.catalog)
+    if blocked is not None or fresh is None:
+        run.turn_back(start.device_id, "PFR2302", blocked.why if blocked else "the device is gone")
+        return
+    attempt = Attempt(
+        id=run.tools.new_id(),
+        device_id=start.device_id,
+        fleet=fleet,
+        plan_id=run.tools.agreement.plan_id,
+        step=start.step,
+        state=AttemptState.INTENDED,
+        intended_at=fresh.observed_at,
+        handshake_before=fresh.last_handshake_at,
+    )
+    try:
+        run.tools.journal.begin(attempt)
+    except DeviceBusyError as error:
+        run.turn_back(start.device_id, error.code, error.message)
+        return
+    run.note(attempt)
+    _send(run, scope, attempt, fresh)
+
+
+def _send(run: Run, scope: Scope, attempt: Attempt, fresh: ObservedDevice) -> None:
+    outcome = scope.executor.send(fresh, attempt.step)
+    now = scope.answered_at() or fresh.observed_at
+    match outcome:
+        case Accepted():
+            run.record(attempt.sent(now))
+        case MayHaveArrived(detail=detail):
+            run.record(attempt.lost_sight(detail))
+        case NotSent(failure=failure, detail=detail):
+            run.record(attempt.failed(failure, detail, now))
+            if failure is FailureClass.UNAUTHORISED:
+                raise UnauthorisedError(detail, status=403, words=detail)
+        case _:
+            assert_never(outcome)
+
+
+def _fresh(run: Run, scope: Scope, start: Start) -> ObservedDevice | None:
+    device = scope.inventory.observe_device(start.device_id)
+    return None if device is None else run.knowledge.added_to(device)

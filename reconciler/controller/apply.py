@@ -1,0 +1,70 @@
+"""Run passes over the products in turn until there is nothing more to come back for.
+
+A product that cannot be observed is tried again a few times, then left; one that refuses our token is left at once. The
+others go on: one product's trouble is not another's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from reconciler.controller.cycle import reconcile_pass
+from reconciler.controller.run import Run, Scope
+from reconciler.controller.settle import disown_open_attempts
+from reconciler.model.error import WireError
+from reconciler.particle.error import UnauthorisedError
+
+BLIND_PASSES_MAX: Final = 5
+"""Passes in a row in which a product could not be observed, each after the wire's own retries of a minute at most."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    scope: Scope
+    blind_passes: int = 0
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A product that was left before it was done, and the error that was the reason."""
+
+    product: str | None
+    error: WireError
+
+
+@dataclass(slots=True)
+class Rest:
+    """Why the passes ended: the products that were left; empty when there was nothing more to come back for."""
+
+    left: list[Left] = field(default_factory=list)
+
+
+def run_to_rest(run: Run, scopes: Sequence[Scope], *, pause: Callable[[], None]) -> Rest:
+    """Run passes until every product is done or left. `pause` waits between rounds.
+
+    KeyboardInterrupt passes through between two steps; everything under way is in the journal.
+    """
+    disown_open_attempts(run)
+    rest = Rest()
+    progress = [_Progress(scope) for scope in scopes]
+    while True:
+        for product in progress:
+            if not product.done:
+                _one_pass(run, product, rest)
+        if all(product.done for product in progress):
+            return rest
+        pause()
+
+
+def _one_pass(run: Run, product: _Progress, rest: Rest) -> None:
+    try:
+        product.done = not reconcile_pass(run, product.scope)
+        product.blind_passes = 0
+    except WireError as error:
+        product.blind_passes += 1
+        if isinstance(error, UnauthorisedError) or product.blind_passes >= BLIND_PASSES_MAX:
+            product.done = True
+            rest.left.append(Left(product.scope.product, error))

@@ -1,0 +1,98 @@
+"""One pass over one product: look, settle, plan, decide, act. The page to read first.
+
+A pass trusts nothing that it remembers: it looks at the devices, judges what is open by what it sees, plans anew, and
+starts what the gate allows of what was agreed to. It never waits for a device; the next pass looks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import wait
+
+from reconciler.controller.act import act
+from reconciler.controller.run import Run, Scope
+from reconciler.controller.settle import InFlight, keep_reports, settle
+from reconciler.model.device import Observation
+from reconciler.model.event import DeviceArrived, DeviceSetAside, FleetHalted
+from reconciler.model.instant import Instant
+from reconciler.model.plan import FleetPlan, Plan
+from reconciler.planning.planner import plan_fleets
+from reconciler.rollout.gate import Ledger, failures_that_halt, verdicts
+from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Start, Verdict, Wait
+
+_Decided = Mapping[str, Sequence[Verdict]]
+
+
+def reconcile_pass(run: Run, scope: Scope) -> bool:
+    """Bring one product a step nearer to its manifests. Returns whether there is anything to come back for.
+
+    Raises WireError when the product cannot be observed or refuses our token. What is under way stays in the journal.
+    """
+    observation = scope.inventory.observe()
+    run.latest = max(run.latest, observation.observed_at)
+    keep_reports(run, scope)
+    in_flight = settle(run, scope, observation)
+    known = run.knowledge.added_to_all(observation)
+    plan = plan_fleets(scope.fleets, known, run.tools.catalog, now=known.observed_at)
+    decided = _decide(run, plan, in_flight, now=known.observed_at)
+    _act(run, scope, decided, known)
+    return any(flight.within_deadline for flight in in_flight) or any(map(_is_to_come, _all(decided)))
+
+
+def _decide(run: Run, plan: Plan, in_flight: Sequence[InFlight], *, now: Instant) -> _Decided:
+    decided: dict[str, Sequence[Verdict]] = {}
+    for fleet_plan in plan.fleets:
+        name = fleet_plan.fleet.name
+        ledger = Ledger(
+            in_flight={f.attempt.device_id: f.within_deadline for f in in_flight if f.attempt.fleet == name},
+            ended=run.ended,
+            given_up=frozenset(d for d, attempt in run.given_up.items() if attempt.fleet == name),
+            turned_back=run.turned_back,
+            agreed=run.tools.agreement.steps,
+        )
+        run.plans[name] = fleet_plan
+        decided[name] = () if run.stopping else tuple(verdicts(fleet_plan, ledger, now=now))
+        _remember(run, fleet_plan, decided[name], now)
+    return decided
+
+
+def _act(run: Run, scope: Scope, decided: _Decided, observation: Observation) -> None:
+    devices = {device.id: device for device in observation.devices}
+    sending = [
+        run.tools.pool.submit(act, run, scope, fleet, verdict, devices[verdict.device_id])
+        for fleet, of_fleet in decided.items()
+        for verdict in of_fleet
+        if isinstance(verdict, Start)
+    ]
+    wait(sending)
+    for sent in sending:
+        sent.result()
+
+
+def _remember(run: Run, plan: FleetPlan, decided: Sequence[Verdict], now: Instant) -> None:
+    """Remember and tell what is new: devices that arrived, devices that are given up, a fleet that is halted."""
+    fleet = plan.fleet.name
+    for device_id in plan.current:
+        if device_id in run.tools.agreement.steps and device_id not in run.arrived:
+            run.arrived.add(device_id)
+            run.tools.tell(DeviceArrived(at=now, fleet=fleet, device_id=device_id))
+    for verdict in decided:
+        device_id = verdict.device_id
+        if isinstance(verdict, Wait) and verdict.hold is Hold.GIVEN_UP and device_id not in run.given_up:
+            last = run.given_up[device_id] = run.ended[device_id][0]
+            reason = last.failure or ""
+            run.tools.tell(DeviceSetAside(at=now, fleet=fleet, device_id=device_id, reason=reason, message=last.detail))
+    failures = sum(1 for attempt in run.given_up.values() if attempt.fleet == fleet)
+    failures_max = failures_that_halt(plan.fleet, plan.summary.devices)
+    if failures >= failures_max and fleet not in run.halted:
+        run.halted.add(fleet)
+        run.tools.tell(FleetHalted(at=now, fleet=fleet, failures=failures, failures_max=failures_max))
+
+
+def _all(decided: _Decided) -> Sequence[Verdict]:
+    return [verdict for of_fleet in decided.values() for verdict in of_fleet]
+
+
+def _is_to_come(verdict: Verdict) -> bool:
+    """Whether a later pass of this run may find more to do for the device than to watch what is under way."""
+    return isinstance(verdict, Start) or (verdict.hold not in FINAL_HOLDS and verdict.hold is not Hold.IN_FLIGHT)

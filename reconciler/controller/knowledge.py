@@ -1,0 +1,41 @@
+"""What our own record adds to an observation: modules that we put there, and locks that are ours.
+
+The cloud shows neither the module versions of a device in normal mode nor who set a lock; the journal knows what our
+verified steps did. It only ever adds to an observation, and never overrides what the observation shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.journal.journal import Journal
+from reconciler.model.attempt import Attempt
+from reconciler.model.device import Observation, ObservedDevice
+
+
+class Knowledge:
+    """Read from the journal once, and kept up to date with every attempt that this process moves."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._learnt = dict(journal.learnt())
+        self._locked = dict(journal.locked())
+
+    def added_to(self, device: ObservedDevice) -> ObservedDevice:
+        """The device with what we know of it besides."""
+        learnt, lock = self._learnt.get(device.id, ()), self._locked.get(device.id)
+        if not learnt and lock is None:
+            return device
+        return replace(device, learnt=learnt, locked_by_us=lock)
+
+    def added_to_all(self, observation: Observation) -> Observation:
+        """The observation with what we know of its devices besides."""
+        return replace(observation, devices=tuple(map(self.added_to, observation.devices)))
+
+    def note(self, attempt: Attempt) -> None:
+        """An attempt has moved: what it taught counts from now on."""
+        device_id = attempt.device_id
+        self._learnt.pop(device_id, None)
+        self._learnt.update(self._journal.learnt(device_id=device_id))
+        self._locked.pop(device_id, None)
+        self._locked.update(self._journal.locked(device_id=device_id))

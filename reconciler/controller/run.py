@@ -1,0 +1,100 @@
+"""One run over some fleets: its tools, and what it remembers between passes.
+
+What matters for safety is in the journal; what is here may be lost, and the next run finds out again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor as Pool
+from dataclasses import dataclass, field
+
+from reconciler.controller.knowledge import Knowledge
+from reconciler.execution.executor import Executor
+from reconciler.firmware.catalog import Catalog
+from reconciler.inventory.hearing import Hearing
+from reconciler.inventory.inventory import Inventory
+from reconciler.journal.journal import Journal
+from reconciler.model.attempt import Attempt
+from reconciler.model.device import DeviceId
+from reconciler.model.event import AttemptMoved, Event, Finding
+from reconciler.model.fleet import FleetSet
+from reconciler.model.instant import NEVER, Instant
+from reconciler.model.plan import FleetPlan
+from reconciler.model.step import Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """One product (None: the token's own devices) with its fleets, the eyes on it, and the hands for it.
+
+    `answered_at` is when the last answer that this thread got was made, by the cloud's own clock.
+    """
+
+    product: str | None
+    fleets: FleetSet
+    inventory: Inventory
+    hearing: Hearing
+    executor: Executor
+    answered_at: Callable[[], Instant | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """What was agreed to: the steps of every device, under the id of the plan that showed them."""
+
+    plan_id: str
+    steps: Mapping[DeviceId, frozenset[Step]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What a run works with. `tell` hears every event, on any thread, and must not block."""
+
+    journal: Journal
+    catalog: Catalog
+    agreement: Agreement
+    new_id: Callable[[], str]
+    tell: Callable[[Event], None]
+    pool: Pool
+
+
+@dataclass(slots=True)
+class Run:
+    """The memory of one run.
+
+    - `ended`: the attempts of this run that have ended, by device, the latest first.
+    - `given_up`: devices on which this run tries nothing more, by the attempt that ended its patience.
+    - `arrived`: devices that had steps to do and are as desired; `halted`: fleets in which nothing more is started.
+    - `turned_back`: how often a step was ready to start and the last look before it said no.
+    - `plans`: every fleet's last plan. `latest`: the cloud's time of the last look. `stopping`: a person wants no new steps.
+    """
+
+    tools: Tools
+    knowledge: Knowledge
+    ended: dict[DeviceId, list[Attempt]] = field(default_factory=dict)
+    given_up: dict[DeviceId, Attempt] = field(default_factory=dict)
+    arrived: set[DeviceId] = field(default_factory=set)
+    halted: set[str] = field(default_factory=set)
+    turned_back: Counter[DeviceId] = field(default_factory=Counter)
+    plans: dict[str, FleetPlan] = field(default_factory=dict)
+    latest: Instant = NEVER
+    stopping: bool = False
+
+    def record(self, attempt: Attempt) -> None:
+        """Write down that an attempt has moved, and tell."""
+        self.tools.journal.record(attempt)
+        self.note(attempt)
+
+    def note(self, attempt: Attempt) -> None:
+        """Remember and tell what the journal already has."""
+        self.knowledge.note(attempt)
+        if not attempt.is_open:
+            self.ended.setdefault(attempt.device_id, []).insert(0, attempt)
+        self.tools.tell(AttemptMoved(at=self.latest, attempt=attempt))
+
+    def turn_back(self, device_id: DeviceId, code: str, why: str) -> None:
+        """A step that was ready does not start after all; the next pass looks again, a few times."""
+        self.turned_back[device_id] += 1
+        self.tools.tell(Finding(at=self.latest, code=code, message=why, device_id=device_id))

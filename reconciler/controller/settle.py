@@ -1,0 +1,63 @@
+"""Settle what is open: what does this look at the devices prove about the steps under way?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.controller.run import Run, Scope
+from reconciler.execution.evidence import HeardTransfer, judge
+from reconciler.inventory.hearing import TransferStatus
+from reconciler.model.attempt import Attempt, AttemptState
+from reconciler.model.device import Observation
+from reconciler.model.fleet import Rollout
+
+
+def disown_open_attempts(run: Run) -> None:
+    """At the start of a run: whatever is open was sent by a process that is gone, so nobody knows what came of it."""
+    for attempt in run.tools.journal.open_attempts():
+        if attempt.state is not AttemptState.UNKNOWN:
+            run.record(attempt.lost_sight("found open at the start of a run"))
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """An attempt whose outcome this look did not prove, and whether it is within its deadline."""
+
+    attempt: Attempt
+    within_deadline: bool
+
+
+def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
+    """Judge every open attempt on these devices; what stays open is in flight."""
+    devices = {device.id: device for device in observation.devices}
+    deadlines = {fleet.name: fleet.rollout.step_deadline_seconds for fleet in scope.fleets.fleets}
+    in_flight = []
+    for attempt in run.tools.journal.open_attempts():
+        device = devices.get(attempt.device_id)
+        if device is None:
+            continue
+        deadline = deadlines.get(attempt.fleet, Rollout().step_deadline_seconds)
+        judged = judge(attempt, device, _heard(scope, attempt), run.tools.catalog, deadline_seconds=deadline)
+        if judged is attempt:
+            in_flight.append(InFlight(attempt, device.observed_at - attempt.began_at <= deadline))
+        else:
+            run.record(judged)
+    return in_flight
+
+
+def keep_reports(run: Run, scope: Scope) -> None:
+    """What devices said of their own modules outlives this process."""
+    kept = run.tools.journal.reports()
+    for report in scope.hearing.module_reports():
+        if report != kept.get(report.device_id):
+            run.tools.journal.keep_report(report)
+
+
+def _heard(scope: Scope, attempt: Attempt) -> HeardTransfer | None:
+    """The last end of a transfer to the device since the attempt began, by the cloud's clock."""
+    ends = [
+        transfer
+        for transfer in scope.hearing.transfers_since(attempt.device_id, 0)
+        if transfer.status.is_end and transfer.at >= attempt.began_at
+    ]
+    return HeardTransfer(ends[-1].status is TransferStatus.SUCCESS, ends[-1].at) if ends else None
