@@ -290,10 +290,11 @@ def cheapest_routes(
     """The cheapest route from a release to every later published stable one that can be reached (uniform cost).
 
     `device` are the modules if they are known; without it they are inferred. Only a device in safe mode may be sent
-    something of the release that it runs (rule 8). `full` is `completeness: full`.
+    something of the release that it runs (rule 8), and that release may then be the desired one as well. `full` is
+    `completeness: full`.
     """
     first = device if device is not None else inferred(platform, start)
-    wanted = {release for release in publishable(platform) if is_later(release, start)}
+    wanted = {r for r in publishable(platform) if is_later(r, start) or (safe_mode and r == start)}
     found: dict[str, Answer] = {}
     best: dict[tuple[Device, str], _Label] = {(first, start): _Label(0, 0, 0, 0, ())}
     came: dict[tuple[Device, str], tuple[tuple[Device, str], Step]] = {}
