@@ -175,6 +175,7 @@ def _words(problem: jsonschema.ValidationError) -> str:
 def _world(document: dict[str, Any]) -> World:
     products = tuple(map(_product, document.get("products", [])))
     ids = {key: product.id for product in products for key in (product.id, product.slug)}
+    numbers: dict[str, int] = {}
     limit = document.get("rateLimit")
     return World(
         tokens=tuple(
@@ -187,7 +188,7 @@ def _world(document: dict[str, Any]) -> World:
         )
         or (DEFAULT_TOKEN,),
         products=products,
-        devices=tuple(_device(line, ids) for line in document["devices"]),
+        devices=tuple(_device(line, ids, numbers) for line in document["devices"]),
         faults=tuple(FaultOrder(**line) for line in document.get("faults", [])),
         rate_limit=RateLimit(**limit) if limit else None,
         start=instant_from_iso(document["start"]) if "start" in document else None,
@@ -222,18 +223,24 @@ def _product(line: dict[str, Any]) -> ProductLine:
     )
 
 
-def _device(line: dict[str, Any], product_ids: Mapping[int | str, int]) -> DeviceLine:
-    count = line.get("count", 1)
+def _names(line: dict[str, Any], numbers: dict[str, int]) -> tuple[str, ...]:
+    """The names of a line. `numbers` is how far each pattern has been counted by earlier lines."""
     names = line.get("names", [line["name"]] if "name" in line else [])
     if isinstance(names, str):
-        names = [names.replace("{n}", str(number)) for number in range(1, count + 1)]
+        first = numbers.get(names, 0) + 1
+        numbers[names] = first + int(line.get("count", 1)) - 1
+        return tuple(names.replace("{n}", str(number)) for number in range(first, numbers[names] + 1))
+    return tuple(names)
+
+
+def _device(line: dict[str, Any], product_ids: Mapping[int | str, int], numbers: dict[str, int]) -> DeviceLine:
     return DeviceLine(
-        count=count,
+        count=line.get("count", 1),
         platform=_platform(line["platform"]),
         device_os=DeviceOsVersion(line["deviceOS"]),
         product_id=product_ids[line["product"]] if "product" in line else None,
         id=line.get("id"),
-        names=tuple(names),
+        names=_names(line, numbers),
         application=line.get("application"),
         groups=tuple(line.get("groups", ())),
         online=float(line.get("online", True)),
