@@ -93,14 +93,12 @@ class ParsedModule:
         """Product id and version, or None. Zeros mean none in everything but applications (facts 1.6)."""
         if self.product_id is None or self.product_version is None:
             return None
-        data = next((e for e in self.suffix_extensions if isinstance(e, ProductData)), None)
-        full_id = data.product_id if data else self.product_id
         if NO_PRODUCT in (self.product_id, self.product_version):
             return None
         is_application = self.module.slot.function in (ModuleFunction.USER_PART, ModuleFunction.MONO_FIRMWARE)
-        if not is_application and (full_id, self.product_version) == (0, 0):
+        if not is_application and (self.product_id, self.product_version) == (0, 0):
             return None
-        return full_id, self.product_version
+        return self.product_id, self.product_version
 
 
 def parse_module(data: bytes) -> ParsedModule:

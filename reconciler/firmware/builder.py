@@ -29,7 +29,6 @@ from reconciler.model.error import FirmwareError
 from reconciler.model.module import Dependency, Module, ModuleFunction, ModuleSlot
 from reconciler.model.platform import ModuleBounds, Platform
 
-_NO_PRODUCT_ID: Final = 0xFFFFFFFF
 _WITHOUT_PRODUCT: Final = (ModuleFunction.RADIO_STACK, ModuleFunction.NCP_FIRMWARE)
 _ESP32: Final = 0x21
 _STACK_POINTER: Final = 0x2003FC00
@@ -59,7 +58,7 @@ def build_module(
         platform: The platform it is for.
         module: Its slot, version and dependencies.
         size: Bytes of the whole file; None for a small one.
-        product: Product id and version, or None.
+        product: Product id and version, both of 16 bits, or None.
         seed: The same arguments give the same bytes, another seed gives other code.
         prefix_extensions: Written behind the prefix, with an END (Realtek applications).
         suffix_extensions: Written in front of the product data, with an END where the product data is raw.
@@ -134,7 +133,7 @@ def build_asset(name: str, content: bytes) -> bytes:
     extensions: tuple[Extension, ...] = (
         HashExtension(hash_type=0, digest=hashlib.sha256(content).digest()),
         NameExtension(name=name),
-        ProductData(product_id=_NO_PRODUCT_ID, product_version=NO_PRODUCT),
+        ProductData(product_id=NO_PRODUCT, product_version=NO_PRODUCT),
     )
     tail = b"".join(map(encode_extension, extensions))
     payload = deflate(content)
@@ -235,14 +234,11 @@ def _suffix_head(
     start: int,
 ) -> bytes:
     """What stands in the suffix in front of its 36 bytes, product data last."""
-    product_id, product_version = product or (_NO_PRODUCT_ID, NO_PRODUCT)
-    is_realtek = platform.mcu == "rtl872x"
-    if product is not None and not (
-        0 <= product_id < (_NO_PRODUCT_ID if is_realtek else NO_PRODUCT) and 0 <= product_version < NO_PRODUCT
-    ):
+    product_id, product_version = product or (NO_PRODUCT, NO_PRODUCT)
+    if product is not None and not (0 <= product_id < NO_PRODUCT and 0 <= product_version < NO_PRODUCT):
         raise _impossible(f"product {product_id} version {product_version} does not fit into a module of {platform}")
     given = b"".join(map(encode_extension, extensions))
-    if is_realtek:
+    if platform.mcu == "rtl872x":
         location = DynamicLocation(
             module_start_address=start, dynalib_load_address=start, dynalib_start_address=start + PREFIX_SIZE
         )
@@ -250,7 +246,7 @@ def _suffix_head(
         return given + encode_extension(location) + encode_extension(data)
     if module.slot.function in _WITHOUT_PRODUCT:
         return b""
-    raw = struct.pack("<HH", product_id & 0xFFFF, product_version)
+    raw = struct.pack("<HH", product_id, product_version)
     assert len(raw) == RAW_PRODUCT_SIZE
     return given + (encode_extension(EndExtension()) if given else b"") + raw
 

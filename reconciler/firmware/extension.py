@@ -18,7 +18,7 @@ from reconciler.model.module import Dependency, ModuleFunction, ModuleSlot
 
 HEADER_SIZE: Final = 4
 _HEADER: Final = struct.Struct("<HH")
-_PRODUCT: Final = struct.Struct("<IH")
+_PRODUCT: Final = struct.Struct("<HHH")
 _LOCATION: Final = struct.Struct("<III")
 _DEPENDENCY: Final = struct.Struct("<BBHI")
 _ASSET_TYPE: Final = struct.Struct("<BB")
@@ -58,16 +58,21 @@ class EndExtension:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductData:
-    """The product that an application belongs to (32-bit id) and its version; all ones: none."""
+    """The product that an application belongs to, and its version; all ones: none.
+
+    The vendor's header declares a 32-bit id here, but real files and the vendor's tools have 0xffff in its first two
+    bytes (`unused`) and the id in the other two, where the raw form has it (facts 1.6; seen in every Realtek file).
+    """
 
     type: ClassVar[int] = ExtensionType.PRODUCT_DATA
     product_id: int
     product_version: int
+    unused: int = 0xFFFF
 
     @property
     def body(self) -> bytes:
         """What stands behind type and length."""
-        return _PRODUCT.pack(self.product_id, self.product_version)
+        return _PRODUCT.pack(self.unused, self.product_id, self.product_version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,8 +244,8 @@ def _decoded(kind: int, body: bytes, offset: int) -> Extension:
 
 
 def _decoded_product(body: bytes, offset: int) -> ProductData:
-    product_id, product_version = _exactly(_PRODUCT, "PRODUCT_DATA", body, offset)
-    return ProductData(product_id=product_id, product_version=product_version)
+    unused, product_id, product_version = _exactly(_PRODUCT, "PRODUCT_DATA", body, offset)
+    return ProductData(product_id=product_id, product_version=product_version, unused=unused)
 
 
 def _decoded_location(body: bytes, offset: int) -> DynamicLocation:
