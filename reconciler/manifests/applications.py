@@ -114,8 +114,9 @@ def _device_os(
     if node is None:
         return None
     version = DeviceOsVersion(str(node.value))
-    if not is_known_version(version) and version.text not in scope.also_known:
-        known = [*(known.text for known in published_versions()), *scope.also_known]
+    # Build metadata (`5.4.0+ledger`) is not a release of its own (contracts section 4, point 7).
+    if (not is_known_version(version) or "+" in version.text) and version.text not in scope.also_known:
+        known = [*(known.text for known in published_versions() if "+" not in known.text), *scope.also_known]
         message = f"there is no Device OS release {version.text!r}"
         scope.report(document, node, ProblemCode.UNKNOWN_RELEASE, message, _similar_release(version.text, known))
     elif version.prerelease and not allow_prerelease:
