@@ -1,1 +1,152 @@
-"""Being built."""
+"""From settings to live objects: the only file that knows every room."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from reconciler.controller.run import Scope
+from reconciler.execution.binaries import CloudBinaries
+from reconciler.execution.cloud import CloudExecutor
+from reconciler.inventory.cloud import CloudInventory
+from reconciler.inventory.hearing import Hearing
+from reconciler.inventory.merge import merged
+from reconciler.journal.journal import Journal
+from reconciler.model.device import Observation
+from reconciler.model.fleet import ApplicationBinary, FleetSet
+from reconciler.model.instant import Instant
+from reconciler.model.version import ApplicationVersion
+from reconciler.particle.connect import connect_api, connect_stream
+from reconciler.particle.stream import EventStream
+from reconciler.particle.token import AccessToken
+from reconciler.sources import ManifestFolder
+
+SENDS_AT_ONCE: Final = 16
+"""Threads that send. The wire's own budget keeps the rate; more threads only hide the cloud's latency."""
+
+_STREAM_WAIT_SECONDS: Final = 10.0
+_APPLICATION_BYTES_MAX: Final = 16 * 1024 * 1024
+
+_ApplicationKey = tuple[str, ApplicationVersion]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudSettings:
+    """Where the cloud is and how to reach it. `firmware_cache`: a folder that keeps what is downloaded, or None."""
+
+    api_url: str
+    token: AccessToken
+    firmware_cache: Path | None = None
+
+
+class CloudConnection:
+    """One cloud, with eyes and hands for every product that the manifests name. A context manager.
+
+    Without `manifests` it can only observe: applications are read from their folder when one is sent.
+    """
+
+    def __init__(self, settings: CloudSettings, fleets: FleetSet, manifests: ManifestFolder | None = None) -> None:
+        self._settings = settings
+        self._manifests = manifests
+        self._streams: list[EventStream] = []
+        self.api = connect_api(settings.api_url, settings.token)
+        products = sorted({fleet.product for fleet in fleets.fleets}, key=lambda product: product or "")
+        self.scopes = [self._scope(product, fleets) for product in products]
+
+    def listen(self) -> None:
+        """Open the event stream of every product, and wait a little for it: what nobody hears is lost."""
+        for scope in self.scopes:
+            stream = connect_stream(
+                self._settings.api_url,
+                self._settings.token,
+                scope.product,
+                on_event=scope.hearing.hear,
+                on_gap=scope.hearing.missed,
+            )
+            stream.start()
+            self._streams.append(stream)
+        deadline = time.monotonic() + _STREAM_WAIT_SECONDS
+        for stream in self._streams:
+            stream.wait_connected(max(0.0, deadline - time.monotonic()))
+
+    def recall(self, journal: Journal) -> None:
+        """Remember what devices said of their modules in earlier runs."""
+        for report in journal.reports().values():
+            for scope in self.scopes:
+                scope.hearing.keep_report(report)
+
+    def observe(self) -> Observation:
+        """All devices of all products that the manifests name. Raises WireError."""
+        return merged([scope.inventory.observe() for scope in self.scopes], now=_wall_clock())
+
+    def close(self) -> None:
+        """End the event streams and all connections."""
+        for stream in self._streams:
+            stream.stop()
+        self.api.wire.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _scope(self, product: str | None, fleets: FleetSet) -> Scope:
+        of_product = replace(fleets, fleets=tuple(fleet for fleet in fleets.fleets if fleet.product == product))
+        hearing = Hearing(clock=_wall_clock)
+        binaries = CloudBinaries(
+            self.api,
+            applications=_Applications(of_product, self),
+            cache=self._settings.firmware_cache,
+        )
+        return Scope(
+            product=product,
+            fleets=of_product,
+            inventory=CloudInventory(self.api, product=product, hearing=hearing, clock=_wall_clock),
+            hearing=hearing,
+            executor=CloudExecutor(self.api, product=product, binaries=binaries),
+            answered_at=lambda: self.api.wire.answered_at,
+        )
+
+    def application(self, binary: ApplicationBinary) -> bytes | None:
+        """The bytes of an application that the manifests name; None when the product in the cloud holds them."""
+        if binary.file is not None and self._manifests is not None:
+            return self._manifests.binary(binary.file)
+        if binary.url is not None:
+            return self.api.wire.read_bytes(binary.url, bytes_max=_APPLICATION_BYTES_MAX, authorised=False)
+        return None
+
+
+class _Applications(Mapping[_ApplicationKey, bytes]):
+    """The applications of some fleets, each read when it is asked for."""
+
+    def __init__(self, fleets: FleetSet, connection: CloudConnection) -> None:
+        self._connection = connection
+        self._binaries = {
+            (binary.platform, fleet.desired.application.version): binary
+            for fleet in fleets.fleets
+            if fleet.desired.application is not None
+            for binary in fleet.desired.application.binaries
+        }
+
+    def __getitem__(self, key: _ApplicationKey) -> bytes:
+        content = self._connection.application(self._binaries[key])
+        if content is None:
+            raise KeyError(key)
+        return content
+
+    def __iter__(self) -> Iterator[_ApplicationKey]:
+        return iter(self._binaries)
+
+    def __len__(self) -> int:
+        return len(self._binaries)
+
+
+def _wall_clock() -> Instant:
+    return Instant(time.time())

@@ -13,8 +13,9 @@ import click
 
 from reconciler.cli.options import cloud_access, cloud_options, output_options
 from reconciler.inventory.cloud import CloudInventory
+from reconciler.inventory.merge import merged
 from reconciler.inventory.snapshot import document_from_observation
-from reconciler.model.device import Observation, ObservedDevice, Product
+from reconciler.model.device import Observation
 from reconciler.model.error import OperatorError
 from reconciler.model.instant import Instant
 from reconciler.particle.api import ParticleApi
@@ -54,7 +55,7 @@ def command(
         scopes: list[str | None] = list(dict.fromkeys(products))
         if own or not scopes:
             scopes.append(None)
-        observation = _together([_observed(api, scope, say) for scope in scopes])
+        observation = merged([_observed(api, scope, say) for scope in scopes], now=Instant(time.time()))
     finally:
         api.wire.close()
     _write(output, document_from_observation(observation))
@@ -76,28 +77,6 @@ def _observed(api: ParticleApi, scope: str | None, say: Callable[[str], None]) -
     observation = inventory.observe()
     say(f"{name}: {len(observation.devices)} devices, {sum(d.online for d in observation.devices)} online")
     return observation
-
-
-def _together(observations: list[Observation]) -> Observation:
-    """One observation of several; its time is the earliest. A device of two products is shown once, and a finding."""
-    devices: dict[str, ObservedDevice] = {}
-    products: dict[int, Product] = {}
-    findings: list[str] = []
-    for observation in observations:
-        findings += observation.findings
-        products |= {product.id: product for product in observation.products}
-        for device in observation.devices:
-            if device.id in devices:
-                findings.append(f"device {device.id} was seen in two products")
-            devices[device.id] = device
-    return Observation(
-        observed_at=min(observation.observed_at for observation in observations),
-        source="cloud",
-        devices=tuple(devices[device_id] for device_id in sorted(devices)),
-        complete=all(observation.complete for observation in observations),
-        findings=tuple(findings),
-        products=tuple(products[product_id] for product_id in sorted(products)),
-    )
 
 
 def _write(output: str, content: bytes) -> None:

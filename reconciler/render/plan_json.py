@@ -19,7 +19,7 @@ from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Situation, Su
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 
 FORMAT_VERSION: Final = "1.0"
-OUTSIDE_DIGEST: Final = frozenset({"plan_id", "digest", "created_at", "expires_at"})
+OUTSIDE_DIGEST: Final = frozenset({"plan_id", "digest", "created_at", "expires_at", "manifests"})
 CURRENT_DEVICES: Final = "current"
 """The field of a fleet that lists its current devices; the count under the same name stands in `summary`."""
 

@@ -1,0 +1,63 @@
+"""`reconciler drift PATH…`: where the fleet differs from the manifests. Reads only."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from reconciler import __version__
+from reconciler.cli.inputs import (
+    catalog_option,
+    journal_option,
+    observe,
+    observed_option,
+    plan_on,
+    read_intent,
+    text_width,
+)
+from reconciler.cli.options import cloud_options, output_options, wants_color
+from reconciler.render.drift_text import drift_text, drifted_devices
+from reconciler.render.plan_json import plan_document, plan_json
+
+_DRIFT = 2
+"""Exit code (contracts section 5)."""
+
+
+@click.command("drift")
+@click.argument("paths", metavar="PATH…", nargs=-1, required=True)
+@observed_option
+@catalog_option
+@journal_option
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@cloud_options
+@output_options
+def command(
+    paths: tuple[str, ...],
+    observed: Path | None,
+    catalog: Path | None,
+    journal: Path | None,
+    output: str,
+    api_url: str,
+    token_file: Path | None,
+    no_color: bool,
+    quiet: bool,  # noqa: ARG001  # every command takes the flag
+    verbose: bool,  # noqa: ARG001  # every command takes the flag
+) -> None:
+    """Say where the fleet differs from the manifests in PATH.
+
+    Devices that wait or are refused are listed apart: nothing can be done for them now.
+
+    Exit codes: 0 no drift, 1 error, 2 drift.
+    """
+    intent = read_intent(paths, catalog)
+    observation = observe(intent, observed=observed, api_url=api_url, token_file=token_file, journal=journal)
+    plan = plan_on(intent, observation)
+    if output == "json":
+        click.echo(plan_json(plan_document(plan, tool_version=__version__)), nl=False)
+    else:
+        colour = wants_color(no_color=no_color) and sys.stdout.isatty()
+        click.echo(drift_text(plan, width=text_width(), colour=colour), nl=False)
+    if drifted_devices(plan):
+        sys.exit(_DRIFT)

@@ -1,0 +1,121 @@
+"""What `plan`, `explain`, `drift` and `apply` read: manifests, catalog, observation, and what our journal knows."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from reconciler.cli.catalog_file import read_catalog
+from reconciler.cli.options import cloud_access
+from reconciler.firmware.catalog import Catalog
+from reconciler.inventory.snapshot import observation_from_document
+from reconciler.journal.location import journal_location
+from reconciler.model.device import Observation
+from reconciler.model.error import OperatorError
+from reconciler.model.fleet import FleetSet
+from reconciler.model.instant import Instant
+from reconciler.model.plan import Plan
+from reconciler.planning.planner import plan_fleets
+from reconciler.sources import ManifestFolder, read_manifests
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+SNAPSHOT_BYTES_MAX: Final = 2 * 1024**3
+"""A million devices are about 620 MB as the API writes them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What is desired: the manifests as read, the fleets they compile to, and the releases that are known."""
+
+    manifests: ManifestFolder
+    fleets: FleetSet
+    catalog: Catalog
+
+
+def catalog_option(command: Command) -> Command:
+    """Adds `--catalog`; the command gets `catalog`."""
+    return click.option(
+        "--catalog",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="A release catalog that adds to the known one.",
+    )(command)
+
+
+def journal_option(command: Command) -> Command:
+    """Adds `--journal`; the command gets `journal`."""
+    return click.option(
+        "--journal",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="The journal's file. Default: $RECONCILER_JOURNAL, else .reconciler/journal.sqlite.",
+    )(command)
+
+
+def observed_option(command: Command) -> Command:
+    """Adds `--observed`; the command gets `observed`."""
+    return click.option(
+        "--observed",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Plan on this snapshot (see `observe`) instead of asking the cloud.",
+    )(command)
+
+
+def read_intent(paths: Sequence[str], catalog: Path | None) -> Intent:
+    """Read and compile the manifests. Raises ManifestErrors or OperatorError."""
+    releases = read_catalog(catalog)
+    manifests = read_manifests(paths)
+    also_known = {release.version.text for release in releases.all_releases} if catalog else ()
+    return Intent(manifests=manifests, fleets=manifests.compile(also_known=also_known), catalog=releases)
+
+
+def observe(
+    intent: Intent, *, observed: Path | None, api_url: str, token_file: Path | None, journal: Path | None
+) -> Observation:
+    """The snapshot, or one look at the cloud with what our journal knows of its devices. Raises OperatorError."""
+    if observed is not None:
+        return _snapshot(observed)
+    # Imported here: a plan on a snapshot needs neither the network nor a database.
+    from reconciler.wiring import CloudConnection, CloudSettings
+
+    access = cloud_access(api_url, token_file)
+    settings = CloudSettings(api_url=access.api_url, token=access.token)
+    with CloudConnection(settings, intent.fleets) as cloud:
+        place = journal_location(journal, os.environ)
+        if not place.exists():
+            return cloud.observe()
+        from reconciler.controller.knowledge import Knowledge
+        from reconciler.journal.sqlite import SqliteJournal
+
+        with SqliteJournal(place) as kept:
+            cloud.recall(kept)
+            return Knowledge(kept).added_to_all(cloud.observe())
+
+
+def plan_on(intent: Intent, observation: Observation, *, revision: str | None = None) -> Plan:
+    """The plan for these manifests on this observation, by this machine's date."""
+    return plan_fleets(intent.fleets, observation, intent.catalog, now=Instant(time.time()), revision=revision)
+
+
+def text_width() -> int:
+    """The columns of this terminal, between 60 and 120; 100 where there is none."""
+    try:
+        return max(60, min(120, os.get_terminal_size().columns))
+    except OSError:
+        return 100
+
+
+def _snapshot(path: Path) -> Observation:
+    """A snapshot without a date of its own is as old as its file."""
+    try:
+        if path.stat().st_size > SNAPSHOT_BYTES_MAX:
+            raise OperatorError("PFR6701", f"{path} is larger than {SNAPSHOT_BYTES_MAX} bytes: is it a snapshot?")
+        return observation_from_document(path.read_bytes(), name=str(path), read_at=Instant(path.stat().st_mtime))
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror or type(error).__name__}"
+        raise OperatorError("PFR6701", message, next_step="write one with `reconciler observe --output FILE`") from None
