@@ -11,9 +11,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event
 
-from reconciler.journal import tables
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.journal.tables import APPLICATION_ID, SCHEMA_VERSION
 from reconciler.model.attempt import Attempt, AttemptState
@@ -92,10 +91,13 @@ def test_every_connection_waits_for_the_disk_and_checks_references(path: Path) -
 
 
 def test_open_attempts_are_found_by_the_index_of_open_attempts(path: Path) -> None:
-    with SqliteJournal(path) as journal, journal._reading() as connection:
-        query = select(tables.attempts.c.id).where(tables.IS_OPEN).compile(dialect=connection.dialect)
-        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}").all()
-    assert "one_open_attempt_per_device" in str(plan)
+    asked: list[str] = []
+    with SqliteJournal(path) as journal:
+        event.listen(journal._engine, "before_cursor_execute", lambda *arguments: asked.append(arguments[2]))
+        journal.open_attempts()
+        with journal._reading() as connection:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0]}").all()
+    assert "USING INDEX one_open_attempt_per_device" in str(plan)
 
 
 def test_a_missing_journal_is_not_made_when_it_is_only_read(path: Path) -> None:
