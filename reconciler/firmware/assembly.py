@@ -30,6 +30,7 @@ from reconciler.model.version import DeviceOsVersion, published_versions
 
 _LOWERED_BOOTLOADER: Final = 7
 """The bootloader that the "no-boot-dep" builds of particle-cli 1.30 to 1.42 ask for (facts 4.2)."""
+_LOWERED_PLATFORMS: Final = ("photon", "p1")
 _REPORT: Final = "Take it away if it is not the released one; if it is, the facts are wrong: please report it."
 _ReleaseKey = tuple[int, DeviceOsVersion]
 
@@ -246,15 +247,15 @@ def _check(placed: Mapping[_ReleaseKey, list[SeenModule]], known: Catalog) -> No
 def _is_lowered(one: SeenModule, version: DeviceOsVersion, known: Catalog) -> bool:
     assert one.platform is not None
     release = known.release(one.platform, version)
-    if release is None:
+    if release is None or one.platform.name not in _LOWERED_PLATFORMS:
         return False
     facts = next((m.module for m in release.modules if m.module.slot == one.module.slot), None)
-    return facts is not None and _asks_for_little(one.module) and not _asks_for_little(facts)
+    return facts is not None and _asks_for_the_lowered(one.module) and not _asks_for_the_lowered(facts)
 
 
-def _asks_for_little(module: Module) -> bool:
+def _asks_for_the_lowered(module: Module) -> bool:
     return any(
-        need.slot.function is ModuleFunction.BOOTLOADER and need.version <= _LOWERED_BOOTLOADER
+        need.slot.function is ModuleFunction.BOOTLOADER and need.version == _LOWERED_BOOTLOADER
         for need in module.dependencies
     )
 
