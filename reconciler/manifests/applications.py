@@ -6,6 +6,7 @@ has none for the product, the cloud's own copy is meant, and there is nothing to
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -126,6 +127,9 @@ def _device_os(
 
 
 def _similar_release(text: str, known: list[str]) -> str:
+    released = re.match(r"[0-9]+\.[0-9]+\.[0-9]+", text, re.ASCII)
+    if released is not None and released[0] != text and released[0] in known:
+        return f"did you mean {released[0]!r}?"
     return did_you_mean(text, known) or "`reconciler catalog show` lists the known releases"
 
 

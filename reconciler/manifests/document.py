@@ -300,6 +300,8 @@ class _Reader:
     def _syntax(self, error: yaml.MarkedYAMLError) -> None:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+        if line > len(self.lines):  # the text ended too early: point at its end
+            line, column = len(self.lines), len(self.lines[-1]) + 1
         written = line_at(self.lines, line)
         indentation = written[: len(written) - len(written.lstrip())]
         if "\t" in indentation:
