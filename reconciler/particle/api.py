@@ -128,10 +128,10 @@ class ParticleApi:
     def device(self, device_id: DeviceId, product: str | None = None) -> OneDevice | None:
         """One device, or None when the cloud knows none."""
         path = _device_path(device_id, product)
-        raw = _none_if_missing(lambda: self.wire.read_json(path, msgspec.Raw, device_id=device_id))
-        if raw is None:
+        fields = _none_if_missing(lambda: self.wire.read_json(path, dict[str, msgspec.Raw], device_id=device_id))
+        if fields is None:
             return None
-        decoded = decode_device(raw, f"device {device_id}")
+        decoded = decode_device(msgspec.json.encode(fields), f"device {device_id}")
         if decoded.record is None or decoded.record.id != device_id:
             message = f"asked for device {device_id}, the cloud answered with another one or none"
             raise GarbledError(message)

@@ -25,11 +25,11 @@ _BEFORE_THE_REQUEST: Final = (
 
 _CLAUSES: Final[tuple[tuple[tuple[type[BaseException], ...], str], ...]] = (
     ((urllib3.exceptions.NameResolutionError,), "the name of the host is not known"),
+    ((urllib3.exceptions.NewConnectionError,), "no connection could be made"),
     (
         (urllib3.exceptions.ConnectTimeoutError, requests.exceptions.ConnectTimeout),
         "the connection was not made in time",
     ),
-    ((urllib3.exceptions.NewConnectionError,), "no connection could be made"),
     ((urllib3.exceptions.ProxyError, requests.exceptions.ProxyError), "the proxy made no connection"),
     ((urllib3.exceptions.SSLError, ssl.SSLError), "the encrypted connection failed (certificate or protocol)"),
     (

@@ -15,7 +15,7 @@ import http.client
 import random
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -109,8 +109,9 @@ class _Call:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    # Not shown: a stranger's body may echo what we sent, the token included.
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 class _Bearer(AuthBase):
@@ -178,7 +179,7 @@ class CloudWire:
     ) -> T:
         """GET a JSON document of a shape that msgspec can check. Raises any WireError but MayHaveArrivedError."""
         call = _Call(method="GET", url=self._url(path), query=query, device_id=device_id)
-        return self._read(call, lambda answer: self._decoded(call, answer.body, shape))
+        return self._read(call, lambda answer: self._decoded(call, answer, shape))
 
     def read_bytes(self, address: str, *, bytes_max: int, authorised: bool = True) -> bytes:
         """GET raw bytes from a path of the API, or, without the token, from any HTTP address. Never empty."""
@@ -187,7 +188,7 @@ class CloudWire:
             message = f"the cloud named an address that is none of HTTP: {urlsplit(url).scheme!r}"
             raise GarbledError(message)
         call = _Call(method="GET", url=url, authorised=authorised, bytes_max=bytes_max)
-        return self._read(call, lambda answer: self._filled(call, answer.body))
+        return self._read(call, lambda answer: self._filled(call, answer))
 
     def write(
         self,
@@ -213,18 +214,21 @@ class CloudWire:
         answer = self._once(call)
         if answer.status == HTTPStatus.NO_CONTENT:
             return {}
-        try:
-            document = msgspec.json.decode(answer.body, type=dict[str, Any])
-        except (msgspec.DecodeError, RecursionError):
-            document = None
-        if document is None:
-            message = f"{call}: the answer ({answer.status}) is no JSON object: {cloud_words(answer.body, self.token)}"
-            raise MayHaveArrivedError(message)
-        if document.get("ok") is False:
-            words = cloud_words(answer.body, self.token)
-            message = f"{call}: the cloud refused: {words}"
-            raise RefusedError(message, status=answer.status, words=words)
+        document = _json_object(answer.body)
+        doubt = self._doubt(call, answer, document)
+        if doubt is not None:
+            del document  # it may echo what we sent, and would stand among the locals of a traceback
+            raise doubt
         return document
+
+    def _doubt(self, call: _Call, answer: _Answer, document: Mapping[str, object]) -> WireError | None:
+        """What is wrong with a 2xx answer to a write; None: it is the cloud's own yes."""
+        words = cloud_words(answer.body, self.token)
+        if document.get("ok") is False:
+            return RefusedError(f"{call}: the cloud refused: {words}", status=answer.status, words=words)
+        if not document or document.keys() & {"error", "errors"}:
+            return MayHaveArrivedError(f"{call}: the answer ({answer.status}) is no clear yes: {words}")
+        return None
 
     def _url(self, path: str) -> str:
         assert path.startswith("/"), path
@@ -258,22 +262,22 @@ class CloudWire:
         wished = error.retry_after_seconds if isinstance(error, RateLimitedError) else None
         return pause if wished is None else wished + pause
 
-    def _decoded(self, call: _Call, body: bytes, shape: type[T]) -> T:
+    def _decoded(self, call: _Call, answer: _Answer, shape: type[T]) -> T:
         reason = ""
         try:
-            return msgspec.json.decode(body, type=shape)
+            return msgspec.json.decode(answer.body, type=shape)
         except msgspec.ValidationError as error:
             reason = f"is not of the promised shape ({self.token.redacted(str(error))})"
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             reason = "is no JSON"
-        message = f"{call}: the answer {reason}: {cloud_words(body, self.token)}"
+        message = f"{call}: the answer {reason}: {cloud_words(answer.body, self.token)}"
         raise GarbledError(message)
 
-    def _filled(self, call: _Call, body: bytes) -> bytes:
-        if not body:
+    def _filled(self, call: _Call, answer: _Answer) -> bytes:
+        if not answer.body:
             message = f"{call}: the answer is empty"
             raise GarbledError(message)
-        return body
+        return answer.body
 
     def _once(self, call: _Call) -> _Answer:
         """Send it once, and judge the status. Everything but a 2xx leaves as an error."""
@@ -333,8 +337,20 @@ class CloudWire:
         return self._session.prepare_request(request)
 
     def _received(self, call: _Call, response: requests.Response) -> _Answer:
+        is_error = response.status_code >= HTTPStatus.BAD_REQUEST
+        bytes_max = BODY_BYTES_MAX if is_error else call.bytes_max
+        answer, failure = self._drained(call, response, bytes_max)
+        # An error's status says enough, even when its body broke off.
+        if failure is not None and not is_error:
+            raise failure
+        if len(answer.body) > bytes_max and not is_error:
+            message = f"{call}: the answer is larger than {bytes_max} bytes"
+            raise MayHaveArrivedError(message) if call.is_write else OversizedError(message)
+        return answer
+
+    def _drained(self, call: _Call, response: requests.Response, bytes_max: int) -> tuple[_Answer, WireError | None]:
+        """What came, a little more than `bytes_max` at most, and why it may not be all."""
         failure: WireError | None = None
-        bytes_max = BODY_BYTES_MAX if response.status_code >= HTTPStatus.BAD_REQUEST else call.bytes_max
         deadline = self._clock() + self._patience.answer_total
         body = bytearray()
         try:
@@ -349,14 +365,7 @@ class CloudWire:
         finally:
             response.close()
         self._traffic.received(len(body))
-        if response.status_code < HTTPStatus.BAD_REQUEST:
-            if failure is not None:
-                raise failure
-            if len(body) > bytes_max:
-                message = f"{call}: the answer is larger than {bytes_max} bytes"
-                raise MayHaveArrivedError(message) if call.is_write else OversizedError(message)
-        # An error's status says enough, even when its body broke off.
-        return _Answer(status=response.status_code, headers=dict(response.headers), body=bytes(body))
+        return _Answer(status=response.status_code, headers=dict(response.headers), body=bytes(body)), failure
 
     def _failed(self, call: _Call, error: Exception) -> WireError:
         if never_left(error):
@@ -374,3 +383,11 @@ def _body_bytes(request: requests.PreparedRequest) -> int:
     if body is None:
         return 0
     return len(body.encode() if isinstance(body, str) else body)
+
+
+def _json_object(body: bytes) -> Mapping[str, object]:
+    """The JSON object, or an empty one for everything else."""
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}

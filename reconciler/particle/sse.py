@@ -14,6 +14,9 @@ from typing import Final
 LINE_BYTES_MAX: Final = 1024 * 1024
 """A describe of a device is about 3 KB; a longer line is dropped with the event that it belongs to."""
 
+_LINE_OVERHEAD_BYTES: Final = 64
+"""What a line costs in memory besides its text: a million empty ones are not free."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerEvent:
@@ -74,7 +77,7 @@ class EventParser:
                 self._name = value
             case "data":
                 self._data.append(value)
-                self._held += len(raw)
+                self._held += len(raw) + _LINE_OVERHEAD_BYTES
             case _:
                 pass
         return None
