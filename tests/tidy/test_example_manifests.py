@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.emulator.world import demo_world
+from reconciler.firmware.known import known_catalog
 from reconciler.manifests.schema import MANIFEST_KINDS
-from reconciler.model.platform import platform_by_name
+from reconciler.model.device import DeviceId, Observation, ObservedDevice, Product
+from reconciler.model.instant import Instant
+from reconciler.model.platform import platform_by_id
+from reconciler.planning.selection import members_by_fleet
 from reconciler.sources import load_fleets
 
 REPOSITORY = Path(__file__).parents[2]
@@ -42,11 +47,59 @@ def test_the_examples_show_every_kind() -> None:
     assert [kind for kind in MANIFEST_KINDS if f"\nkind: {kind}\n" not in text] == []
 
 
-def test_the_demonstration_asks_for_what_exists_on_its_platforms() -> None:
+def demonstration() -> Observation:
+    """The devices of the demonstration's world, as an observation would show them."""
+    world = demo_world()
+    now = Instant(0)
+    names = [(line, name) for line in world.devices for name in line.names]
+    return Observation(
+        observed_at=now,
+        source="snapshot",
+        devices=tuple(
+            ObservedDevice(
+                id=DeviceId(f"{number:024x}"),
+                name=name,
+                platform_id=line.platform.id,
+                product_id=line.product_id or line.platform.id,
+                groups=line.groups,
+                observed_at=now,
+            )
+            for number, (line, name) in enumerate(names)
+        ),
+        products=tuple(Product(id=product.id, slug=product.slug) for product in world.products),
+    )
+
+
+def test_every_device_of_the_demonstration_belongs_to_one_fleet_and_every_fleet_has_devices() -> None:
+    seen = demonstration()
+    members = members_by_fleet(load_fleets([EXAMPLES / "demo"]), seen, now=Instant(0))
+    assert sum(map(len, members.values())) == len(seen.devices)
+    assert [name for name, devices in members.items() if not devices] == []
+
+
+def test_the_demonstrations_override_holds_a_device() -> None:
+    members = members_by_fleet(load_fleets([EXAMPLES / "demo"]), demonstration(), now=Instant(0))
+    held = [member for devices in members.values() for member in devices if member.override is not None]
+    assert [member.device.name for member in held] == ["pumps-1"]
+
+
+def test_the_demonstration_asks_for_releases_that_were_published_for_its_devices() -> None:
     fleets = load_fleets([EXAMPLES / "demo"])
-    assert len({fleet.product for fleet in fleets.fleets}) == 10
+    members = members_by_fleet(fleets, demonstration(), now=Instant(0))
     for fleet in fleets.fleets:
+        assert fleet.desired.device_os is not None
+        for member in members[fleet.name]:
+            platform = platform_by_id(member.device.platform_id or 0)
+            assert platform is not None
+            release = known_catalog().release(platform, fleet.desired.device_os)
+            assert release is not None, (fleet.name, platform)
+            assert release.published, (fleet.name, platform)
+
+
+def test_the_demonstrations_applications_are_those_of_its_products() -> None:
+    held = {(product.slug, firmware.version) for product in demo_world().products for firmware in product.firmware}
+    for fleet in load_fleets([EXAMPLES / "demo"]).fleets:
         application = fleet.desired.application
-        for binary in () if application is None else application.binaries:
-            assert platform_by_name(binary.platform) is not None
-    assert [override.mode for override in fleets.overrides] == ["hold"]
+        if application is not None:
+            assert (fleet.product, application.version) in held
+            assert application.binaries
