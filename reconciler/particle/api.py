@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -41,6 +41,16 @@ class ProductRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One product."""
 
     id: int
+    slug: str | None = None
+    name: str | None = None
+    platform_id: int | None = None
+
+
+class _ProductAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A product alone or under `product`: the stored documentation shows both for different calls."""
+
+    product: ProductRecord | None = None
+    id: int | None = None
     slug: str | None = None
     name: str | None = None
     platform_id: int | None = None
@@ -160,16 +170,13 @@ class ParticleApi:
     def product(self, product: str) -> ProductRecord | None:
         """A product by its id or slug."""
         path = f"/v1/products/{_segment(product)}"
-        document = _none_if_missing(lambda: self.wire.read_json(path, dict[str, Any]))
-        if document is None:
-            return None
-        # The object stands alone or under `product`; the stored documentation shows both for different calls.
-        inner = document.get("product", document)
-        try:
-            return msgspec.convert(inner, ProductRecord)
-        except msgspec.ValidationError as error:
-            message = f"product {product}: the answer is not of the promised shape ({error})"
-            raise GarbledError(message) from None
+        answer = _none_if_missing(lambda: self.wire.read_json(path, _ProductAnswer))
+        if answer is None or answer.product is not None:
+            return None if answer is None else answer.product
+        if answer.id is None:
+            message = f"product {product}: the answer is not of the promised shape (no id)"
+            raise GarbledError(message)
+        return ProductRecord(id=answer.id, slug=answer.slug, name=answer.name, platform_id=answer.platform_id)
 
     def product_firmware(self, product: str) -> tuple[FirmwareRecord, ...]:
         """Every application version that the product holds."""
@@ -197,6 +204,7 @@ class ParticleApi:
             return msgspec.convert(answer, FirmwareRecord)
         except msgspec.ValidationError as error:
             message = f"firmware {version} of product {product}: the answer is no firmware object ({error})"
+            del answer  # it may echo what we sent, and would stand among the locals of a traceback
             raise MayHaveArrivedError(message) from None
 
     def token_info(self) -> TokenInfo:
