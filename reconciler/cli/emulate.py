@@ -66,10 +66,10 @@ def command(
             read_file=lambda name: (folder / name).read_bytes(),
             on_request=write_down,
         )
-        if write_catalog is not None:
-            _write(write_catalog, json.dumps(server.catalog.document(), indent=1) + "\n")
-        _announce(server, world, speed=speed, seed=seed)
-        with contextlib.suppress(KeyboardInterrupt):
+        with contextlib.closing(server), contextlib.suppress(KeyboardInterrupt):
+            if write_catalog is not None:
+                _write(write_catalog, json.dumps(server.catalog.document(), indent=1) + "\n")
+            _announce(server, world, speed=speed, seed=seed)
             server.serve_forever()
         click.echo("stopped", err=True)
 

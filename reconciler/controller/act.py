@@ -1,7 +1,7 @@
 """Act: one step on one device.
 
-Look once more, let the guard check, write down the intent, send, write down the answer. The intent is durable before the
-request leaves; whatever happens after that, the next observation of the device decides.
+Look once more, let the guard check, write down the intent, send, write down the answer. The intent is durable before
+the request leaves; whatever happens after that, the next observation of the device decides.
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ from reconciler.rollout.verdict import Start
 
 
 def act(run: Run, scope: Scope, fleet: str, start: Start, planned_on: ObservedDevice) -> None:
-    """Start one step. Raises WireError PFR3002 when the cloud refuses our token; JournalError before anything is sent."""
+    """Start one step.
+
+    Raises:
+        UnauthorisedError: The cloud refuses our token.
+        JournalError: The intent cannot be written down; nothing was sent.
+    """
     try:
         fresh = _fresh(run, scope, start)
     except UnauthorisedError:

@@ -42,20 +42,22 @@ class Rest:
     left: list[Left] = field(default_factory=list)
 
 
-def run_to_rest(run: Run, scopes: Sequence[Scope], *, pause: Callable[[], None]) -> Rest:
-    """Run passes until every product is done or left. `pause` waits between rounds.
+def run_to_rest(
+    run: Run, scopes: Sequence[Scope], rest: Rest, *, pause: Callable[[], None], once: bool = False
+) -> None:
+    """Run passes until every product is done or left, or `once`.
 
-    KeyboardInterrupt passes through between two steps; everything under way is in the journal.
+    `pause` waits between rounds; `rest` says what was left. KeyboardInterrupt passes through at any
+    moment; everything under way is in the journal.
     """
     disown_open_attempts(run)
-    rest = Rest()
     progress = [_Progress(scope) for scope in scopes]
     while True:
         for product in progress:
             if not product.done:
                 _one_pass(run, product, rest)
-        if all(product.done for product in progress):
-            return rest
+        if once or all(product.done for product in progress):
+            return
         pause()
 
 

@@ -50,8 +50,8 @@ def _decide(run: Run, plan: Plan, in_flight: Sequence[InFlight], *, now: Instant
             turned_back=run.turned_back,
             agreed=run.tools.agreement.steps,
         )
-        run.plans[name] = fleet_plan
         decided[name] = () if run.stopping else tuple(verdicts(fleet_plan, ledger, now=now))
+        run.plans[name], run.verdicts[name] = fleet_plan, decided[name]
         _remember(run, fleet_plan, decided[name], now)
     return decided
 

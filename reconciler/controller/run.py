@@ -6,7 +6,7 @@ What matters for safety is in the journal; what is here may be lost, and the nex
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor as Pool
 from dataclasses import dataclass, field
 
@@ -23,6 +23,7 @@ from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import NEVER, Instant
 from reconciler.model.plan import FleetPlan
 from reconciler.model.step import Step
+from reconciler.rollout.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,8 @@ class Run:
     - `given_up`: devices on which this run tries nothing more, by the attempt that ended its patience.
     - `arrived`: devices that had steps to do and are as desired; `halted`: fleets in which nothing more is started.
     - `turned_back`: how often a step was ready to start and the last look before it said no.
-    - `plans`: every fleet's last plan. `latest`: the cloud's time of the last look. `stopping`: a person wants no new steps.
+    - `plans`, `verdicts`: every fleet's last plan, and what the gate said of its routes.
+    - `latest`: the cloud's time of the last look. `stopping`: a person wants no new steps.
     """
 
     tools: Tools
@@ -79,6 +81,7 @@ class Run:
     halted: set[str] = field(default_factory=set)
     turned_back: Counter[DeviceId] = field(default_factory=Counter)
     plans: dict[str, FleetPlan] = field(default_factory=dict)
+    verdicts: dict[str, Sequence[Verdict]] = field(default_factory=dict)
     latest: Instant = NEVER
     stopping: bool = False
 

@@ -1,0 +1,192 @@
+"""`reconciler apply PATH…|PLANFILE`: bring the fleet to its desired state, a few devices at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from reconciler import __version__
+from reconciler.cli.carrying_out import Carried, Pace, agreement_on, carry_out
+from reconciler.cli.catalog_file import read_catalog
+from reconciler.cli.inputs import Intent, catalog_option, journal_option, plan_on, read_intent, text_width
+from reconciler.cli.options import cloud_access, cloud_options, output_options, wants_color
+from reconciler.cli.progress import Bars, Display, JsonLines, Lines, Silent
+from reconciler.cli.saved_plan import PlanFile, is_plan_file, read_saved_plan
+from reconciler.controller.knowledge import Knowledge
+from reconciler.controller.report import Ending, ending_of, holds_in_words, outcome_of
+from reconciler.controller.run import Agreement
+from reconciler.journal.journal import KeptPlan
+from reconciler.journal.location import journal_location
+from reconciler.journal.sqlite import SqliteJournal
+from reconciler.model.device import DeviceId
+from reconciler.model.error import OperatorError
+from reconciler.model.plan import Plan
+from reconciler.render.outcome import outcome_document, outcome_text
+from reconciler.render.plan_json import plan_document, plan_json
+from reconciler.render.plan_text import plan_text
+from reconciler.sources import ManifestFolder
+from reconciler.wiring import CloudConnection, CloudSettings
+
+_INTERRUPTED = 130
+"""The exit code that shells use for an end by Ctrl-C."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Words:
+    """How the command speaks: `output` text or json, and the flags that every command takes."""
+
+    output: str
+    colour: bool
+    quiet: bool
+    verbose: bool
+
+    def say(self, text: str) -> None:
+        """For people; standard output belongs to the machine when it asked for JSON."""
+        if not self.quiet:
+            click.echo(text, err=self.output == "json", nl=False)
+
+    def display(self, agreement: Agreement, plan: Plan) -> Display:
+        if self.output == "json":
+            return JsonLines()
+        if self.quiet:
+            return Silent()
+        if self.verbose or not sys.stderr.isatty():
+            return Lines(verbose=self.verbose)
+        planned = {
+            fleet.fleet.name: sum(device in agreement.steps for route in fleet.routes for device in route.devices)
+            for fleet in plan.fleets
+        }
+        return Bars({name: count for name, count in planned.items() if count}, colour=self.colour)
+
+
+@click.command("apply")
+@click.argument("paths", metavar="PATH…|PLANFILE", nargs=-1, required=True)
+@catalog_option
+@journal_option
+@click.option("--auto-approve", is_flag=True, help="Do not ask before acting.")
+@click.option(
+    "--on-stale",
+    type=click.Choice(["fail", "skip", "replan"]),
+    default="fail",
+    show_default=True,
+    help="What to do when a device of a saved plan is not as it was planned on.",
+)
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until everything is verified.")
+@click.option("--poll-seconds", type=click.FloatRange(min=0.05), default=15.0, show_default=True, help="Between looks.")
+@click.option(
+    "--firmware-cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A folder that keeps the Device OS modules that were downloaded. One folder for one cloud.",
+)
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@cloud_options
+@output_options
+def command(
+    paths: tuple[str, ...],
+    catalog: Path | None,
+    journal: Path | None,
+    auto_approve: bool,
+    on_stale: str,
+    wait: bool,
+    poll_seconds: float,
+    firmware_cache: Path | None,
+    output: str,
+    api_url: str,
+    token_file: Path | None,
+    no_color: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Show the plan, ask, and carry it out with every step verified by observation. Run it again to go on.
+
+    Exit codes: 0 done, 1 error, 3 some devices failed, 4 plan stale, 5 awaiting approval, 6 outside window.
+    """
+    words = _Words(output=output, colour=wants_color(no_color=no_color), quiet=quiet, verbose=verbose)
+    intent, saved = _intent(paths, catalog)
+    access = cloud_access(api_url, token_file)
+    settings = CloudSettings(api_url=access.api_url, token=access.token, firmware_cache=firmware_cache)
+    with (
+        SqliteJournal(journal_location(journal, os.environ)) as kept,
+        CloudConnection(settings, intent.fleets, intent.manifests) as cloud,
+    ):
+        cloud.listen()
+        cloud.recall(kept)
+        plan = plan_on(intent, Knowledge(kept).added_to_all(cloud.observe()))
+        document = plan_document(plan, tool_version=__version__)
+        agreement = _agreed(words, plan, document["plan_id"], saved, on_stale)
+        words.say(plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=words.colour))
+        if agreement.steps or kept.open_attempts():
+            _ask(auto_approve=auto_approve, devices=len(agreement.steps))
+            kept.keep_plan(KeptPlan(plan_id=document["plan_id"], digest=document["digest"], text=plan_json(document)))
+        pace = Pace(poll_seconds=poll_seconds, until_done=wait)
+        carried = carry_out(cloud, intent.catalog, kept, agreement, words.display(agreement, plan), pace)
+        _report(words, carried, cloud)
+    sys.exit(_INTERRUPTED if carried.interrupted else ending_of(carried.run, carried.rest).value)
+
+
+def _intent(paths: tuple[str, ...], catalog: Path | None) -> tuple[Intent, PlanFile | None]:
+    if not any(is_plan_file(Path(path)) for path in paths):
+        return read_intent(paths, catalog), None
+    if len(paths) > 1:
+        raise OperatorError("PFR6705", "a plan file stands alone", next_step="give one plan file, or manifests")
+    releases = read_catalog(catalog)
+    saved = read_saved_plan(Path(paths[0]), releases)
+    # Applications that the manifests name as files are read from below the working directory, and from nowhere else.
+    manifests = ManifestFolder(texts={}, paths=(), problems=(), roots=(Path.cwd(),))
+    return Intent(manifests=manifests, fleets=saved.fleets, catalog=releases), saved
+
+
+def _agreed(words: _Words, plan: Plan, plan_id: str, saved: PlanFile | None, on_stale: str) -> Agreement:
+    """What may be done: all of this plan, or what it has in common with the saved one, which is never widened."""
+    fresh = agreement_on(plan_id, plan)
+    if saved is None:
+        return fresh
+    steps = {device_id: route.steps for fleet in plan.fleets for route in fleet.routes for device_id in route.devices}
+    stale = [
+        device_id
+        for device_id, route in saved.plan.by_device.items()
+        if device_id in steps and not _is_suffix(steps[device_id], route.steps)
+    ]
+    if stale and on_stale == "fail":
+        some = ", ".join(stale[:3])
+        click.echo(f"the plan is stale: {len(stale)} devices are not as they were planned on ({some})", err=True)
+        click.echo("nothing was sent; plan again, or choose --on-stale skip or replan", err=True)
+        sys.exit(Ending.STALE.value)
+    left_out: set[DeviceId] = set(stale) if on_stale == "skip" else set()
+    if stale:
+        words.say(f"{len(stale)} devices are not as they were planned on: {on_stale}\n")
+    agreed = {d: s for d, s in fresh.steps.items() if d in saved.plan.by_device and d not in left_out}
+    return Agreement(plan_id=plan_id, steps=agreed)
+
+
+def _is_suffix(steps: tuple[object, ...], planned: tuple[object, ...]) -> bool:
+    return planned[len(planned) - len(steps) :] == steps
+
+
+def _ask(*, auto_approve: bool, devices: int) -> None:
+    if auto_approve:
+        return
+    if not sys.stdin.isatty():
+        click.echo("nobody can be asked here: give --auto-approve to act without asking", err=True)
+        sys.exit(Ending.AWAITING_APPROVAL.value)
+    noun = "device" if devices == 1 else "devices"
+    if not click.confirm(f"Carry this out on {devices} {noun}?", err=True):
+        click.echo("not approved; nothing was sent", err=True)
+        sys.exit(Ending.AWAITING_APPROVAL.value)
+
+
+def _report(words: _Words, carried: Carried, cloud: CloudConnection) -> None:
+    outcome = outcome_of(carried.run, cloud.api.wire.traffic(), interrupted=carried.interrupted)
+    for left in carried.rest.left:
+        click.echo(f"error: {left.product or 'own devices'}: {left.error}", err=True)
+    for line in holds_in_words(carried.run):
+        words.say(f"{line}\n")
+    if words.output == "json":
+        click.echo(json.dumps({"event": "outcome", **outcome_document(outcome)}, sort_keys=True))
+    else:
+        words.say(outcome_text(outcome, width=text_width(), colour=words.colour and sys.stdout.isatty()))

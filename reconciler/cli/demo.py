@@ -1,0 +1,161 @@
+"""`reconciler demo`: the guided tour. A pretend cloud with 300 devices, planned, applied, and looked at afterwards."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections import Counter
+from importlib import resources
+from pathlib import Path
+
+import click
+
+from reconciler import __version__
+from reconciler.cli.carrying_out import Pace, agreement_on, carry_out
+from reconciler.cli.inputs import Intent, plan_on, text_width
+from reconciler.cli.options import output_options, wants_color
+from reconciler.cli.progress import Bars, Display, Lines
+from reconciler.controller.knowledge import Knowledge
+from reconciler.controller.report import Ending, ending_of, holds_in_words, outcome_of
+from reconciler.emulator.serve import EmulatorServer
+from reconciler.emulator.world import demo_world
+from reconciler.journal.journal import Journal, KeptPlan
+from reconciler.journal.sqlite import SqliteJournal
+from reconciler.model.plan import Plan
+from reconciler.particle.token import AccessToken
+from reconciler.render.drift_text import drift_text, drifted_devices
+from reconciler.render.outcome import outcome_text
+from reconciler.render.plan_json import plan_document, plan_json
+from reconciler.render.plan_text import plan_text
+from reconciler.sources import read_manifests
+from reconciler.wiring import CloudConnection, CloudSettings
+
+_POLL_SECONDS = 0.4
+_NOT_AS_PROMISED = 1
+
+
+@click.command("demo")
+@click.option(
+    "--speed", type=click.FloatRange(min=1), default=600.0, show_default=True, help="Virtual seconds a second."
+)
+@click.option("--seed", type=int, default=7, show_default=True, help="One seed, one world.")
+@click.option(
+    "--firmware",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A folder of real Device OS binaries; without it the pretend cloud serves synthetic ones.",
+)
+@click.option("--journal", type=click.Path(path_type=Path, dir_okay=False), help="Keep the journal here.")
+@output_options
+def command(
+    speed: float,
+    seed: int,
+    firmware: Path | None,
+    journal: Path | None,
+    no_color: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Bring a pretend fleet of 300 devices to what a folder of manifests declares; about a minute.
+
+    Exit codes: 0 everything as promised, 1 an error, drift, or a violation found by the referee, 3 devices failed.
+    """
+    tour = _Tour(colour=wants_color(no_color=no_color) and sys.stdout.isatty(), quiet=quiet, verbose=verbose)
+    world = demo_world()
+    with (
+        tempfile.TemporaryDirectory(prefix="reconciler-demo-") as folder,
+        EmulatorServer(world, speed=speed, seed=seed, firmware=firmware) as emulator,
+        SqliteJournal(journal or Path(folder) / "journal.sqlite") as kept,
+    ):
+        ending = tour.show(emulator, AccessToken(world.tokens[0].token), kept, firmware=firmware)
+    sys.exit(ending)
+
+
+class _Tour:
+    """What the demonstration says, and how."""
+
+    def __init__(self, *, colour: bool, quiet: bool, verbose: bool) -> None:
+        self._colour = colour
+        self._quiet = quiet
+        self._verbose = verbose
+
+    def show(self, emulator: EmulatorServer, token: AccessToken, journal: Journal, *, firmware: Path | None) -> int:
+        """The whole tour; its exit code."""
+        manifests = read_manifests([_manifests_folder()])
+        intent = Intent(manifests=manifests, fleets=manifests.compile(), catalog=emulator.catalog)
+        binaries = f"the vendor's binaries in {firmware}, and synthetic ones for the rest" if firmware else "synthetic"
+        self._head("1  A pretend Particle cloud")
+        self._say(f"Serving {self._census(emulator)} at {emulator.url}; Device OS binaries: {binaries}.")
+        settings = CloudSettings(api_url=emulator.url, token=token)
+        with CloudConnection(settings, intent.fleets, manifests) as cloud:
+            cloud.listen()
+            plan = plan_on(intent, Knowledge(journal).added_to_all(cloud.observe()))
+            self._head("2  The plan: reconciler plan fleet-manifests/demo")
+            self._say(self._plan_text(plan, journal))
+            self._head("3  Carrying it out: reconciler apply fleet-manifests/demo")
+            agreement = agreement_on(plan_document(plan, tool_version=__version__)["plan_id"], plan)
+            pace = Pace(poll_seconds=_POLL_SECONDS)
+            carried = carry_out(cloud, intent.catalog, journal, agreement, self._display(plan), pace)
+            outcome = outcome_of(carried.run, cloud.api.wire.traffic(), interrupted=carried.interrupted)
+            for line in holds_in_words(carried.run):
+                self._say(line)
+            self._say(outcome_text(outcome, width=text_width(), colour=self._colour))
+            self._head("4  Afterwards: reconciler drift fleet-manifests/demo")
+            after = plan_on(intent, Knowledge(journal).added_to_all(cloud.observe()))
+            self._say(drift_text(after, width=text_width(), colour=self._colour))
+            ending = ending_of(carried.run, carried.rest)
+        violations = self._referee(emulator)
+        self._next()
+        if ending is not Ending.DONE:
+            return ending.value
+        return _NOT_AS_PROMISED if violations or drifted_devices(after) else 0
+
+    def _plan_text(self, plan: Plan, journal: Journal) -> str:
+        document = plan_document(plan, tool_version=__version__)
+        journal.keep_plan(KeptPlan(plan_id=document["plan_id"], digest=document["digest"], text=plan_json(document)))
+        return plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=self._colour)
+
+    def _display(self, plan: Plan) -> Display:
+        if self._quiet or self._verbose or not sys.stderr.isatty():
+            return Lines(verbose=self._verbose)
+        planned = {fleet.fleet.name: fleet.summary.upgrade for fleet in plan.fleets if fleet.summary.upgrade}
+        return Bars(planned, colour=self._colour)
+
+    def _referee(self, emulator: EmulatorServer) -> int:
+        with emulator.locked() as cloud:
+            violations, requests = cloud.violations(), len(cloud.requests)
+        self._head("5  The referee")
+        self._say(f"It read {requests:,} requests and every device's history: {len(violations)} violations.")
+        for violation in violations[:10]:
+            self._say(f"  {violation.document()}")
+        return len(violations)
+
+    def _next(self) -> None:
+        self._head("6  What to try next")
+        self._say(
+            "Serve the same world and play with it in another terminal:\n"
+            "  reconciler emulate --demo --port 8089 --speed 600 --write-catalog /tmp/emulated.json\n"
+            "  export PARTICLE_API_URL=http://127.0.0.1:8089 PARTICLE_ACCESS_TOKEN=" + "1" * 40 + "\n"
+            "  reconciler plan fleet-manifests/demo --catalog /tmp/emulated.json\n"
+            "  reconciler explain home-hub-1 fleet-manifests/demo --catalog /tmp/emulated.json\n"
+            "  reconciler apply fleet-manifests/demo --catalog /tmp/emulated.json --poll-seconds 1\n"
+            "With a token of your own and without PARTICLE_API_URL the same commands look at your devices."
+        )
+
+    def _census(self, emulator: EmulatorServer) -> str:
+        with emulator.locked() as cloud:
+            platforms = Counter(device.platform.name for device in cloud.state.devices.values())
+        return f"{platforms.total()} devices of {len(platforms)} platforms"
+
+    def _head(self, text: str) -> None:
+        self._say(f"\n{text}\n{'-' * len(text)}")
+
+    def _say(self, text: str) -> None:
+        if not self._quiet:
+            click.echo(text)
+
+
+def _manifests_folder() -> Path:
+    """The demonstration's manifests: in the package when it is installed, beside it in a checkout."""
+    package = Path(str(resources.files("reconciler")))
+    installed = package / "demo_manifests"
+    return installed if installed.is_dir() else package.parent / "fleet-manifests" / "demo"

@@ -1,0 +1,88 @@
+"""What came of a run: counts for the report, and which word ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+
+from reconciler.controller.apply import Rest
+from reconciler.controller.run import Run
+from reconciler.model.attempt import AttemptState
+from reconciler.model.device import DeviceId
+from reconciler.particle.traffic import Traffic
+from reconciler.render.outcome import Outcome
+from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Wait
+
+
+class Ending(Enum):
+    """How a run ended, by the exit codes of contracts section 5."""
+
+    DONE = 0
+    ERROR = 1
+    DEVICES_FAILED = 3
+    STALE = 4
+    AWAITING_APPROVAL = 5
+    OUTSIDE_WINDOW = 6
+
+
+def outcome_of(run: Run, traffic: Traffic, *, interrupted: bool) -> Outcome:
+    """The counts of a run. Attempts that an earlier run left open count here when this run ended them."""
+    agreed = run.tools.agreement.steps
+    ended = [attempt for attempts in run.ended.values() for attempt in attempts]
+    failed = failed_devices(run)
+    return Outcome(
+        devices_planned=len(agreed),
+        devices_arrived=len(run.arrived),
+        devices_failed=len(failed),
+        devices_waiting=len(agreed.keys() - run.arrived - failed),
+        devices_refused=sum(plan.summary.refused for plan in run.plans.values()),
+        steps_planned=sum(map(len, agreed.values())),
+        steps_done=sum(attempt.state is AttemptState.VERIFIED for attempt in ended),
+        steps_failed=sum(attempt.state is AttemptState.FAILED for attempt in ended),
+        steps_open=len(run.tools.journal.open_attempts()),
+        requests=traffic.requests,
+        requests_writing=traffic.writes,
+        bytes_sent=traffic.bytes_sent,
+        halted_fleets=tuple(sorted(run.halted)),
+        interrupted=interrupted,
+    )
+
+
+def ending_of(run: Run, rest: Rest) -> Ending:
+    """The first of these that happened: an error, failed devices, a stale plan, an approval or a window missing."""
+    holds = {verdict.hold for verdict in _waits(run)}
+    if rest.left or Hold.WAVES_UNSUPPORTED in holds:
+        return Ending.ERROR
+    if failed_devices(run) or run.halted or Hold.TURNED_BACK in holds:
+        return Ending.DEVICES_FAILED
+    if stale_devices(run):
+        return Ending.STALE
+    if Hold.AWAITING_APPROVAL in holds:
+        return Ending.AWAITING_APPROVAL
+    return Ending.OUTSIDE_WINDOW if Hold.OUTSIDE_WINDOW in holds else Ending.DONE
+
+
+def failed_devices(run: Run) -> set[DeviceId]:
+    """Devices that this run gave up, and those of which it lost sight with a step under way."""
+    lost = {attempt.device_id for attempt in run.tools.journal.open_attempts() if attempt.fleet in run.plans}
+    return {*run.given_up, *lost}
+
+
+def stale_devices(run: Run) -> set[DeviceId]:
+    """Devices that were agreed to and whose next step is not among the agreed ones any more."""
+    agreed = run.tools.agreement.steps
+    return {v.device_id for v in _waits(run) if v.hold is Hold.NOT_APPROVED and v.device_id in agreed}
+
+
+def holds_in_words(run: Run) -> list[str]:
+    """Why devices with a route were not started, one line a fleet and reason, where this run could not outlast it."""
+    lines = []
+    for fleet, verdicts in sorted(run.verdicts.items()):
+        holds = [verdict.hold for verdict in verdicts if isinstance(verdict, Wait)]
+        final = [hold for hold in Hold if hold in holds and hold in FINAL_HOLDS]
+        lines += [f"{fleet}: {holds.count(hold)} not started: {hold.value}" for hold in final]
+    return lines
+
+
+def _waits(run: Run) -> Iterator[Wait]:
+    return (verdict for verdicts in run.verdicts.values() for verdict in verdicts if isinstance(verdict, Wait))
