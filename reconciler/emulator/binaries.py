@@ -28,6 +28,8 @@ RealFiles = Callable[[Platform, DeviceOsVersion], Iterable[tuple[str, bytes]]]
 """Files (name, content) that a folder has for one release of one platform."""
 
 _BUILT_KEPT: Final = 64
+_SEED: Final = 0
+"""Of all synthetic bytes, so that a binary is the same wherever and whenever it is served."""
 _SIZE_UNKNOWN: Final = 40 * 1024
 _APPLICATION_SIZE: Final = {"stm32f2xx": 12 * 1024, "nrf52840": 16 * 1024, "rtl872x": 56 * 1024}
 """Bytes of a small application (facts 6.1)."""
@@ -39,8 +41,7 @@ _LARGE_APPLICATIONS_SINCE: Final = 3100
 class EmulatedBinaries:
     """The binaries that the pretend cloud serves."""
 
-    def __init__(self, catalog: Catalog, real_files: RealFiles | None = None, *, seed: int = 0) -> None:
-        self._seed = seed
+    def __init__(self, catalog: Catalog, real_files: RealFiles | None = None) -> None:
         self._real: dict[tuple[int, DeviceOsVersion, ModuleSlot], tuple[str, bytes]] = {}
         if real_files is not None:
             self._real = dict(_matching(catalog, real_files))
@@ -74,9 +75,7 @@ class EmulatedBinaries:
     ) -> bytes:
         """A synthetic application built for a release. Raises KeyError when the catalog has no such release."""
         module = application_module(self.catalog, platform, device_os)
-        return build_module(
-            platform, module, size=size or _APPLICATION_SIZE[platform.mcu], product=product, seed=self._seed
-        )
+        return build_module(platform, module, size=size or _APPLICATION_SIZE[platform.mcu], product=product, seed=_SEED)
 
     def _build(self, platform_id: int, version: DeviceOsVersion, slot: ModuleSlot) -> bytes | None:
         platform = platform_by_id(platform_id)
@@ -85,7 +84,7 @@ class EmulatedBinaries:
         shipped = next((m for m in release.modules if m.module.slot == slot), None) if release else None
         if shipped is None:
             return None
-        return build_module(platform, shipped.module, size=self.size(platform, shipped), product=None, seed=self._seed)
+        return build_module(platform, shipped.module, size=self.size(platform, shipped), product=None, seed=_SEED)
 
     def size(self, platform: Platform, shipped: ReleaseModule) -> int:
         """Bytes of a module as served; where no source has its size, the largest known one of its slot."""

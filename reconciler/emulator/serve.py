@@ -98,9 +98,7 @@ class EmulatorServer:
         begin = start if start is not None else world.start
         # Time stands still until the world is built, so that one seed gives one beginning.
         self._clock = _ServerClock(begin if begin is not None else Instant(time.time()), speed=0.0)
-        self.binaries = EmulatedBinaries(
-            catalog or known_catalog(), real_files_in(firmware) if firmware else None, seed=seed
-        )
+        self.binaries = EmulatedBinaries(catalog or known_catalog(), real_files_in(firmware) if firmware else None)
         self.cloud = Cloud(
             world,
             start=self._clock.now(),
@@ -162,7 +160,11 @@ class EmulatorServer:
         try:
             asyncio.run(self._serve())
         finally:
-            self._socket.close()
+            self.close()
+
+    def close(self) -> None:
+        """Give the port back, if the server was never started. Leaving the context does it too."""
+        self._socket.close()
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="emulator", daemon=True)
@@ -180,7 +182,7 @@ class EmulatorServer:
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join()
-        self._socket.close()
+        self.close()
 
     async def _serve(self) -> None:
         ticking = asyncio.create_task(self._tick())
@@ -244,10 +246,9 @@ class _Application:
         match answer.manner:
             case Manner.SILENT:
                 await self._silence(receive)
+                await self._break_off(send)
             case Manner.BROKEN:
-                # Less than was promised: the server closes the connection in the middle of the answer.
-                await send(self._head(answer.status, answer.content_type, [(b"content-length", b"4096")]))
-                await send({"type": "http.response.body", "body": b'{"', "more_body": True})
+                await self._break_off(send)
             case Manner.PROPER:
                 length = (b"content-length", str(len(answer.body)).encode())
                 extra = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
@@ -282,6 +283,11 @@ class _Application:
                 listener.wake = None
                 listener.close()
             gone.cancel()
+
+    async def _break_off(self, send: _Send) -> None:
+        """Send less than was promised, upon which the server closes the connection in the middle of the answer."""
+        await send(self._head(200, "application/json", [(b"content-length", b"4096")]))
+        await send({"type": "http.response.body", "body": b'{"', "more_body": True})
 
     async def _silence(self, receive: _Receive) -> None:
         """Say nothing until the client has had enough."""
