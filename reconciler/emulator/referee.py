@@ -155,10 +155,13 @@ def _disregards(device: str, sent: Iterable[RequestRecord], history: Sequence[Hi
 
 
 def _flights(history: Sequence[HistoryEntry]) -> Iterator[_Flight]:
+    """The first transfer that each request brought about; when the cloud repeats a lock's delivery, that is its own."""
     begun: HistoryEntry | None = None
+    known: set[int | None] = {None}
     for entry in history:
         if entry.moment is Moment.TRANSFER_STARTED:
-            begun = entry
+            begun = None if entry.cause in known else entry
+            known.add(entry.cause)
         elif begun is not None and entry.moment in (Moment.TRANSFER_FAILED, Moment.SESSION):
             if begun.cause is not None:
                 yield _Flight(begun.cause, begun.ordinal, entry.ordinal)

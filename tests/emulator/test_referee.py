@@ -118,6 +118,17 @@ def test_s5_the_healers_transfer_is_no_send_of_a_client(make_bench: Callable[...
     assert bench.laws() == []
 
 
+def test_s5_a_delivery_that_the_cloud_repeats_by_itself_is_no_send_of_a_client(bench: Any) -> None:
+    bench.fault("flash-fails", count=1)
+    bench.lock(ONE, 2)
+    device = bench.device(ONE)
+    while device.transfers < 2:
+        bench.advance(1)
+    assert device.transfer is not None
+    bench.lock(ONE, 2)
+    assert bench.laws() == []
+
+
 @pytest.mark.parametrize("fault", ["lost-answer", "lost-request", "error-500", "garbage", "html", "silence"])
 def test_s7_a_resend_after_a_lost_answer(bench: Any, fault: str) -> None:
     bench.fault(fault, count=1)

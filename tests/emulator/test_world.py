@@ -62,8 +62,10 @@ def test_the_example_of_the_contract_is_a_world() -> None:
             "released version 3 is not among its firmware",
         ),
         (
-            "products: [{id: 200, slug: a, platform: boron}]\n"
-            'devices: [{product: a, platform: argon, deviceOS: "1.5.2"}]',
+            (
+                "products: [{id: 200, slug: a, platform: boron}]\n"
+                'devices: [{product: a, platform: argon, deviceOS: "1.5.2"}]'
+            ),
             "PFR6203",
             "product a is for boron, not argon",
         ),
