@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "drift": ("reconciler.cli.drift", "Say where the fleet differs from the manifests."),
     "observe": ("reconciler.cli.observe", "Write a snapshot of the devices."),
     "history": ("reconciler.cli.history", "Show the attempts that the journal remembers."),
+    "halt": ("reconciler.cli.halt", "Start nothing more in a fleet, until `resume`."),
+    "resume": ("reconciler.cli.resume", "Lift the halt of a fleet."),
     "firmware": ("reconciler.cli.firmware", "Look into module binaries."),
     "catalog": ("reconciler.cli.catalog", "Build and show the release catalog."),
     "emulate": ("reconciler.cli.emulate", "Serve a pretend Particle cloud with devices."),

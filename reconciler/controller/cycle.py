@@ -12,13 +12,14 @@ from concurrent.futures import wait
 from reconciler.controller.act import act
 from reconciler.controller.run import Run, Scope
 from reconciler.controller.settle import InFlight, keep_reports, settle
-from reconciler.model.device import Observation
+from reconciler.model.device import DeviceId, Observation
 from reconciler.model.event import DeviceArrived, DeviceSetAside, FleetHalted
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Plan
 from reconciler.planning.planner import plan_fleets
 from reconciler.rollout.gate import Ledger, failures_that_halt, verdicts
-from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Start, Verdict, Wait
+from reconciler.rollout.retry import GIVEN_UP, may_start_at
+from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Start, Verdict
 
 _Decided = Mapping[str, Sequence[Verdict]]
 
@@ -43,16 +44,19 @@ def _decide(run: Run, plan: Plan, in_flight: Sequence[InFlight], *, now: Instant
     decided: dict[str, Sequence[Verdict]] = {}
     for fleet_plan in plan.fleets:
         name = fleet_plan.fleet.name
+        _note_arrivals(run, fleet_plan, now)
+        _give_up(run, fleet_plan, now)
+        _halt(run, fleet_plan, now)
         ledger = Ledger(
             in_flight={f.attempt.device_id: f.within_deadline for f in in_flight if f.attempt.fleet == name},
             ended=run.ended,
-            given_up=frozenset(d for d, attempt in run.given_up.items() if attempt.fleet == name),
+            given_up=_given_up(run, name),
             turned_back=run.turned_back,
+            halted=name in run.halted,
             agreed=run.tools.agreement.steps,
         )
         decided[name] = () if run.stopping else tuple(verdicts(fleet_plan, ledger, now=now))
         run.plans[name], run.verdicts[name] = fleet_plan, decided[name]
-        _remember(run, fleet_plan, decided[name], now)
     return decided
 
 
@@ -69,24 +73,36 @@ def _act(run: Run, scope: Scope, decided: _Decided, observation: Observation) ->
         sent.result()
 
 
-def _remember(run: Run, plan: FleetPlan, decided: Sequence[Verdict], now: Instant) -> None:
-    """Remember and tell what is new: devices that arrived, devices that are given up, a fleet that is halted."""
-    fleet = plan.fleet.name
+def _note_arrivals(run: Run, plan: FleetPlan, now: Instant) -> None:
     for device_id in plan.current:
         if device_id in run.tools.agreement.steps and device_id not in run.arrived:
             run.arrived.add(device_id)
-            run.tools.tell(DeviceArrived(at=now, fleet=fleet, device_id=device_id))
-    for verdict in decided:
-        device_id = verdict.device_id
-        if isinstance(verdict, Wait) and verdict.hold is Hold.GIVEN_UP and device_id not in run.given_up:
-            last = run.given_up[device_id] = run.ended[device_id][0]
-            reason = last.failure or ""
+            run.tools.tell(DeviceArrived(at=now, fleet=plan.fleet.name, device_id=device_id))
+
+
+def _give_up(run: Run, plan: FleetPlan, now: Instant) -> None:
+    """Devices whose failures have used up their tries are left alone for the rest of the run."""
+    for device_id in (device_id for route in plan.routes for device_id in route.devices):
+        attempts = run.ended.get(device_id, [])
+        if device_id not in run.given_up and may_start_at(attempts) == GIVEN_UP:
+            last = run.given_up[device_id] = attempts[0]
+            reason, fleet = last.failure or "", plan.fleet.name
             run.tools.tell(DeviceSetAside(at=now, fleet=fleet, device_id=device_id, reason=reason, message=last.detail))
-    failures = sum(1 for attempt in run.given_up.values() if attempt.fleet == fleet)
-    failures_max = failures_that_halt(plan.fleet, plan.summary.devices)
+
+
+def _halt(run: Run, plan: FleetPlan, now: Instant) -> None:
+    """Too many devices have failed: first the halt is durable, then nothing more is started."""
+    fleet = plan.fleet.name
+    failures, failures_max = len(_given_up(run, fleet)), failures_that_halt(plan.fleet, plan.summary.devices)
     if failures >= failures_max and fleet not in run.halted:
+        reason = f"{failures} of its devices failed, rollout.maxFailures allows fewer than {failures_max}"
+        run.tools.journal.halt(fleet, reason, now)
         run.halted.add(fleet)
         run.tools.tell(FleetHalted(at=now, fleet=fleet, failures=failures, failures_max=failures_max))
+
+
+def _given_up(run: Run, fleet: str) -> frozenset[DeviceId]:
+    return frozenset(device_id for device_id, attempt in run.given_up.items() if attempt.fleet == fleet)
 
 
 def _all(decided: _Decided) -> Sequence[Verdict]:

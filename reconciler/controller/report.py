@@ -43,7 +43,7 @@ def outcome_of(run: Run, traffic: Traffic, *, interrupted: bool) -> Outcome:
         requests=traffic.requests,
         requests_writing=traffic.writes,
         bytes_sent=traffic.bytes_sent,
-        halted_fleets=tuple(sorted(run.halted)),
+        halted_fleets=tuple(sorted(run.halted & run.plans.keys())),
         interrupted=interrupted,
     )
 
@@ -53,7 +53,7 @@ def ending_of(run: Run, rest: Rest) -> Ending:
     holds = {verdict.hold for verdict in _waits(run)}
     if rest.left or Hold.WAVES_UNSUPPORTED in holds:
         return Ending.ERROR
-    if failed_devices(run) or run.halted or Hold.TURNED_BACK in holds:
+    if failed_devices(run) or Hold.HALTED in holds or Hold.TURNED_BACK in holds:
         return Ending.DEVICES_FAILED
     if stale_devices(run):
         return Ending.STALE

@@ -27,6 +27,23 @@ class Traffic:
     bytes_received: int = 0
     devices: Mapping[DeviceId, DeviceTraffic]
 
+    def since(self, earlier: Traffic) -> Traffic:
+        """What has come on top of an earlier count, by device too."""
+        before = earlier.devices
+        return Traffic(
+            requests=self.requests - earlier.requests,
+            writes=self.writes - earlier.writes,
+            bytes_sent=self.bytes_sent - earlier.bytes_sent,
+            bytes_received=self.bytes_received - earlier.bytes_received,
+            devices={
+                device_id: DeviceTraffic(
+                    requests=traffic.requests - before.get(device_id, DeviceTraffic()).requests,
+                    bytes_sent=traffic.bytes_sent - before.get(device_id, DeviceTraffic()).bytes_sent,
+                )
+                for device_id, traffic in self.devices.items()
+            },
+        )
+
 
 class TrafficCount:
     """Counts from many threads."""

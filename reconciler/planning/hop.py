@@ -79,6 +79,11 @@ class Hops:
         """Whether a need is met."""
         return self.installed(versions, dependency.slot) >= dependency.version
 
+    def raised(self, versions: Versions, module: Module) -> Versions:
+        """The versions after this module was taken; one that is not higher changes nothing."""
+        position = self._position[module.slot]
+        return (*versions[:position], max(versions[position], module.version), *versions[position + 1 :])
+
     def ends(self, versions: Versions, unmet: Unmet, release: Release, *, full: bool = False) -> tuple[HopEnd, ...]:
         """Every different outcome of a hop to this release, each by its cheapest order; empty: it cannot be made.
 

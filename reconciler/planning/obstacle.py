@@ -1,10 +1,12 @@
-"""Why there is no route: the needs that forbid the desired release, followed to where they end.
+"""Why there is no route: how far the device gets, and which needs forbid the next release after that.
 
-The chain starts at what the desired release's system parts need, and follows each unmet need to the module of the same
-release that would meet it, until a need closes a circle or nothing can meet it.
+The sentence names only needs that nothing on the way can meet: a module of the same release that could be sent first
+does not stand in it. Each unmet need is followed to the module that would meet it, until the chain ends or closes.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from reconciler.model.module import Dependency, Module, ModuleSlot
 from reconciler.model.platform import Platform
@@ -13,33 +15,48 @@ from reconciler.model.step import enforced_on_transfer
 from reconciler.planning.hop import Hops, Unmet, Versions
 
 
-def explain_no_route(platform: Platform, hops: Hops, versions: Versions, unmet: Unmet, goal: Release) -> str:
-    """One sentence with the needs that no legal order meets."""
-    shipped = {s.module.slot: s.module for s in goal.modules if not platform.bounds[s.module.slot].encrypted}
+def beyond_the_goal(unmet: Unmet, goal: Release) -> str | None:
+    """What an installed module needs and the desired release does not bring; None: nothing."""
+    shipped = {s.module.slot: s.module for s in goal.modules}
     beyond = [
         f"the installed {owner} needs {need}, {goal.version} brings {shipped[need.slot].version}"
         for owner, need in sorted(unmet)
         if need.slot in shipped and shipped[need.slot].version < need.version
     ]
-    if beyond:
-        return "; ".join(beyond)
+    return "; ".join(beyond) or None
+
+
+def forbidding_needs(platform: Platform, hops: Hops, furthest: Versions, release: Release) -> str:
+    """The needs that keep a device with these versions from this release, in the order in which they lead on."""
+    shipped = {s.module.slot: s.module for s in release.modules if not platform.bounds[s.module.slot].encrypted}
+    versions = _with_all_that_can_be_sent(hops, furthest, shipped.values())
     links: list[str] = []
     seen: set[ModuleSlot] = set()
-    parts = [shipped[slot] for slot in platform.system_parts if slot in shipped]
-    waiting = [part for part in parts if hops.installed(versions, part.slot) < part.version]
+    waiting = [shipped[slot] for slot in platform.system_parts if slot in shipped]
     while waiting:
         module = waiting.pop(0)
-        if module.slot in seen:
+        if module.slot in seen or hops.installed(versions, module.slot) >= module.version:
             continue
         seen.add(module.slot)
-        for need in _enforced_and_unmet(module, hops, versions):
+        for need in _unmet(hops, versions, module):
             links.append(f"{module} needs {need} (installed: {hops.installed(versions, need.slot) or 'none'})")
             if need.slot in shipped:
                 waiting.append(shipped[need.slot])
-    if links:
-        return f"{'; '.join(links)}; and no release on the way meets it"
-    return f"no release on the way to {goal.version} may be passed or skipped: stations lie between"
+    return "; ".join(links)
 
 
-def _enforced_and_unmet(module: Module, hops: Hops, versions: Versions) -> list[Dependency]:
+def _with_all_that_can_be_sent(hops: Hops, versions: Versions, modules: Iterable[Module]) -> Versions:
+    waiting = list(modules)
+    progress = True
+    while progress:
+        progress = False
+        for module in list(waiting):
+            if not _unmet(hops, versions, module):
+                waiting.remove(module)
+                versions = hops.raised(versions, module)
+                progress = True
+    return versions
+
+
+def _unmet(hops: Hops, versions: Versions, module: Module) -> list[Dependency]:
     return [need for need in enforced_on_transfer(module) if not hops.holds(versions, need)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 from reconciler.firmware.catalog import Catalog
@@ -24,7 +24,7 @@ from reconciler.model.release import Release
 from reconciler.model.step import FlashModule
 from reconciler.model.version import DeviceOsVersion
 from reconciler.planning.hop import HopEnd, Hops, Unmet, Versions
-from reconciler.planning.obstacle import explain_no_route
+from reconciler.planning.obstacle import beyond_the_goal, forbidding_needs
 from reconciler.planning.standing import Standing, release_number, standing_of
 
 
@@ -80,6 +80,18 @@ class _Path:
     steps: tuple[FlashModule, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """One question: from where, to what, through which releases (ascending, the goal last); `known`: nodes reached."""
+
+    start: _Node
+    situation: Situation
+    goal: Release
+    ladder: list[Release]
+    full: bool
+    known: dict[_Node, _Cost] = field(default_factory=dict)
+
+
 class RouteSearch:
     """The routes of one platform by one hand; what was worked out for one situation serves the next."""
 
@@ -107,19 +119,19 @@ class RouteSearch:
             for release in self._catalog.releases(self._platform)
             if release.published and not release.prerelease and self._number[release] < self._number[goal]
         ]
-        best = self._search(node, start, goal, [*ladder, goal], full=completeness is Completeness.FULL)
+        search = _Search(node, start, goal, [*ladder, goal], full=completeness is Completeness.FULL)
+        best = self._search(search)
         if best is None:
-            return NoRoute(because=explain_no_route(self._platform, self._hops, node.versions, node.unmet, goal))
+            return NoRoute(because=self._explain(search))
         return Found(steps=best.steps, hops=best.hops, safe_mode_boots=best.cost[0])
 
-    def _search(
-        self, start: _Node, situation: Situation, goal: Release, ladder: list[Release], *, full: bool
-    ) -> _Path | None:
-        goal_number = self._number[goal]
+    def _search(self, search: _Search) -> _Path | None:
+        goal_number = self._number[search.goal]
         order = count()
-        first = _Path(start, (0, 0, 0, 0, ()), (), ())
-        known = {start: first.cost}
-        queue = [(self._bound(first, goal), next(order), first)]
+        first = _Path(search.start, (0, 0, 0, 0, ()), (), ())
+        known = search.known
+        known[search.start] = first.cost
+        queue = [(self._bound(first, search.goal), next(order), first)]
         arrived: list[_Path] = []
         while queue:
             bound, _, path = heapq.heappop(queue)
@@ -131,24 +143,37 @@ class RouteSearch:
                 if not path.node.unmet:
                     arrived.append(path)
                 continue
-            for release, end in self._onward(path, situation, goal, ladder, full=full):
+            for release, end in self._onward(path, search):
                 longer = self._longer(path, release, end)
                 if longer.node not in known or longer.cost < known[longer.node]:
                     known[longer.node] = longer.cost
-                    heapq.heappush(queue, (self._bound(longer, goal), next(order), longer))
+                    heapq.heappush(queue, (self._bound(longer, search.goal), next(order), longer))
         return min(arrived, key=lambda path: (path.cost, path.node.versions), default=None)
 
-    def _onward(
-        self, path: _Path, situation: Situation, goal: Release, ladder: list[Release], *, full: bool
-    ) -> Iterator[tuple[Release, HopEnd]]:
+    def _onward(self, path: _Path, search: _Search) -> Iterator[tuple[Release, HopEnd]]:
         node = path.node
-        for release in self._next_releases(path, situation, ladder):
-            ends = self._hops.ends(node.versions, node.unmet, release, full=full and release is goal)
-            for end in ends:
+        for release in self._next_releases(path, search.situation, search.ladder):
+            full = search.full and release is search.goal
+            for end in self._hops.ends(node.versions, node.unmet, release, full=full):
                 yield release, end
 
+    def _explain(self, search: _Search) -> str:
+        """Why a search that found nothing found nothing: what forbids the release after the furthest it reached."""
+        goal = search.goal
+        beyond = beyond_the_goal(search.start.unmet, goal)
+        if beyond is not None:
+            return beyond
+        furthest = max(search.known, key=lambda node: (node.last, node.versions))
+        above = self._passable(furthest.last, self._above(furthest.last, search.ladder))
+        if not above:
+            return f"a station on the way to {goal.version} is not a release that may be passed"
+        needs = forbidding_needs(self._platform, self._hops, furthest.versions, above[0])
+        reached = self._catalog.releases_of_system(self._platform, furthest.last)
+        place = f"nothing above {reached[0].version} can be reached" if reached else f"{goal.version} cannot be reached"
+        return f"{place}: {needs}" if needs else place
+
     def _next_releases(self, path: _Path, situation: Situation, ladder: list[Release]) -> list[Release]:
-        """The releases that the next hop may go to: stations between, repair first, a hop in progress before others."""
+        """The releases that the next hop may go to: a begun hop is finished first, a repair may come before others."""
         node = path.node
         if not path.hops:
             begun = self._standing(node.versions).begun

@@ -1,7 +1,7 @@
 """The gate: for every device with a route, may its next step start now? The first answer of an ordered table wins.
 
-Concurrency counts the devices that have an open attempt within its deadline; reaching `failures_max` halts the fleet
-for the rest of the run. A fleet that asks for something that is not built is held whole.
+Concurrency counts the devices that have an open attempt within its deadline. A fleet that asks for something that is
+not built is held whole.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reconciler.model.fleet import Fleet
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Route
 from reconciler.model.step import Step
-from reconciler.rollout.retry import GIVEN_UP, may_start_at
+from reconciler.rollout.retry import may_start_at
 from reconciler.rollout.verdict import Hold, Start, Verdict, Wait
 from reconciler.rollout.window import is_open
 
@@ -32,6 +32,7 @@ class Ledger:
     - `ended`: every device's ended attempts of this run, the latest first.
     - `given_up`: devices of the fleet on which this run tries nothing more.
     - `turned_back`: how often the last look before a step said no, by device.
+    - `halted`: whether the fleet is halted, by this run or by an earlier one.
     - `agreed`: the steps that were agreed to, by device. A step that is not among them is never started.
     """
 
@@ -39,6 +40,7 @@ class Ledger:
     ended: Mapping[DeviceId, Sequence[Attempt]]
     given_up: frozenset[DeviceId]
     turned_back: Mapping[DeviceId, int]
+    halted: bool
     agreed: Mapping[DeviceId, frozenset[Step]]
 
 
@@ -68,9 +70,7 @@ def _hold_of_fleet(plan: FleetPlan, ledger: Ledger, now: Instant) -> Hold | None
         return Hold.AWAITING_APPROVAL
     if not is_open(fleet.windows_allow, fleet.windows_deny, now):
         return Hold.OUTSIDE_WINDOW
-    if len(ledger.given_up) >= failures_that_halt(fleet, plan.summary.devices):
-        return Hold.HALTED
-    return None
+    return Hold.HALTED if ledger.halted else None
 
 
 def _verdict(
@@ -86,8 +86,6 @@ def _verdict(
     if step not in ledger.agreed.get(device_id, frozenset()):
         return Wait(device_id=device_id, hold=Hold.NOT_APPROVED)
     earliest = may_start_at(ledger.ended.get(device_id, ()))
-    if earliest == GIVEN_UP:
-        return Wait(device_id=device_id, hold=Hold.GIVEN_UP)
     if earliest is not None and now < earliest:
         return Wait(device_id=device_id, hold=Hold.PAUSED, until=earliest)
     if ledger.turned_back.get(device_id, 0) >= TURNED_BACK_MAX:

@@ -19,7 +19,7 @@ class Hold(Enum):
     PAUSED = "a step failed; it is tried again after a pause"
     GIVEN_UP = "its steps keep failing"
     TURNED_BACK = "it changed every time just before its step"
-    HALTED = "the fleet is halted: too many devices failed"
+    HALTED = "the fleet is halted; a person lifts it with `reconciler resume`"
     AWAITING_APPROVAL = "the fleet asks for an approval"
     OUTSIDE_WINDOW = "outside the fleet's windows"
     WAVES_UNSUPPORTED = "the fleet asks for waves, which this version does not roll out"

@@ -1,0 +1,25 @@
+"""`reconciler halt FLEET`: a person's word, durable in the journal before anything else happens."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import click
+
+from reconciler.cli.inputs import journal_option
+from reconciler.journal.location import journal_location
+from reconciler.journal.sqlite import SqliteJournal
+from reconciler.model.instant import Instant
+
+
+@click.command("halt")
+@click.argument("fleet")
+@click.option("--reason", default="a person halted it", show_default=True)
+@journal_option
+def command(fleet: str, reason: str, journal: Path | None) -> None:
+    """Start nothing more in FLEET, in runs to come; what is under way ends its step. `resume` lifts it."""
+    with SqliteJournal(journal_location(journal, os.environ)) as kept:
+        kept.halt(fleet, reason, Instant(time.time()))
+    click.echo(f"fleet {fleet} is halted; lift it with: reconciler resume {fleet}")
