@@ -65,7 +65,7 @@ def judge(
     for request in requests:
         if request.kind in _EFFECTFUL and request.device is not None and request.device in histories:
             sends.setdefault(request.device, []).append(request)
-        if request.kind is RequestKind.READ and request.answered:
+        if request.kind is RequestKind.READ:
             for device in request.shows:
                 looks.setdefault(device, []).append(request.ordinal)
     found = [violation for device in histories for violation in _falls(device, histories[device])]

@@ -163,6 +163,18 @@ def test_a_lock_beats_a_group_and_a_group_beats_the_default(bench: Any) -> None:
     assert product.intention(device).version == 3
 
 
+def test_of_two_groups_the_higher_release_wins(make_bench: Callable[..., Any]) -> None:
+    bench = make_bench("""
+products: [{id: 200, slug: a, platform: boron, groups: [x, y], releases: {x: 2, y: 1}, default: 1,
+            firmware: [{version: 1, deviceOS: "1.5.2"}, {version: 2, deviceOS: "1.5.2"}]}]
+devices: [{product: a, platform: boron, deviceOS: "2.0.1", application: 1, groups: [y, x]}]
+""")
+    (device,) = bench.cloud.state.devices
+    assert bench.look(device)["targeted_firmware_release_version"] == 2
+    bench.advance(8 * 86_400)
+    assert bench.look(device)["firmware_version"] == 2
+
+
 def test_disabled_updates_refuse_everything_until_the_cloud_forces_them(
     make_bench: Callable[..., Any], module_binary: Callable[..., bytes]
 ) -> None:
