@@ -51,9 +51,12 @@ def check(document: Document) -> tuple[Node | None, tuple[Problem, ...]]:
     if wrong_kind:
         return None, wrong_kind
     kind = str(document.root.members["kind"].value)
-    errors = islice(_validator(kind).iter_errors(document.root.value), PROBLEMS_MAX)
-    findings = [finding for error in errors for finding in _findings(document, kind, error)]
+    errors = _validator(kind).iter_errors(document.root.value)
+    found = (finding for error in errors for finding in _findings(document, kind, error))
+    findings = list(islice(found, PROBLEMS_MAX))
     problems = tuple(dict.fromkeys(finding.problem for finding in findings if not _follows(finding, findings)))
+    if len(findings) == PROBLEMS_MAX:  # there may be more, so no part is known to be sound
+        return None, problems
     return _without(document.root, {finding.path for finding in findings}), problems
 
 

@@ -80,7 +80,8 @@ class Selector:
 class ApplicationBinary:
     """The binary of one application version for one platform.
 
-    `file` is relative to the folder of the manifests; without `file` and `url` the product in the cloud holds it.
+    `file` is a path like that of the manifest that names it: `fleets/a.bin` where `fleets/eu.yaml` says `a.bin`.
+    Without `file` and `url` the product in the cloud holds it.
     """
 
     platform: str

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.manifests import ManifestErrors, ProblemCode, load_manifests
+from reconciler.manifests.validate import PROBLEMS_MAX
 from tests.manifests.sample import FLEET, OVERRIDE, POLICY, RELEASE, REMOVED, bent, load, problem, problems, text
 
 
@@ -184,9 +185,12 @@ def test_a_pin_needs_what_the_devices_should_run() -> None:
     assert "the field 'desired' is missing" in found.message
 
 
-def test_only_the_first_few_hundred_problems_of_a_document_are_told() -> None:
-    found = problems(bent(FLEET, spec__select__groups=list(range(5000))))
-    assert 100 < len(found) < 1000
+@pytest.mark.parametrize(
+    "changes", [{"spec__select__groups": list(range(5000))}, {"spec": {f"k{number}": 1 for number in range(5000)}}]
+)
+def test_only_the_first_few_hundred_problems_of_a_document_are_told(changes: dict[str, Any]) -> None:
+    found = problems(bent(FLEET, **changes, spec__rollout={"stepDeadline": "soon"}, spec__windows=[{"allow": 5}]))
+    assert 100 < len(found) <= PROBLEMS_MAX
 
 
 @pytest.mark.parametrize("value", [None, True, 5, "x", [], {}, [[]], [{}], {"a": {}}, [None]])
