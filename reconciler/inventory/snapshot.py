@@ -2,7 +2,7 @@
 
 Accepted are the snapshot object, a bare array of device objects, and a product device list's `{"devices": […]}`, so
 that a saved answer of the API is a snapshot. Wrong types inside a device object are findings, as they are from the
-cloud; an element that is no device object at all, and a device that is there twice, are errors: a person made this file.
+cloud; an element that is no device object, and a device that is there twice, are errors: a person made this file.
 """
 
 from __future__ import annotations

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from reconciler.inventory.hearing import Hearing, TransferStatus
+from reconciler.model.device import DeviceId, ModuleReport
+from reconciler.model.instant import Instant
+from reconciler.particle.stream import CloudEvent
+
+ONE, TWO = DeviceId("e00fce680000000000000001"), DeviceId("e00fce680000000000000002")
+DESCRIBE = json.dumps({"m": [{"l": "m", "f": "b", "n": "0", "v": 1101, "d": []}]})
+
+
+def hearing() -> Hearing:
+    return Hearing(clock=lambda: Instant(500.0))
+
+
+def event(name: str, data: str, *, device: DeviceId | None = ONE, at: float | None = 100.0) -> CloudEvent:
+    return CloudEvent(name=name, data=data, device_id=device, published_at=None if at is None else Instant(at))
+
+
+def flash(status: str, device: DeviceId = ONE) -> CloudEvent:
+    return event("spark/flash/status", status, device=device)
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        ("started ", TransferStatus.STARTED),
+        ("success ", TransferStatus.SUCCESS),
+        ("failed", TransferStatus.FAILED),
+        ("Failed: -1340", TransferStatus.FAILED),
+    ],
+)
+def test_a_transfers_status_is_known_by_how_the_word_begins(data: str, status: TransferStatus) -> None:
+    memory = hearing()
+    memory.hear(flash(data))
+    assert [heard.status for heard in memory.transfers_since(ONE, 0)] == [status]
+
+
+@pytest.mark.parametrize("data", ["progress", "", "unsuccess"])
+def test_other_words_about_a_transfer_say_nothing(data: str) -> None:
+    memory = hearing()
+    memory.hear(flash(data))
+    assert memory.transfers_since(ONE, 0) == ()
+
+
+def test_only_what_came_after_the_noted_ordinal_is_told() -> None:
+    memory = hearing()
+    memory.hear(flash("success"))
+    noted = memory.ordinal
+    assert memory.transfer_ended_since(ONE, noted) is None
+    memory.hear(flash("started"))
+    assert memory.transfer_ended_since(ONE, noted) is None
+    memory.hear(flash("failed"))
+    ended = memory.transfer_ended_since(ONE, noted)
+    assert ended is not None
+    assert ended.status is TransferStatus.FAILED
+    assert ended.at == 100.0
+
+
+def test_a_transfer_that_begins_afterwards_does_not_hide_the_one_that_ended() -> None:
+    memory = hearing()
+    memory.hear(flash("success"))
+    memory.hear(flash("started"))
+    ended = memory.transfer_ended_since(ONE, 0)
+    assert ended is not None
+    assert ended.status is TransferStatus.SUCCESS
+
+
+def test_devices_are_kept_apart() -> None:
+    memory = hearing()
+    memory.hear(flash("success", TWO))
+    assert memory.transfer_ended_since(ONE, 0) is None
+    assert memory.transfer_ended_since(TWO, 0) is not None
+
+
+def test_a_gap_is_remembered_by_its_place() -> None:
+    memory = hearing()
+    before = memory.ordinal
+    assert not memory.deaf_since(before)
+    memory.missed()
+    assert memory.deaf_since(before)
+    assert not memory.deaf_since(memory.ordinal)
+
+
+def test_presence_and_restarts_are_remembered() -> None:
+    memory = hearing()
+    memory.hear(event("spark/status", "offline"))
+    memory.hear(event("spark/device/last_reset", "panic, hard_fault "))
+    memory.hear(event("spark/status", "online"))
+    memory.hear(event("spark/status", "auto-update"))
+    presence, reset = memory.last_presence(ONE), memory.last_reset(ONE)
+    assert presence is not None
+    assert presence.online
+    assert reset is not None
+    assert reset.reason == "panic, hard_fault"
+
+
+def test_a_safe_mode_describe_is_a_module_report() -> None:
+    memory = hearing()
+    memory.hear(event("spark/status/safe-mode", DESCRIBE))
+    report = memory.module_report(ONE)
+    assert report is not None
+    assert [module.version for module in report.modules] == [1101]
+    assert report.reported_at == 100.0
+    assert memory.module_reports() == (report,)
+
+
+def test_a_report_that_cannot_be_read_replaces_an_older_one() -> None:
+    memory = hearing()
+    memory.hear(event("spark/status/safe-mode", DESCRIBE))
+    memory.hear(event("spark/status/safe-mode", "{", at=200.0))
+    report = memory.module_report(ONE)
+    assert report is not None
+    assert report.modules == ()
+
+
+def test_a_report_from_an_earlier_run_never_replaces_a_newer_one() -> None:
+    memory = hearing()
+    old = ModuleReport(device_id=ONE, modules=(), reported_at=Instant(50.0))
+    memory.keep_report(old)
+    assert memory.module_report(ONE) == old
+    memory.hear(event("spark/status/safe-mode", DESCRIBE))
+    memory.keep_report(old)
+    assert memory.module_report(ONE) != old
+
+
+def test_an_event_without_a_time_happened_when_it_was_heard() -> None:
+    memory = hearing()
+    memory.hear(event("spark/status/safe-mode", DESCRIBE, at=None))
+    report = memory.module_report(ONE)
+    assert report is not None
+    assert report.reported_at == 500.0
+
+
+def test_what_nobody_said_is_not_known() -> None:
+    memory = hearing()
+    memory.hear(event("spark/status", "online", device=None))
+    memory.hear(event("temperature", "21"))
+    assert memory.last_presence(ONE) is None
+    assert memory.last_reset(ONE) is None
+    assert memory.module_report(ONE) is None
+
+
+def test_the_memory_of_one_device_is_bounded_and_keeps_the_newest() -> None:
+    memory = hearing()
+    for _ in range(100):
+        memory.hear(flash("started"))
+    memory.hear(flash("success"))
+    heard = memory.transfers_since(ONE, 0)
+    assert len(heard) == 16
+    assert heard[-1].status is TransferStatus.SUCCESS
+
+
+def test_many_threads_may_speak_at_once() -> None:
+    memory = hearing()
+    threads = [threading.Thread(target=lambda: [memory.hear(flash("success")) for _ in range(200)]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert memory.ordinal == 1600
