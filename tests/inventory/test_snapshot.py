@@ -196,7 +196,7 @@ def test_what_is_written_follows_the_published_schema(observation: Observation) 
 
 def test_every_device_is_one_line() -> None:
     text = document_from_observation(read([DEVICE, {"id": TWO}])).decode()
-    assert [line.count("\"id\"") for line in text.splitlines()] == [0, 0, 1, 1]
+    assert [line.count('"id"') for line in text.splitlines()] == [0, 0, 1, 1]
     assert text.endswith("]}\n")
 
 
