@@ -82,7 +82,9 @@ def test_a_module_is_flashed_once(hands: Hands, product: str | None) -> None:
     assert hands.send(FLASH, product=product) == Accepted(detail="Update started")
     [seen] = hands.written
     assert seen.path == ("/v1/products/logger/devices/" if product else "/v1/devices/") + DEVICE
-    assert hands.store.module(platform_by_id(13), FLASH) in seen.body  # type: ignore[arg-type]
+    platform = platform_by_id(13)
+    assert platform is not None
+    assert hands.store.module(platform, FLASH) in seen.body
 
 
 def test_an_application_is_locked_and_flashed(hands: Hands) -> None:

@@ -25,7 +25,7 @@ from reconciler.particle.error import (
 from reconciler.particle.http import WirePatience
 from reconciler.particle.session import checked_api_url
 from reconciler.particle.token import AccessToken
-from tests.particle.pretend import DEVICE, FAST, TOKEN, Answer, TestClock, new_wire, pretend_cloud, unused_port
+from tests.particle.pretend import DEVICE, FAST, TOKEN, Answer, Seen, TestClock, new_wire, pretend_cloud, unused_port
 
 ID = DeviceId(DEVICE)
 
@@ -133,7 +133,12 @@ def test_the_budget_makes_requests_wait_for_the_window_to_slide() -> None:
 def test_the_budget_is_never_exceeded_in_any_window() -> None:
     with pretend_cloud(requests=5) as (server, api, clock):
         sent_at: list[float] = []
-        server.chosen = lambda seen: sent_at.append(clock.now) or Answer(body=b"[]")  # type: ignore[func-returns-value]
+
+        def answer(seen: Seen) -> Answer:
+            sent_at.append(clock.now)
+            return Answer(body=b"[]")
+
+        server.chosen = answer
         for _ in range(23):
             api.own_devices()
             clock.now += 17

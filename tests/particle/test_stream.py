@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from reconciler.model.device import DeviceId
+from reconciler.model.instant import Instant
 from reconciler.particle.sse import ServerEvent
 from reconciler.particle.stream import CloudEvent, EventStream, StreamPatience, event_from
 from reconciler.particle.token import AccessToken
@@ -106,8 +108,8 @@ def test_events_reach_the_listener_typed(server: StreamServer) -> None:
     assert event == CloudEvent(
         name="spark/flash/status",
         data="success ",
-        device_id=DEVICE,
-        published_at=1795338000.5,  # type: ignore[arg-type]
+        device_id=DeviceId(DEVICE),
+        published_at=Instant(1795338000.5),
     )
     listener.stream.stop()
 
