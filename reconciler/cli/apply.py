@@ -126,7 +126,9 @@ def command(
         pace = Pace(poll_seconds=poll_seconds, until_done=wait)
         carried = carry_out(cloud, intent.catalog, kept, agreement, words.display(agreement, plan), pace)
         _report(words, carried, cloud)
-    sys.exit(_INTERRUPTED if carried.interrupted else ending_of(carried.run, carried.rest).value)
+        # The journal still has to say which attempts are open.
+        code = _INTERRUPTED if carried.interrupted else ending_of(carried.run, carried.rest).value
+    sys.exit(code)
 
 
 def _intent(paths: tuple[str, ...], catalog: Path | None) -> tuple[Intent, PlanFile | None]:
