@@ -7,12 +7,13 @@ Devices in the same situation share one search and one route.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Final, TypeVar
 
 from reconciler.firmware.catalog import Catalog
+from reconciler.model.census import Census
 from reconciler.model.device import DeviceId, Observation, ObservedDevice
 from reconciler.model.fleet import Desired, DesiredApplication, Fleet, FleetSet, Order, OverrideMode, Via
 from reconciler.model.instant import Instant
@@ -28,6 +29,8 @@ from reconciler.model.plan import (
     WaitingReason,
 )
 from reconciler.planning.answer import Answers, Goal, Placed
+from reconciler.planning.census import census_digest, census_of
+from reconciler.planning.naming import Naming
 from reconciler.planning.selection import Member, members_by_fleet
 from reconciler.planning.situation import situation_of
 
@@ -38,33 +41,34 @@ _Place = TypeVar("_Place", Route, Refused, Waiting)
 
 
 def plan_fleets(
-    fleets: FleetSet, observation: Observation, catalog: Catalog, *, now: Instant, revision: str | None = None
+    fleets: FleetSet, observed: Observation | Census, catalog: Catalog, *, now: Instant, revision: str | None = None
 ) -> Plan:
     """Plan every fleet. The same inputs in any order give the same plan.
 
     The plan is dated by its observation, so that `now` (which only says which overrides and suspensions are in force)
-    leaves no trace in it. Raises ManifestError when two fleets claim one device or a product cannot be told.
+    leaves no trace in it. A census must have been taken with the naming of these fleets. Raises ManifestError when two
+    fleets claim one device or a product cannot be told.
     """
-    devices = tuple(sorted(observation.devices, key=lambda device: device.id))
-    ordered = replace(observation, devices=devices)
-    members = members_by_fleet(fleets, ordered, now=now)
+    naming = Naming(fleets)
+    census = observed if isinstance(observed, Census) else census_of(observed, naming)
+    members = members_by_fleet(fleets, census, naming, now=now)
     planner = _Planner(catalog, now)
     return Plan(
         source=PlanSource(
             revision=revision,
             manifest_digest=fleets.digest,
             catalog_digest=catalog.digest,
-            observed_at=observation.observed_at,
-            observed_digest=_digest(devices),
+            observed_at=census.observed_at,
+            observed_digest=census_digest(census),
         ),
         fleets=tuple(
             planner.plan_fleet(fleet, members[fleet.name])
             for fleet in sorted(fleets.fleets, key=lambda fleet: fleet.name)
         ),
-        created_at=observation.observed_at,
-        expires_at=Instant(observation.observed_at + PLAN_VALID_SECONDS),
-        complete=observation.complete,
-        findings=observation.findings,
+        created_at=census.observed_at,
+        expires_at=Instant(census.observed_at + PLAN_VALID_SECONDS),
+        complete=census.complete,
+        findings=census.findings,
     )
 
 
@@ -75,22 +79,22 @@ class _Planner:
         self._answers = Answers(catalog)
 
     def plan_fleet(self, fleet: Fleet, members: list[Member]) -> FleetPlan:
-        placed = [(member.device.id, self._place(fleet, member)) for member in members]
-        upgrades = sum(1 for _, place in placed if isinstance(place, Route))
+        placed = [(member.kind.ids, self._place(fleet, member)) for member in members]
+        upgrades = sum(len(ids) for ids, place in placed if isinstance(place, Route))
         if fleet.targets_max is not None and upgrades > fleet.targets_max:
             message = f"{upgrades} devices would change, limits.maxTargets is {fleet.targets_max}: a person must agree"
-            too_many = Waiting(reason=WaitingReason.TARGETS_EXCEEDED, message=message, devices=())
-            placed = [(device_id, too_many if isinstance(place, Route) else place) for device_id, place in placed]
+            too_many = _wait(WaitingReason.TARGETS_EXCEEDED, message)
+            placed = [(ids, too_many if isinstance(place, Route) else place) for ids, place in placed]
         return FleetPlan(
             fleet=fleet,
-            current=tuple(device_id for device_id, place in placed if place is None),
-            routes=_grouped((d, p) for d, p in placed if isinstance(p, Route)),
-            refused=_grouped((d, p) for d, p in placed if isinstance(p, Refused)),
-            waiting=_grouped((d, p) for d, p in placed if isinstance(p, Waiting)),
+            current=_together(ids for ids, place in placed if place is None),
+            routes=_grouped((ids, place) for ids, place in placed if isinstance(place, Route)),
+            refused=_grouped((ids, place) for ids, place in placed if isinstance(place, Refused)),
+            waiting=_grouped((ids, place) for ids, place in placed if isinstance(place, Waiting)),
         )
 
     def _place(self, fleet: Fleet, member: Member) -> Placed:
-        device, override = member.device, member.override
+        device, override = member.kind.device, member.override
         if override is not None and override.mode is OverrideMode.HOLD:
             return _wait(WaitingReason.HELD, f"held by override {override.name}: {override.reason}")
         if device.quarantined:
@@ -137,13 +141,18 @@ def _wait(reason: WaitingReason, message: str) -> Waiting:
     return Waiting(reason=reason, message=message, devices=())
 
 
-def _grouped(placed: Iterable[tuple[DeviceId, _Place]]) -> tuple[_Place, ...]:
+def _grouped(placed: Iterable[tuple[Sequence[DeviceId], _Place]]) -> tuple[_Place, ...]:
     """One entry for every different answer, with its devices, in an order that depends on the answers alone."""
-    devices: dict[_Place, list[DeviceId]] = {}
-    for device_id, place in placed:
-        devices.setdefault(place, []).append(device_id)
-    groups = (replace(place, devices=tuple(ids)) for place, ids in devices.items())
+    devices: dict[_Place, list[Sequence[DeviceId]]] = {}
+    for ids, place in placed:
+        devices.setdefault(place, []).append(ids)
+    groups = (replace(place, devices=_together(parts)) for place, parts in devices.items())
     return tuple(sorted(groups, key=_reading_order))
+
+
+def _together(parts: Iterable[Sequence[DeviceId]]) -> tuple[DeviceId, ...]:
+    """All ids, ascending. Each part is ascending already, so that sorting them together is little more than merging."""
+    return tuple(sorted(chain.from_iterable(parts)))
 
 
 def _reading_order(place: Route | Refused | Waiting) -> tuple[str, ...]:
@@ -159,10 +168,3 @@ def _reading_order(place: Route | Refused | Waiting) -> tuple[str, ...]:
             place.devices[0],
         )
     return (place.reason.code, place.message)
-
-
-def _digest(devices: tuple[ObservedDevice, ...]) -> str:
-    digest = hashlib.sha256()
-    for device in devices:
-        digest.update(repr(device).encode())
-    return "sha256:" + digest.hexdigest()

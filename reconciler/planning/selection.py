@@ -1,91 +1,94 @@
-"""Which device belongs to which fleet. A device belongs to one fleet at most; two claims are an error naming both."""
+"""Which kinds of devices belong to which fleet. A device belongs to one fleet at most; two claims are an error."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.model.device import Observation, ObservedDevice
+from reconciler.model.census import Census, Kind
 from reconciler.model.error import ManifestError
-from reconciler.model.fleet import DeviceOverride, Fleet, FleetSet, OverrideMode, Selector, device_names
+from reconciler.model.fleet import DeviceOverride, Fleet, FleetSet, OverrideMode, Selector
 from reconciler.model.instant import Instant
 from reconciler.model.platform import platform_by_id
+from reconciler.planning.naming import Naming
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A device of a fleet, with the override that is in force for it."""
+    """A kind of a fleet's devices, with the override that is in force for it."""
 
-    device: ObservedDevice
+    kind: Kind
     override: DeviceOverride | None
 
 
-def members_by_fleet(fleets: FleetSet, observation: Observation, *, now: Instant) -> Mapping[str, list[Member]]:
-    """Every fleet's devices, in the order of the observation.
+def members_by_fleet(fleets: FleetSet, census: Census, naming: Naming, *, now: Instant) -> Mapping[str, list[Member]]:
+    """Every fleet's devices, in the order of the census.
 
-    Raises ManifestError PFR1901 when two fleets claim one device, PFR1902 when a product cannot be told.
+    Raises ManifestError: PFR1901 two fleets claim one device, PFR1902 a product cannot be told, PFR1903 two overrides
+    name one device.
     """
-    products = _product_ids(fleets, observation)
+    products = _product_ids(fleets, census)
     overrides = [override for override in fleets.overrides if override.expires is None or override.expires > now]
     members: dict[str, list[Member]] = {fleet.name: [] for fleet in fleets.fleets}
-    for device in observation.devices:
-        override = _override_of(device, overrides)
+    for kind in census.kinds:
+        override = _override_of(kind, naming, overrides)
         if override is not None and override.mode is OverrideMode.EXCLUDE:
             continue
-        claims = [fleet for fleet in fleets.fleets if _claims(fleet, device, products)]
+        claims = [fleet for fleet in fleets.fleets if _claims(fleet, kind, products, naming)]
         if len(claims) > 1:
-            raise _claimed_twice(device, claims)
+            raise _claimed_twice(kind, claims)
         for fleet in claims:
-            members[fleet.name].append(Member(device, override))
+            members[fleet.name].append(Member(kind, override))
     return members
 
 
-def _claims(fleet: Fleet, device: ObservedDevice, products: Mapping[str, int]) -> bool:
+def _claims(fleet: Fleet, kind: Kind, products: Mapping[str, int], naming: Naming) -> bool:
+    device = kind.device
     if fleet.product is None:
         if device.product_id is not None and device.product_id != device.platform_id:
             return False
     elif device.product_id != products[fleet.product]:
         return False
-    if not _matches(fleet.select, device):
+    if not _matches(fleet.select, kind, naming):
         return False
-    return fleet.exclude is None or not _matches(fleet.exclude, device)
+    return fleet.exclude is None or not _matches(fleet.exclude, kind, naming)
 
 
-def _matches(selector: Selector, device: ObservedDevice) -> bool:
+def _matches(selector: Selector, kind: Kind, naming: Naming) -> bool:
     """Every line that is given must match. For an exclusion the same: all of its lines together."""
+    device = kind.device
     if selector.groups is not None and selector.groups.isdisjoint(device.groups):
         return False
     if selector.platforms is not None:
         platform = None if device.platform_id is None else platform_by_id(device.platform_id)
         if platform is None or platform.name not in selector.platforms:
             return False
-    if selector.devices is not None and selector.devices.isdisjoint(device_names(device.id, device.name)):
-        return False
-    return selector.roster is None or device.id in selector.roster
+    lists = (words for words in (selector.devices, selector.roster) if words is not None)
+    return all(kind.marks & naming.bit(words) for words in lists)
 
 
-def _override_of(device: ObservedDevice, overrides: list[DeviceOverride]) -> DeviceOverride | None:
-    names = device_names(device.id, device.name)
-    found = [override for override in overrides if not override.devices.isdisjoint(names)]
+def _override_of(kind: Kind, naming: Naming, overrides: list[DeviceOverride]) -> DeviceOverride | None:
+    found = naming.overrides_of(kind.marks, overrides) if kind.marks else []
     if len(found) > 1:
         raise ManifestError(
             "PFR1903",
-            f"{found[1].place}: override {found[1].name} names device {device.id}, "
+            f"{found[1].place}: override {found[1].name} names device {kind.ids[0]}, "
             f"and so does override {found[0].name} ({found[0].place})",
             next_step="leave the device in one of them",
         )
     return found[0] if found else None
 
 
-def _product_ids(fleets: FleetSet, observation: Observation) -> Mapping[str, int]:
+def _product_ids(fleets: FleetSet, census: Census) -> Mapping[str, int]:
     """The number of every product that the manifests name, by the word they use for it.
 
     A slug needs a source that says whose it is. A snapshot without slugs tells it only where there is nothing to
     confuse: one product seen, one product named.
     """
     named = {fleet.product: fleet for fleet in fleets.fleets if fleet.product is not None}
-    slugs = {product.slug: product.id for product in observation.products}
-    seen = {d.product_id for d in observation.devices if d.product_id is not None and d.product_id != d.platform_id}
+    slugs = {product.slug: product.id for product in census.products}
+    devices = [kind.device for kind in census.kinds]
+    seen = {d.product_id for d in devices if d.product_id is not None and d.product_id != d.platform_id}
     numbers = {}
     for word, fleet in named.items():
         if word.isdecimal():
@@ -106,11 +109,11 @@ def _product_ids(fleets: FleetSet, observation: Observation) -> Mapping[str, int
     return numbers
 
 
-def _claimed_twice(device: ObservedDevice, claims: list[Fleet]) -> ManifestError:
+def _claimed_twice(kind: Kind, claims: list[Fleet]) -> ManifestError:
     first, second = claims[:2]
     return ManifestError(
         "PFR1901",
-        f"{second.place}: fleet {second.name} claims device {device.id}, "
+        f"{second.place}: fleet {second.name} claims device {kind.ids[0]}, "
         f"and so does fleet {first.name} ({first.place})",
         next_step="narrow one of the two selections, or exclude the device there",
     )
