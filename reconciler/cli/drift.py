@@ -11,10 +11,10 @@ from reconciler import __version__
 from reconciler.cli.inputs import (
     catalog_option,
     journal_option,
-    observe,
     observed_option,
     plan_on,
     read_intent,
+    survey,
     text_width,
 )
 from reconciler.cli.options import cloud_options, output_options, wants_color
@@ -52,7 +52,7 @@ def command(
     Exit codes: 0 no drift, 1 error, 2 drift.
     """
     intent = read_intent(paths, catalog)
-    observation = observe(intent, observed=observed, api_url=api_url, token_file=token_file, journal=journal)
+    observation = survey(intent, observed=observed, api_url=api_url, token_file=token_file, journal=journal)
     plan = plan_on(intent, observation)
     if output == "json":
         click.echo(plan_json(plan_document(plan, tool_version=__version__)), nl=False)

@@ -15,12 +15,15 @@ from reconciler.cli.catalog_file import read_catalog
 from reconciler.cli.options import cloud_access
 from reconciler.firmware.catalog import Catalog
 from reconciler.inventory.snapshot import observation_from_document
+from reconciler.inventory.snapshot_census import census_from_snapshot
 from reconciler.journal.location import journal_location
+from reconciler.model.census import Census
 from reconciler.model.device import Observation
 from reconciler.model.error import OperatorError
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan
+from reconciler.planning.naming import Naming
 from reconciler.planning.planner import plan_fleets
 from reconciler.sources import ManifestFolder, read_manifests
 
@@ -97,7 +100,24 @@ def observe(
             return Knowledge(kept).added_to_all(cloud.observe())
 
 
-def plan_on(intent: Intent, observation: Observation, *, revision: str | None = None) -> Plan:
+def survey(
+    intent: Intent, *, observed: Path | None, api_url: str, token_file: Path | None, journal: Path | None
+) -> Observation | Census:
+    """As `observe`, for commands that need no single device: of a large snapshot only what planning looks at."""
+    if observed is not None:
+        naming = Naming(intent.fleets)
+        try:
+            with observed.open("rb") as file:
+                read_at = Instant(os.fstat(file.fileno()).st_mtime)
+                census = census_from_snapshot(file, None if naming.names_nobody else naming.marks, read_at=read_at)
+        except OSError:
+            census = None
+        if census is not None:
+            return census
+    return observe(intent, observed=observed, api_url=api_url, token_file=token_file, journal=journal)
+
+
+def plan_on(intent: Intent, observation: Observation | Census, *, revision: str | None = None) -> Plan:
     """The plan for these manifests on this observation, by this machine's date."""
     return plan_fleets(intent.fleets, observation, intent.catalog, now=Instant(time.time()), revision=revision)
 

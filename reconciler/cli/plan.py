@@ -11,10 +11,10 @@ from reconciler import __version__
 from reconciler.cli.inputs import (
     catalog_option,
     journal_option,
-    observe,
     observed_option,
     plan_on,
     read_intent,
+    survey,
     text_width,
 )
 from reconciler.cli.options import cloud_options, output_options, wants_color
@@ -59,7 +59,7 @@ def command(
     Exit codes: 0 ok, 1 error; with --detailed-exitcode 0 nothing to do, 1 error, 2 something to do.
     """
     intent = read_intent(paths, catalog)
-    observation = observe(intent, observed=observed, api_url=api_url, token_file=token_file, journal=journal)
+    observation = survey(intent, observed=observed, api_url=api_url, token_file=token_file, journal=journal)
     plan = plan_on(intent, observation, revision=revision)
     document = plan_document(plan, tool_version=__version__, show_current=show_current)
     if output == "json":
