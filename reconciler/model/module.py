@@ -26,6 +26,9 @@ class ModuleFunction(IntEnum):
     RADIO_STACK = 8
     ASSET = 9
 
+    __hash__ = int.__hash__
+    """Slots are keys everywhere; the hash that enums have is a Python function of its own."""
+
     @property
     def label(self) -> str:
         """The name in files and output, for example `system_part`."""
@@ -90,6 +93,10 @@ class Module:
     version: int
     first_dependency: Dependency | None = None
     second_dependency: Dependency | None = None
+
+    def __hash__(self) -> int:
+        """Equal modules have equal hashes; few differ in their dependencies alone."""
+        return hash((self.slot, self.version))
 
     @property
     def dependencies(self) -> tuple[Dependency, ...]:
