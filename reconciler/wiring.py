@@ -23,7 +23,7 @@ from reconciler.model.version import ApplicationVersion
 from reconciler.particle.connect import connect_api, connect_stream
 from reconciler.particle.stream import EventStream
 from reconciler.particle.token import AccessToken
-from reconciler.sources import ManifestFolder
+from reconciler.sources import ManifestSet
 
 SENDS_AT_ONCE: Final = 16
 """Threads that send. The wire's own budget keeps the rate; more threads only hide the cloud's latency."""
@@ -49,7 +49,7 @@ class CloudConnection:
     Without `manifests` it can only observe: applications are read from their folder when one is sent.
     """
 
-    def __init__(self, settings: CloudSettings, fleets: FleetSet, manifests: ManifestFolder | None = None) -> None:
+    def __init__(self, settings: CloudSettings, fleets: FleetSet, manifests: ManifestSet | None = None) -> None:
         self._settings = settings
         self._manifests = manifests
         self._streams: list[EventStream] = []

@@ -29,7 +29,7 @@ from reconciler.model.plan import Plan
 from reconciler.render.outcome import outcome_document, outcome_text
 from reconciler.render.plan_json import plan_document, plan_json
 from reconciler.render.plan_text import plan_text
-from reconciler.sources import ManifestFolder
+from reconciler.sources import FolderShelf, ManifestSet
 from reconciler.wiring import CloudConnection, CloudSettings
 
 _INTERRUPTED = 130
@@ -139,7 +139,7 @@ def _intent(paths: tuple[str, ...], catalog: Path | None) -> tuple[Intent, PlanF
     releases = read_catalog(catalog)
     saved = read_saved_plan(Path(paths[0]), releases)
     # Applications that the manifests name as files are read from below the working directory, and from nowhere else.
-    manifests = ManifestFolder(texts={}, paths=(), problems=(), roots=(Path.cwd(),))
+    manifests = ManifestSet(texts={}, paths=(), problems=(), shelf=FolderShelf(roots=(Path.cwd(),)))
     return Intent(manifests=manifests, fleets=saved.fleets, catalog=releases), saved
 
 

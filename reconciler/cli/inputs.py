@@ -25,7 +25,7 @@ from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan
 from reconciler.planning.naming import Naming
 from reconciler.planning.planner import plan_fleets
-from reconciler.sources import ManifestFolder, read_manifests
+from reconciler.sources import ManifestSet, read_manifests
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -37,7 +37,7 @@ SNAPSHOT_BYTES_MAX: Final = 2 * 1024**3
 class Intent:
     """What is desired: the manifests as read, the fleets they compile to, and the releases that are known."""
 
-    manifests: ManifestFolder
+    manifests: ManifestSet
     fleets: FleetSet
     catalog: Catalog
 

@@ -1,9 +1,10 @@
-"""Where manifests come from: a folder.
+"""Where manifests come from: a folder, or a commit of a Git repository.
 
 A source reads; it never judges what it has read beyond what reading itself can tell: not UTF-8, too large, leading out
 of the given folder. Judging and compiling is the work of `manifests/`.
 """
 
-from reconciler.sources.folder import ManifestFolder, load_fleets, read_manifests
+from reconciler.sources.folder import FolderShelf, load_fleets, read_manifests
+from reconciler.sources.manifest_set import ManifestSet
 
-__all__ = ["ManifestFolder", "load_fleets", "read_manifests"]
+__all__ = ["FolderShelf", "ManifestSet", "load_fleets", "read_manifests"]

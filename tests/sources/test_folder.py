@@ -12,7 +12,7 @@ from reconciler.manifests import ManifestErrors, ProblemCode
 from reconciler.manifests.document import BYTES_MAX
 from reconciler.model.error import ManifestError, OperatorError
 from reconciler.sources import load_fleets, read_manifests
-from reconciler.sources.folder import ROSTER_BYTES_MAX
+from reconciler.sources.manifest_set import ROSTER_BYTES_MAX
 from tests.manifests.sample import FLEET, ID, RELEASE, bent, text
 
 
