@@ -159,12 +159,5 @@ def _reading_order(place: Route | Refused | Waiting) -> tuple[str, ...]:
     if isinstance(place, Route):
         situation = place.situation
         numbers = (f"{module.slot}:{module.version:05d}" for module in situation.modules)
-        return (
-            situation.platform,
-            *numbers,
-            f"{situation.application}",
-            situation.mode,
-            repr(place.steps),
-            place.devices[0],
-        )
+        return (situation.platform, *numbers, f"{situation.application}", situation.mode, place.devices[0])
     return (place.reason.code, place.message)

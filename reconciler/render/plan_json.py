@@ -8,10 +8,11 @@ and the list of current devices (present on request only) stand outside.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final, assert_never
+
+import msgspec
 
 from reconciler.model.fleet import Desired
 from reconciler.model.instant import iso_from_instant
@@ -59,7 +60,7 @@ def plan_document(plan: Plan, *, tool_version: str, show_current: bool = False) 
 
 def plan_json(document: Mapping[str, Any]) -> str:
     """The document as the text that is printed and saved: sorted keys, two spaces, a newline at the end."""
-    return json.dumps(document, sort_keys=True, indent=2) + "\n"
+    return msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=2).decode() + "\n"
 
 
 def digest_of(document: Mapping[str, Any]) -> str:
@@ -68,7 +69,7 @@ def digest_of(document: Mapping[str, Any]) -> str:
     covered["fleets"] = [
         {key: value for key, value in fleet.items() if key != CURRENT_DEVICES} for fleet in document["fleets"]
     ]
-    return "sha256:" + hashlib.sha256(_canonical(covered).encode()).hexdigest()
+    return "sha256:" + hashlib.sha256(_canonical(covered)).hexdigest()
 
 
 def plan_id_of(revision: str | None, digest: str) -> str:
@@ -78,8 +79,8 @@ def plan_id_of(revision: str | None, digest: str) -> str:
     return f"plan-{name}-{digest.removeprefix('sha256:')[:_ID_DIGITS]}"
 
 
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+def _canonical(value: Any) -> bytes:
+    return msgspec.json.encode(value, order="sorted")
 
 
 def _summary(summary: Summary) -> dict[str, int]:
@@ -98,14 +99,14 @@ def _fleet(plan: FleetPlan, *, show_current: bool) -> dict[str, Any]:
         "name": plan.fleet.name,
         "desired": _desired(plan.fleet.desired),
         "summary": _summary(plan.summary),
-        "routes": sorted(map(_route, plan.routes), key=_canonical),
-        "refused": sorted(map(_set_aside, plan.refused), key=_canonical),
-        "waiting": sorted(map(_set_aside, plan.waiting), key=_canonical),
+        "routes": [_route(route) for route in plan.routes],
+        "refused": [_set_aside(refused) for refused in plan.refused],
+        "waiting": [_set_aside(waiting) for waiting in plan.waiting],
         "membership": {"joined": [], "left": []},
         "waves": [] if plan.fleet.rollout.waves or not upgraded else [{"name": "all", "devices": upgraded}],
     }
     if show_current:
-        document[CURRENT_DEVICES] = sorted(plan.current)
+        document[CURRENT_DEVICES] = list(plan.current)
     return document
 
 
@@ -132,7 +133,7 @@ def _route(route: Route) -> dict[str, Any]:
         "safe_mode_boots": route.safe_mode_boots,
         "minutes": route.minutes,
         "requests": route.requests,
-        "devices": sorted(route.devices),
+        "devices": list(route.devices),
     }
 
 
@@ -177,5 +178,5 @@ def _set_aside(entry: Refused | Waiting) -> dict[str, Any]:
         "code": entry.reason.code,
         "reason": entry.reason.reason,
         "message": entry.message,
-        "devices": sorted(entry.devices),
+        "devices": list(entry.devices),
     }
