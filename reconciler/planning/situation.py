@@ -26,7 +26,9 @@ def situation_of(device: ObservedDevice, catalog: Catalog) -> Situation | Refuse
     platform = None if device.platform_id is None else platform_by_id(device.platform_id)
     if device.platform_id is not None and (platform is None or not platform.system_parts):
         return _refused(device, RefusalReason.UNKNOWN_PLATFORM, f"platform {platform or device.platform_id} is unknown")
-    if platform is None or (device.device_os is None and not device.modules):
+    if platform is None or (
+        device.device_os is None and not device.modules and device.mode is not DeviceMode.SAFE_MODE
+    ):
         return _waiting(device, WaitingReason.NEVER_REPORTED, "has never reported what it runs")
     if device.mode is None:
         return _waiting(device, WaitingReason.UNKNOWN_STATUS, "reports a status that is neither normal nor safe mode")
