@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ import click
 from reconciler import __version__
 from reconciler.cli.carrying_out import Carried, Pace, agreement_on, carry_out
 from reconciler.cli.catalog_file import read_catalog
+from reconciler.cli.going_on import still_agreed
 from reconciler.cli.inputs import Intent, catalog_option, journal_option, plan_on, read_intent, text_width
 from reconciler.cli.options import cloud_access, cloud_options, output_options, wants_color
 from reconciler.cli.progress import Bars, Display, JsonLines, Lines, Silent
@@ -26,6 +28,7 @@ from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.device import DeviceId
 from reconciler.model.error import OperatorError
 from reconciler.model.plan import Plan
+from reconciler.model.step import Step
 from reconciler.render.outcome import outcome_document, outcome_text
 from reconciler.render.plan_json import plan_document, plan_json
 from reconciler.render.plan_text import plan_text
@@ -120,6 +123,7 @@ def command(
         document = plan_document(plan, tool_version=__version__)
         agreement = _agreed(words, plan, document["plan_id"], saved, on_stale)
         words.say(plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=words.colour))
+        agreement = _with_earlier(words, agreement, still_agreed(kept, plan, intent.catalog), saved)
         if agreement.steps or kept.open_attempts():
             _ask(auto_approve=auto_approve, devices=len(agreement.steps))
             kept.keep_plan(KeptPlan(plan_id=document["plan_id"], digest=document["digest"], text=plan_json(document)))
@@ -164,6 +168,17 @@ def _agreed(words: _Words, plan: Plan, plan_id: str, saved: PlanFile | None, on_
         words.say(f"{len(stale)} devices are not as they were planned on: {on_stale}\n")
     agreed = {d: s for d, s in fresh.steps.items() if d in saved.plan.by_device and d not in left_out}
     return Agreement(plan_id=plan_id, steps=agreed)
+
+
+def _with_earlier(
+    words: _Words, agreement: Agreement, going_on: Mapping[DeviceId, frozenset[Step]], saved: PlanFile | None
+) -> Agreement:
+    """With what an earlier run has under way; a saved plan is not widened by it."""
+    added = {device: steps for device, steps in going_on.items() if saved is None or device in saved.plan.by_device}
+    if added:
+        noun = "device has" if len(added) == 1 else "devices have"
+        words.say(f"{len(added)} waiting {noun} a step of an earlier run under way; it goes on as agreed to then\n")
+    return replace(agreement, steps={**added, **agreement.steps})
 
 
 def _is_suffix(steps: tuple[object, ...], planned: tuple[object, ...]) -> bool:
