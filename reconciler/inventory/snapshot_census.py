@@ -77,14 +77,16 @@ class _UnusualError(Exception):
     """The document is to be read as a whole."""
 
 
-def census_from_snapshot(file: BinaryIO, marks: Marks | None, *, read_at: Instant) -> Census | None:
+def census_from_snapshot(
+    file: BinaryIO, marks: Marks | None, *, read_at: Instant, piece_bytes: int = PIECE_BYTES
+) -> Census | None:
     """The census of a snapshot, or None when it has to be read as a whole.
 
     `marks` None: no manifest names a device. `read_at` is the time of the observation where the document says none.
     """
     tally = _Tally(marks)
     try:
-        around = _read(file, tally.count)
+        around = _read(file, tally.count, piece_bytes)
         observed_at = read_at if around.observed_at is None else instant_from_iso(around.observed_at)
         kinds = tally.kinds(observed_at)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, OverflowError, _UnusualError):
@@ -147,12 +149,12 @@ class _Tally:
             raise _UnusualError
 
 
-def _read(file: BinaryIO, count: Callable[[list[DeviceRecord]], None]) -> _Document:
+def _read(file: BinaryIO, count: Callable[[list[DeviceRecord]], None], piece_bytes: int) -> _Document:
     """Give every piece to `count`; what stands around the array, from before and behind it."""
-    buffer = file.read(PIECE_BYTES)
+    buffer = file.read(piece_bytes)
     before, start = _beginning(buffer)
     buffer = buffer[start:]
-    while more := file.read(PIECE_BYTES):
+    while more := file.read(piece_bytes):
         for end, behind in _cuts(buffer):
             try:
                 records = _DECODE_ARRAY(b"[" + buffer[:end] + b"]")
