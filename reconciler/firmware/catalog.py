@@ -14,7 +14,7 @@ from typing import Any
 
 from reconciler.model.module import Dependency, Module, ModuleSlot
 from reconciler.model.platform import Platform, platform_by_id
-from reconciler.model.release import Release, ReleaseModule, Station
+from reconciler.model.release import LowerBound, Release, ReleaseModule, Span, Station, Unreachable
 from reconciler.model.version import DeviceOsVersion
 
 FORMAT_VERSION = "1.0"
@@ -23,7 +23,14 @@ FORMAT_VERSION = "1.0"
 class Catalog:
     """All known releases, by platform and version."""
 
-    def __init__(self, releases: Iterable[Release], stations: Iterable[Station] = ()) -> None:
+    def __init__(
+        self,
+        releases: Iterable[Release],
+        stations: Iterable[Station] = (),
+        *,
+        unreachable: Iterable[Unreachable] = (),
+        lower_bounds: Iterable[LowerBound] = (),
+    ) -> None:
         self._by_platform: dict[int, dict[DeviceOsVersion, Release]] = {}
         for release in releases:
             self._by_platform.setdefault(release.platform_id, {})[release.version] = release
@@ -34,6 +41,8 @@ class Catalog:
                 )
             )
         self._stations = tuple(stations)
+        self._unreachable = tuple(unreachable)
+        self._lower_bounds = tuple(lower_bounds)
 
     def release(self, platform: Platform, version: DeviceOsVersion) -> Release | None:
         """The release of this version for this platform, or None when nothing is known of it."""
@@ -70,6 +79,16 @@ class Catalog:
         return self._stations
 
     @property
+    def unreachable(self) -> tuple[Unreachable, ...]:
+        """The releases that are known not to be reachable from some earlier ones."""
+        return self._unreachable
+
+    @property
+    def lower_bounds(self) -> tuple[LowerBound, ...]:
+        """The needed versions that are known to be shipped by no release."""
+        return self._lower_bounds
+
+    @property
     def all_releases(self) -> tuple[Release, ...]:
         """Every release of every platform."""
         return tuple(release for by_version in self._by_platform.values() for release in by_version.values())
@@ -78,13 +97,18 @@ class Catalog:
         """This catalog with another on top.
 
         A release that both have keeps our modules where the other has none; where both have one, the other's counts.
-        Stations of both hold.
+        Stations and reviewed exceptions of both hold.
         """
         releases = {(release.platform_id, release.version): release for release in self.all_releases}
         for release in other.all_releases:
             key = (release.platform_id, release.version)
             releases[key] = _completed(release, releases.get(key))
-        return Catalog(releases.values(), dict.fromkeys((*self._stations, *other._stations)))
+        return Catalog(
+            releases.values(),
+            dict.fromkeys((*self._stations, *other._stations)),
+            unreachable=dict.fromkeys((*self._unreachable, *other._unreachable)),
+            lower_bounds=dict.fromkeys((*self._lower_bounds, *other._lower_bounds)),
+        )
 
     @cached_property
     def digest(self) -> str:
@@ -94,7 +118,7 @@ class Catalog:
 
     def document(self) -> dict[str, Any]:
         """The catalog in the published format (contracts section 3)."""
-        return {
+        document: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
             "releases": [_release_document(release) for release in self.all_releases],
             "stations": [
@@ -108,6 +132,11 @@ class Catalog:
                 for station in self._stations
             ],
         }
+        if self._unreachable:
+            document["unreachable"] = [_unreachable_document(one) for one in self._unreachable]
+        if self._lower_bounds:
+            document["lower_bounds"] = [_lower_bound_document(bound) for bound in self._lower_bounds]
+        return document
 
     @cached_property
     def _by_system_number(self) -> Mapping[tuple[int, int], tuple[Release, ...]]:
@@ -180,4 +209,29 @@ def _dependency_document(dependency: Dependency) -> dict[str, Any]:
         "function": dependency.slot.function.label,
         "index": dependency.slot.index,
         "version": dependency.version,
+    }
+
+
+def _unreachable_document(one: Unreachable) -> dict[str, Any]:
+    return {
+        "platforms": list(one.platforms),
+        "from": _span_document(one.start),
+        "to": _span_document(one.desired),
+        "reason": one.reason,
+        "source": one.source,
+    }
+
+
+def _span_document(span: Span) -> dict[str, str]:
+    return {"first": span.first.text} | ({} if span.last is None else {"last": span.last.text})
+
+
+def _lower_bound_document(bound: LowerBound) -> dict[str, Any]:
+    return {
+        "platforms": list(bound.platforms),
+        "function": bound.slot.function.label,
+        "index": bound.slot.index,
+        "version": bound.version,
+        "reason": bound.reason,
+        "source": bound.source,
     }

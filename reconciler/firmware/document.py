@@ -14,7 +14,7 @@ from reconciler.firmware.catalog import FORMAT_VERSION, Catalog
 from reconciler.model.error import FirmwareError
 from reconciler.model.module import Dependency, Module, ModuleFunction, ModuleSlot
 from reconciler.model.platform import Platform, platform_by_name
-from reconciler.model.release import Release, ReleaseModule, Station
+from reconciler.model.release import LowerBound, Release, ReleaseModule, Span, Station, Unreachable
 from reconciler.model.version import DeviceOsVersion, is_known_version
 
 FUNCTION_LABELS: Final = (
@@ -29,6 +29,7 @@ FUNCTION_LABELS: Final = (
 """The module functions of the format, by name."""
 
 VIAS: Final = ("cloud", "usb")
+_POLICIES: Final = ("stations", "unreachable", "lower_bounds")
 _U8: Final = 0xFF
 _U16: Final = 0xFFFF
 _SIZE_MAX: Final = 0xFFFFFFFF
@@ -66,12 +67,14 @@ def catalog_from_document(document: object) -> Catalog:
         )
     problems: list[str] = []
     fields = _gathered(
-        problems, [document], lambda item, _: _fields(item, "catalog", ("format_version", "releases"), ("stations",))
+        problems, [document], lambda item, _: _fields(item, "catalog", ("format_version", "releases"), _POLICIES)
     )
     if not fields:
         raise _problems(problems)
     releases = _gathered(problems, _gathered_list(problems, document["releases"], "releases"), _release)
-    stations = _gathered(problems, _gathered_list(problems, document.get("stations", []), "stations"), _station)
+    stations = _gathered(problems, _policies(problems, document, "stations"), _station)
+    unreachable = _gathered(problems, _policies(problems, document, "unreachable"), _unreachable)
+    lower_bounds = _gathered(problems, _policies(problems, document, "lower_bounds"), _lower_bound)
     seen: dict[tuple[int, DeviceOsVersion], str] = {}
     for index, release in releases.items():
         place = f"releases[{index}]"
@@ -80,7 +83,12 @@ def catalog_from_document(document: object) -> Catalog:
             problems.append(f"{place}: the same platform and device_os as {earlier}")
     if problems:
         raise _problems(problems)
-    return Catalog(releases.values(), stations.values())
+    return Catalog(
+        releases.values(),
+        stations.values(),
+        unreachable=unreachable.values(),
+        lower_bounds=lower_bounds.values(),
+    )
 
 
 def _problems(problems: list[str]) -> FirmwareError:
@@ -110,6 +118,10 @@ def _gathered_list(problems: list[str], value: Any, place: str) -> list[Any]:
     except _Problem as problem:
         problems.append(str(problem))
         return []
+
+
+def _policies(problems: list[str], document: dict[str, Any], name: str) -> list[Any]:
+    return _gathered_list(problems, document.get(name, []), name)
 
 
 def _release(item: Any, index: int) -> Release:
@@ -181,10 +193,7 @@ def _station(item: Any, index: int) -> Station:
         if via not in VIAS:
             raise _Problem(f"{place}.via[{number}]", f"{via!r} is none of {', '.join(VIAS)}")
     return Station(
-        platforms=tuple(
-            _platform(name, f"{place}.platforms[{number}]").name
-            for number, name in enumerate(_texts(fields["platforms"], f"{place}.platforms"))
-        ),
+        platforms=_platforms(fields, place),
         via=vias,
         versions=tuple(
             _version(text, f"{place}.device_os[{number}]")
@@ -193,6 +202,40 @@ def _station(item: Any, index: int) -> Station:
         reason=_text(fields["reason"], f"{place}.reason"),
         source=_text(fields["source"], f"{place}.source"),
     )
+
+
+def _unreachable(item: Any, index: int) -> Unreachable:
+    place = f"unreachable[{index}]"
+    fields = _fields(item, place, ("platforms", "from", "to", "reason", "source"))
+    return Unreachable(
+        platforms=_platforms(fields, place),
+        start=_span(fields["from"], f"{place}.from"),
+        desired=_span(fields["to"], f"{place}.to"),
+        reason=_text(fields["reason"], f"{place}.reason"),
+        source=_text(fields["source"], f"{place}.source"),
+    )
+
+
+def _span(item: Any, place: str) -> Span:
+    fields = _fields(item, place, ("first",), ("last",))
+    return Span(first=_version(fields["first"], f"{place}.first"), last=_optional(fields, "last", place, _version))
+
+
+def _lower_bound(item: Any, index: int) -> LowerBound:
+    place = f"lower_bounds[{index}]"
+    fields = _fields(item, place, ("platforms", "function", "index", "version", "reason", "source"))
+    return LowerBound(
+        platforms=_platforms(fields, place),
+        slot=_slot(fields, place),
+        version=_number(fields["version"], f"{place}.version", 0, _U16),
+        reason=_text(fields["reason"], f"{place}.reason"),
+        source=_text(fields["source"], f"{place}.source"),
+    )
+
+
+def _platforms(fields: dict[str, Any], place: str) -> tuple[str, ...]:
+    names = _texts(fields["platforms"], f"{place}.platforms")
+    return tuple(_platform(name, f"{place}.platforms[{number}]").name for number, name in enumerate(names))
 
 
 def _fields(item: Any, place: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -5,6 +5,8 @@
 - Radio stack 202 and NCP firmware 7 stand beside that table: contracts section 4, point 7.
 - Published: `device-os-published.csv`. Sizes: `device-os-module-sizes.csv`, without special builds.
 - Stations: facts 4.3, the vendor's documented sequence for the Electron over the air.
+- Reviewed exceptions, which `catalog lint` holds the catalog to: the Tracker's circle, and needed versions that no
+  release ships.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Final
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.module import Dependency, Module, ModuleFunction, ModuleSlot
 from reconciler.model.platform import Platform, platform_by_name
-from reconciler.model.release import Release, ReleaseModule, Station
+from reconciler.model.release import LowerBound, Release, ReleaseModule, Span, Station, Unreachable
 from reconciler.model.version import DeviceOsVersion
 
 _BOOTLOADER: Final = ModuleSlot(ModuleFunction.BOOTLOADER, 0)
@@ -39,6 +41,30 @@ ELECTRON_STATIONS: Final = Station(
     versions=tuple(map(DeviceOsVersion, ("0.5.5", "0.6.4", "0.7.0", "1.2.1"))),
     reason="The vendor brings Electrons over the air through these releases, one after the other.",
     source="Device OS release notes 1.0.1-rc.1 to 1.5.0-rc.2, quoted in facts section 4.3",
+)
+
+TRACKER_CIRCLE: Final = Unreachable(
+    platforms=("tracker",),
+    start=Span(first=DeviceOsVersion("2.0.0"), last=DeviceOsVersion("2.3.1")),
+    desired=Span(first=DeviceOsVersion("3.0.0")),
+    reason="Every system part from 3.0.0 to 5.5.0 needs NCP firmware 7, which needs system part 3000; later ones need "
+    "system part 3001. Only the prerelease 3.0.0-alpha.1 lies between, and no stable release.",
+    source="Module prefixes of these releases; facts section 4.3",
+)
+
+_RADIO_STACK_BUILD: Final = (
+    "Radio stack 202 is one build for all platforms of this kind, older than this platform's first release."
+)
+_LOWEST_BOOTLOADER: Final = "The release asks for the lowest bootloader that is good enough and ships a later one."
+_PREFIXES: Final = "Module prefixes, device-os-dependencies.csv; facts section 4.2"
+LOWER_BOUNDS: Final = tuple(
+    LowerBound(platforms=platforms, slot=slot, version=version, reason=reason, source=source)
+    for platforms, slot, version, reason, source in (
+        (("argon", "boron", "xenon"), _BOOTLOADER, 101, _LOWEST_BOOTLOADER, _PREFIXES),
+        (("argon", "boron", "xenon", "asom", "bsom", "xsom"), _BOOTLOADER, 201, _LOWEST_BOOTLOADER, _PREFIXES),
+        (("esomx", "tracker"), _BOOTLOADER, 501, _RADIO_STACK_BUILD, "contracts section 4, point 7"),
+        (("esomx", "b5som", "tracker"), _SYSTEM, 1321, _RADIO_STACK_BUILD, "contracts section 4, point 7"),
+    )
 )
 
 _Key = tuple[str, str]
@@ -70,7 +96,7 @@ def known_catalog() -> Catalog:
                 ),
             )
         )
-    return Catalog(releases, (ELECTRON_STATIONS,))
+    return Catalog(releases, (ELECTRON_STATIONS,), unreachable=(TRACKER_CIRCLE,), lower_bounds=LOWER_BOUNDS)
 
 
 def _table(name: str) -> Iterator[dict[str, str]]:

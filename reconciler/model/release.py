@@ -1,10 +1,10 @@
-"""Device OS releases: the modules that one version ships for one platform, and stations on the way."""
+"""Device OS releases: the modules that one version ships for one platform, stations on the way, reviewed exceptions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.model.module import Module
+from reconciler.model.module import Module, ModuleSlot
 from reconciler.model.version import DeviceOsVersion
 
 
@@ -34,6 +34,10 @@ class Release:
     published: bool
     modules: tuple[ReleaseModule, ...]
 
+    def __hash__(self) -> int:
+        """Equal releases have equal hashes; no two of a platform share a version."""
+        return hash((self.platform_id, self.version))
+
     @property
     def prerelease(self) -> bool:
         """Whether the version is a prerelease."""
@@ -47,5 +51,44 @@ class Station:
     platforms: tuple[str, ...]
     via: tuple[str, ...]
     versions: tuple[DeviceOsVersion, ...]
+    reason: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Releases of one platform from `first` to `last`, both included; None for `last`: every later one too."""
+
+    first: DeviceOsVersion
+    last: DeviceOsVersion | None = None
+
+    def __str__(self) -> str:
+        if self.last is self.first:
+            return self.first.text
+        return f"{self.first} and later" if self.last is None else f"{self.first} to {self.last}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreachable:
+    """Releases that these platforms cannot reach over the cloud from some earlier ones: known, and why.
+
+    It forbids nothing: the modules' own needs do. `catalog lint` takes it as reviewed and says so when it is no longer
+    true.
+    """
+
+    platforms: tuple[str, ...]
+    start: Span
+    desired: Span
+    reason: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LowerBound:
+    """A module version that modules of these platforms need and that no known release ships: any later one is meant."""
+
+    platforms: tuple[str, ...]
+    slot: ModuleSlot
+    version: int
     reason: str
     source: str
