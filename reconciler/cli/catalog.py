@@ -1,8 +1,9 @@
-"""`reconciler catalog`: build and show the release catalog."""
+"""`reconciler catalog`: build, show and check the release catalog."""
 
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +14,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from reconciler.cli.catalog_file import binaries_below, read_binary, read_catalog
+from reconciler.cli.catalog_file import binaries_below, read_binary, read_catalog, read_catalog_alone
+from reconciler.cli.options import output_options, wants_color
 from reconciler.firmware.assembly import catalog_from_modules, seen_modules
 from reconciler.firmware.catalog import Catalog
 from reconciler.firmware.document import VIAS
@@ -29,7 +31,7 @@ _TO_STANDARD_OUTPUT: Final = "-"
 
 @click.group("catalog")
 def command() -> None:
-    """Build and show the release catalog."""
+    """Build, show and check the release catalog."""
 
 
 @command.command("build")
@@ -92,7 +94,9 @@ def show(platform_name: str | None, device_os: str | None, catalog_file: Path | 
     if not releases:
         raise _nothing(catalog, platform, device_os)
     if output == "json":
-        selected = catalog if len(releases) == len(catalog.all_releases) else Catalog(releases, catalog.all_stations)
+        selected = Catalog(
+            releases, catalog.all_stations, unreachable=catalog.unreachable, lower_bounds=catalog.lower_bounds
+        )
         click.echo(json.dumps(selected.document(), indent=2, ensure_ascii=False))
         return
     console = Console(highlight=False, emoji=False, markup=False)
@@ -106,6 +110,58 @@ def show(platform_name: str | None, device_os: str | None, catalog_file: Path | 
     else:
         console.print(_platforms_table(catalog))
         console.print("More: --platform P lists its releases, --device-os V the modules of one.")
+
+
+@command.command("lint")
+@click.option(
+    "--catalog",
+    "catalog_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Add this catalog to the known one.",
+)
+@click.option(
+    "--against",
+    metavar="OLD",
+    type=click.Path(path_type=Path),
+    help="An older whole catalog, as `catalog show --output json` wrote it: what does the change take away?",
+)
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@output_options
+def lint_command(
+    catalog_file: Path | None,
+    against: Path | None,
+    output: str,
+    no_color: bool,
+    quiet: bool,  # noqa: ARG001  # every command takes the flag
+    verbose: bool,  # noqa: ARG001  # every command takes the flag
+) -> None:
+    """Prove that the catalog is fit to plan with.
+
+    Every published stable release reaches every later one over the cloud, or the catalog lists why not; stations exist
+    and ascend; every need can be met. With --against: the situations that the change strands.
+
+    Exit codes: 0 nothing is wrong, 1 findings or an error.
+    """
+    from reconciler.cli.inputs import text_width
+    from reconciler.planning.lint import lint
+    from reconciler.planning.lint_change import compared
+    from reconciler.render.lint_text import is_clean, lint_json, lint_text
+
+    catalog = read_catalog(catalog_file)
+    old = None if against is None else read_catalog_alone(against)
+    if old is not None and not any(release.published for release in old.all_releases):
+        message = f"{against} has no published release: there is nothing to compare with"
+        raise OperatorError("PFR6608", message, next_step="write it with `catalog show --output json`")
+    report = lint(catalog)
+    comparison = None if old is None else compared(old, catalog)
+    if output == "json":
+        click.echo(lint_json(report, comparison, catalog_digest=catalog.digest), nl=False)
+    else:
+        colour = wants_color(no_color=no_color) and sys.stdout.isatty()
+        click.echo(lint_text(report, comparison, width=text_width(), colour=colour), nl=False)
+    if not is_clean(report, comparison):
+        sys.exit(1)
 
 
 def _platforms_table(catalog: Catalog) -> Table:

@@ -38,6 +38,20 @@ def read_catalog(path: Path | None) -> Catalog:
     """
     if path is None:
         return known_catalog()
+    added = read_catalog_alone(path)
+    try:
+        return extended(known_catalog(), added)
+    except FirmwareError as error:
+        raise FirmwareError(error.code, f"{path}: {error.message}", next_step=error.next_step) from None
+
+
+def read_catalog_alone(path: Path) -> Catalog:
+    """The catalog in this file and nothing else: not the known one, and not held against it.
+
+    Raises:
+        OperatorError: PFR6601 or PFR6602 for a file that cannot be read, PFR6603 for one that is not JSON.
+        FirmwareError: PFR4100 or PFR4101 for one that is no catalog.
+    """
     try:
         document = json.loads(_read(path, CATALOG_SIZE_MAX, "a catalog"))
     except (ValueError, RecursionError) as error:
@@ -45,7 +59,7 @@ def read_catalog(path: Path | None) -> Catalog:
             "PFR6603", f"{path} is not JSON: {error}", next_step="`reconciler catalog build` writes such a file."
         ) from None
     try:
-        return extended(known_catalog(), catalog_from_document(document))
+        return catalog_from_document(document)
     except FirmwareError as error:
         raise FirmwareError(error.code, f"{path}: {error.message}", next_step=error.next_step) from None
 
