@@ -55,10 +55,12 @@ def load_manifests(
     )
     if scope.problems:
         raise ManifestErrors(scope.problems)
+    texts = {**files, **scope.rosters}
     return FleetSet(
         fleets=tuple(fleets[name] for name in sorted(fleets)),
         overrides=tuple(overrides[name] for name in sorted(overrides)),
-        digest=_digest({**files, **scope.rosters}),
+        digest=_digest(texts),
+        files=tuple(sorted(texts)),
     )
 
 

@@ -223,11 +223,15 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetSet:
-    """All that a set of manifests asks for. `digest` is `sha256:…` over the manifests as they were read."""
+    """All that a set of manifests asks for. `digest` is `sha256:…` over the manifests as they were read.
+
+    `files` are the paths of all files that it covers: manifests and rosters.
+    """
 
     fleets: tuple[Fleet, ...]
     overrides: tuple[DeviceOverride, ...] = ()
     digest: str = ""
+    files: tuple[str, ...] = ()
 
 
 def device_names(device_id: DeviceId, name: str | None) -> frozenset[str]:
