@@ -169,3 +169,74 @@ def test_all_wrong_releases_are_told_at_once() -> None:
     with pytest.raises(FirmwareError) as caught:
         catalog_from_document(document)
     assert [f"releases[{index}]" in caught.value.message for index in range(4)] == [True, True, False, True]
+
+
+EXCEPTIONS: dict[str, Any] = {
+    "unreachable": [
+        {
+            "platforms": ["boron"],
+            "from": {"first": "2.0.0", "last": "2.3.1"},
+            "to": {"first": "3.0.0"},
+            "reason": "because",
+            "source": "notes",
+        }
+    ],
+    "lower_bounds": [
+        {
+            "platforms": ["boron"],
+            "function": "bootloader",
+            "index": 0,
+            "version": 201,
+            "reason": "because",
+            "source": "notes",
+        }
+    ],
+}
+
+
+def test_reviewed_exceptions_survive_reading_and_writing() -> None:
+    document = {**EXAMPLE, **EXCEPTIONS}
+    schema().validate(document)
+    read = catalog_from_document(document)
+    assert (str(read.unreachable[0].start), str(read.unreachable[0].desired)) == ("2.0.0 to 2.3.1", "3.0.0 and later")
+    assert (str(read.lower_bounds[0].slot), read.lower_bounds[0].version) == ("bootloader/0", 201)
+    assert {name: read.document()[name] for name in EXCEPTIONS} == EXCEPTIONS
+
+
+def test_a_catalog_without_exceptions_is_written_as_before() -> None:
+    assert not EXCEPTIONS.keys() & catalog_from_document(EXAMPLE).document().keys()
+
+
+def test_exceptions_of_both_catalogs_hold_when_they_are_merged() -> None:
+    known, added = known_catalog(), catalog_from_document({**EXAMPLE, **EXCEPTIONS})
+    merged = known.merged_with(added).merged_with(added)
+    assert merged.unreachable == (*known.unreachable, *added.unreachable)
+    assert merged.lower_bounds == (*known.lower_bounds, *added.lower_bounds)
+
+
+@pytest.mark.parametrize(
+    ("path", "to", "words"),
+    [
+        (("unreachable", 0, "from"), {}, r"unreachable\[0\].from: first is missing"),
+        (("unreachable", 0, "to", "last"), "", r"unreachable\[0\].to.last: '' is no text"),
+        (("unreachable", 0, "reason"), ..., r"unreachable\[0\]: reason is missing"),
+        (("unreachable", 0, "via"), ["cloud"], r"unreachable\[0\].via: there is no such field"),
+        (("lower_bounds", 0, "platforms"), [], r"lower_bounds\[0\].platforms: the list is empty"),
+        (("lower_bounds", 0, "version"), 70_000, r"lower_bounds\[0\].version: 70000 is no whole number"),
+        (("lower_bounds", 0, "function"), "boot", r"lower_bounds\[0\].function: 'boot' is none of bootloader"),
+    ],
+)
+def test_a_wrong_exception_is_refused_at_its_place_by_reader_and_schema(
+    path: tuple[str | int, ...], to: Any, words: str
+) -> None:
+    document = copy.deepcopy({**EXAMPLE, **EXCEPTIONS})
+    place: Any = document
+    for step in path[:-1]:
+        place = place[step]
+    if to is ...:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = to
+    assert not schema().is_valid(document)
+    with pytest.raises(FirmwareError, match=words):
+        catalog_from_document(document)
