@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections import Counter
@@ -15,16 +16,20 @@ from reconciler import __version__
 from reconciler.cli.carrying_out import Pace, agreement_on, carry_out
 from reconciler.cli.inputs import Intent, plan_on, text_width
 from reconciler.cli.options import output_options, wants_color
-from reconciler.cli.progress import Bars, Display, Lines
+from reconciler.cli.progress import Bars, Display, Lines, Silent
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.report import Ending, ending_of, holds_in_words, outcome_of
 from reconciler.emulator.serve import EmulatorServer
 from reconciler.emulator.world import demo_world
 from reconciler.journal.journal import Journal, KeptPlan
 from reconciler.journal.sqlite import SqliteJournal
+from reconciler.model.attempt import AttemptState
+from reconciler.model.error import OperatorError
 from reconciler.model.plan import Plan
+from reconciler.model.step import FlashModule
 from reconciler.particle.token import AccessToken
 from reconciler.render.drift_text import drift_text, drifted_devices
+from reconciler.render.ink import counted
 from reconciler.render.outcome import outcome_text
 from reconciler.render.plan_json import plan_document, plan_json
 from reconciler.render.plan_text import plan_text
@@ -79,18 +84,21 @@ class _Tour:
         self._colour = colour
         self._quiet = quiet
         self._verbose = verbose
+        self._folder = _manifests_folder()
+        self._shown = os.path.relpath(self._folder) if self._folder.is_relative_to(Path.cwd()) else str(self._folder)
 
     def show(self, emulator: EmulatorServer, token: AccessToken, journal: Journal, *, firmware: Path | None) -> int:
         """The whole tour; its exit code."""
-        manifests = read_manifests([_manifests_folder()])
+        manifests = read_manifests([self._folder])
         intent = Intent(manifests=manifests, fleets=manifests.compile(), catalog=emulator.catalog)
-        binaries = f"the vendor's binaries in {firmware}, and synthetic ones for the rest" if firmware else "synthetic"
+        binaries = "synthetic" if firmware is None else _real_binaries(emulator, firmware)
         self._head("1  A pretend Particle cloud")
-        self._say(f"Serving {self._census(emulator)} at {emulator.url}; Device OS binaries: {binaries}.")
+        self._say(f"Serving {self._census(emulator)} at {emulator.url}.\nDevice OS binaries: {binaries}.")
         settings = CloudSettings(api_url=emulator.url, token=token)
         with CloudConnection(settings, intent.fleets, manifests) as cloud:
             cloud.listen()
             ending, drifted = self._rounds(cloud, intent, journal)
+        self._say(f"\n{_flashed(journal)}")
         violations = self._referee(emulator)
         self._next()
         if ending is not Ending.DONE:
@@ -103,9 +111,9 @@ class _Tour:
             again = "" if number == 1 else ", once more: devices have come back or reported their modules"
             before = cloud.api.wire.traffic()
             plan = plan_on(intent, Knowledge(journal).added_to_all(cloud.observe()))
-            self._head(f"2  The plan: reconciler plan fleet-manifests/demo{again}")
+            self._head(f"2  The plan: reconciler plan {self._shown}{again}")
             self._say(self._plan_text(plan, journal, only_changes=number > 1))
-            self._head("3  Carrying it out: reconciler apply fleet-manifests/demo")
+            self._head(f"3  Carrying it out: reconciler apply {self._shown}")
             agreement = agreement_on(plan_document(plan, tool_version=__version__)["plan_id"], plan)
             pace = Pace(poll_seconds=_POLL_SECONDS)
             carried = carry_out(cloud, intent.catalog, journal, agreement, self._display(plan), pace)
@@ -118,7 +126,7 @@ class _Tour:
             ending = ending_of(carried.run, carried.rest)
             if not drifted_devices(after) or carried.interrupted:
                 break
-        self._head("4  Afterwards: reconciler drift fleet-manifests/demo")
+        self._head(f"4  Afterwards: reconciler drift {self._shown}")
         self._say(drift_text(after, width=text_width(), colour=self._colour))
         return ending, drifted_devices(after)
 
@@ -130,7 +138,9 @@ class _Tour:
         return plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=self._colour)
 
     def _display(self, plan: Plan) -> Display:
-        if self._quiet or self._verbose or not sys.stderr.isatty():
+        if self._quiet:
+            return Silent()
+        if self._verbose or not sys.stderr.isatty():
             return Lines(verbose=self._verbose)
         planned = {fleet.fleet.name: fleet.summary.upgrade for fleet in plan.fleets if fleet.summary.upgrade}
         return Bars(planned, colour=self._colour)
@@ -139,7 +149,7 @@ class _Tour:
         with emulator.locked() as cloud:
             violations, requests = cloud.violations(), len(cloud.requests)
         self._head("5  The referee")
-        self._say(f"It read {requests:,} requests and every device's history: {len(violations)} violations.")
+        self._say(f"It read {requests:,} requests and every device's history: {counted(len(violations), 'violation')}.")
         for violation in violations[:10]:
             self._say(f"  {violation.document()}")
         return len(violations)
@@ -148,11 +158,11 @@ class _Tour:
         self._head("6  What to try next")
         self._say(
             "Serve the same world and play with it in another terminal:\n"
-            "  reconciler emulate --demo --port 8089 --speed 600 --write-catalog /tmp/emulated.json\n"
+            "  reconciler emulate --speed 600 --write-catalog emulated.json\n"
             "  export PARTICLE_API_URL=http://127.0.0.1:8089 PARTICLE_ACCESS_TOKEN=" + "1" * 40 + "\n"
-            "  reconciler plan fleet-manifests/demo --catalog /tmp/emulated.json\n"
-            "  reconciler explain home-hub-1 fleet-manifests/demo --catalog /tmp/emulated.json\n"
-            "  reconciler apply fleet-manifests/demo --catalog /tmp/emulated.json --poll-seconds 1\n"
+            f"  reconciler plan {self._shown} --catalog emulated.json\n"
+            f"  reconciler explain home-hub-1 {self._shown} --catalog emulated.json\n"
+            f"  reconciler apply {self._shown} --catalog emulated.json --poll-seconds 1\n"
             "With a token of your own and without PARTICLE_API_URL the same commands look at your devices."
         )
 
@@ -167,6 +177,27 @@ class _Tour:
     def _say(self, text: str) -> None:
         if not self._quiet:
             click.echo(text)
+
+
+def _real_binaries(emulator: EmulatorServer, firmware: Path) -> str:
+    """How much of what is served is real. Raises OperatorError PFR6801 when nothing is."""
+    count = emulator.binaries.real_count
+    if not count:
+        raise OperatorError(
+            "PFR6801",
+            f"{firmware} holds no Device OS binary of a known release as <platform>/<Device OS version>/<file>.bin",
+            next_step="`make demo FIRMWARE=real` fetches them; leave --firmware out for synthetic ones",
+        )
+    return f"{count} of the vendor's own from {firmware}, synthetic ones for the rest"
+
+
+def _flashed(journal: Journal) -> str:
+    """What the devices were sent. A step has a hash only where a real file is served; what is sent is checked by it."""
+    verified = [attempt.step for attempt in journal.attempts() if attempt.state is AttemptState.VERIFIED]
+    flashed = [step for step in verified if isinstance(step, FlashModule)]
+    real = sum(step.sha256 is not None for step in flashed)
+    kinds = f"{real:,} of them the vendor's own binaries, the rest synthetic" if real else "all of them synthetic"
+    return f"{counted(len(flashed), 'module')} of Device OS arrived: {kinds}."
 
 
 def _manifests_folder() -> Path:

@@ -6,14 +6,18 @@ Errors that a person can act on end with their code, message and next step on st
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import os
 import sys
-from typing import Final
+import textwrap
+import traceback
+from typing import Any, Final
 
 import click
 
 from reconciler import __version__
-from reconciler.model.error import ReconcilerError
+from reconciler.model.error import BugError, ReconcilerError
 
 COMMANDS: Final = {
     "validate": ("reconciler.cli.validate", "Check manifests; all errors at once."),
@@ -32,6 +36,10 @@ COMMANDS: Final = {
 }
 """Name -> module with a click command called `command`, and the line that help shows."""
 
+_ERROR: Final = 1
+_USAGE_IS_AN_ERROR: Final = frozenset({"plan", "drift", "apply"})
+"""Commands whose exit code 2 means something else, or nothing (contracts section 5)."""
+
 
 class _LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click passes it
@@ -43,6 +51,22 @@ class _LazyGroup(click.Group):
         command = importlib.import_module(COMMANDS[cmd_name][0]).command
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            ctx.fail(f"No such command '{args[0]}'." + (f" Did you mean '{close[0]}'?" if close else ""))
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            if ctx.invoked_subcommand in _USAGE_IS_AN_ERROR:
+                error.exit_code = _ERROR
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click passes it
         with formatter.section("Commands"):
@@ -60,5 +84,28 @@ def main() -> None:
     try:
         cli(standalone_mode=True)
     except ReconcilerError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        click.echo(_for_the_screen(f"error: {error}"), err=True)
+        sys.exit(_ERROR)
+    except Exception as error:  # noqa: BLE001  # whatever it is, a person must be told that it is not their mistake
+        traceback.print_exc()
+        mistake = BugError(
+            "PFR9003",
+            f"something that must not happen has happened: {type(error).__name__}",
+            next_step="please report it with the lines above; `apply` can be run again, it goes on where it was",
+        )
+        click.echo(_for_the_screen(f"error: {mistake}"), err=True)
+        sys.exit(_ERROR)
+
+
+def _for_the_screen(text: str) -> str:
+    """Wrapped at words on a terminal; as it is where a program may read it."""
+    if not sys.stderr.isatty():
+        return text
+    try:
+        width = max(40, min(120, os.get_terminal_size(sys.stderr.fileno()).columns))
+    except OSError:
+        width = 80
+    return "\n".join(
+        textwrap.fill(line, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+        for line in text.splitlines()
+    )
