@@ -8,7 +8,8 @@ The rules:
   well and a session newer than that end are proof enough. When nobody heard it (we crashed, the stream had a gap), a
   new session alone lets us presume; the next step's own acceptance on the device finds out (`docs/adr/0009`).
 - A device that is online after the deadline and never started a new session has not taken the module.
-- Nothing is concluded about a device that is offline: it may come back either way.
+- Nothing is concluded from the silence of a device that is offline: it may come back either way. What its last session
+  showed counts.
 
 All instants are the cloud's: its handshakes, its events, and the dates of its answers. Our own clock is not compared.
 """
@@ -52,29 +53,40 @@ def judge(
     now = device.observed_at
     if attempt.state is AttemptState.INTENDED or now <= since:
         return attempt
-    overdue = now - since > deadline_seconds
+    overdue = now - since > deadline_seconds and device.online
+    has_new_session = _has_new_session(attempt, device)
+    shown = shows_effect(attempt.step, device, catalog) if has_new_session else None
+    if shown:
+        return attempt.verified(Evidence.EFFECT, now)
     if heard is not None and not heard.succeeded:
         return attempt.failed(FailureClass.INSTALL, "the transfer was reported as failed", now)
-    if not _has_new_session(attempt, device):
-        if overdue and device.online:
-            return attempt.failed(FailureClass.TRANSPORT, "did not restart before the deadline", now)
-        return attempt
-    restarted_after = heard is not None and (device.last_handshake_at or 0.0) > heard.ended_at
-    match shows_effect(attempt.step, device, catalog):
-        case True:
-            return attempt.verified(Evidence.EFFECT, now)
-        case False if restarted_after and device.mode is DeviceMode.SAFE_MODE:
-            return attempt.failed(FailureClass.BOOT, "came back in safe mode without the effect", now)
-        case False if restarted_after or overdue:
-            return attempt.failed(FailureClass.INSTALL, "came back without the effect", now)
-        case None if restarted_after:
-            return attempt.verified(Evidence.RESTARTED, now)
-        case None if overdue or (
-            attempt.state is AttemptState.UNKNOWN and now - since > _expected_seconds(attempt.step)
-        ):
-            return attempt.verified(Evidence.PRESUMED, now)
-        case _:
-            return attempt
+    if not has_new_session:
+        return (
+            attempt.failed(FailureClass.TRANSPORT, "did not restart before the deadline", now) if overdue else attempt
+        )
+    if heard is not None and (device.last_handshake_at or 0.0) > heard.ended_at:
+        return _restarted_after_transfer(attempt, device, shown=shown)
+    if shown is False and overdue:
+        return attempt.failed(FailureClass.INSTALL, "came back without the effect", now)
+    if shown is None and (overdue or _may_be_presumed(attempt, device)):
+        return attempt.verified(Evidence.PRESUMED, now)
+    return attempt
+
+
+def _restarted_after_transfer(attempt: Attempt, device: ObservedDevice, *, shown: bool | None) -> Attempt:
+    """The transfer ended well and a new session began since, which does not show the effect."""
+    now = device.observed_at
+    if shown is None:
+        return attempt.verified(Evidence.RESTARTED, now)
+    if device.mode is DeviceMode.SAFE_MODE:
+        return attempt.failed(FailureClass.BOOT, "came back in safe mode without the effect", now)
+    return attempt.failed(FailureClass.INSTALL, "came back without the effect", now)
+
+
+def _may_be_presumed(attempt: Attempt, device: ObservedDevice) -> bool:
+    """Nobody was there to hear, and there was time for the transfer and the restart twice over."""
+    waited = device.observed_at - attempt.began_at
+    return device.online and attempt.state is AttemptState.UNKNOWN and waited > _expected_seconds(attempt.step)
 
 
 def shows_effect(step: Step, device: ObservedDevice, catalog: Catalog) -> bool | None:

@@ -41,7 +41,7 @@ def check(
 
 
 def _changed(planned_on: ObservedDevice, fresh: ObservedDevice) -> str | None:
-    for name in ("platform_id", "product_id", "device_os", "application", "mode", "last_handshake_at"):
+    for name in ("platform_id", "product_id", "device_os", "application", "mode", "development", "last_handshake_at"):
         before, after = getattr(planned_on, name), getattr(fresh, name)
         if before != after:
             return f"{name} changed from {before} to {after} since it was planned"

@@ -70,7 +70,9 @@ def _hold_of_fleet(plan: FleetPlan, ledger: Ledger, now: Instant) -> Hold | None
         return Hold.AWAITING_APPROVAL
     if not is_open(fleet.windows_allow, fleet.windows_deny, now):
         return Hold.OUTSIDE_WINDOW
-    return Hold.HALTED if ledger.halted else None
+    if ledger.halted:
+        return Hold.HALTED
+    return None if fleet.rollout.concurrent_max.of(plan.summary.devices) else Hold.CONCURRENCY_ZERO
 
 
 def _verdict(

@@ -23,6 +23,7 @@ class Hold(Enum):
     AWAITING_APPROVAL = "the fleet asks for an approval"
     OUTSIDE_WINDOW = "outside the fleet's windows"
     WAVES_UNSUPPORTED = "the fleet asks for waves, which this version does not roll out"
+    CONCURRENCY_ZERO = "rollout.maxConcurrent is 0"
     DETECT_ONLY = "drift.mode is detect: differences are reported, not corrected"
     NOT_APPROVED = "this step is not in the plan that was agreed to"
 
@@ -55,6 +56,7 @@ FINAL_HOLDS = frozenset(
         Hold.AWAITING_APPROVAL,
         Hold.OUTSIDE_WINDOW,
         Hold.WAVES_UNSUPPORTED,
+        Hold.CONCURRENCY_ZERO,
         Hold.DETECT_ONLY,
         Hold.NOT_APPROVED,
     }

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+
+from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
+from reconciler.model.instant import Instant
+from reconciler.rollout.retry import GIVEN_UP, may_start_at
+from tests.fleet_samples import NOW, attempt
+
+FAILED = AttemptState.FAILED
+
+
+def failed(failure: FailureClass, *, at: float = 0.0) -> Attempt:
+    return attempt(FAILED, failure=failure, ended_at=Instant(NOW + at))
+
+
+def pauses(failure: FailureClass) -> list[float]:
+    """The pause in seconds after each failure in a row, until the device is given up."""
+    found = []
+    for count in range(1, 20):
+        earliest = may_start_at([failed(failure)] * count)
+        assert earliest is not None
+        if earliest == GIVEN_UP:
+            return found
+        found.append(earliest - NOW)
+    pytest.fail("it is never given up")
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (FailureClass.OFFLINE, [30, 60, 120, 240, 480]),
+        (FailureClass.TRANSPORT, [30, 60, 120, 240, 480]),
+        (FailureClass.INSTALL, [60, 120]),
+        (FailureClass.REFUSED, [120, 240]),
+        (FailureClass.BOOT, [120]),
+        (FailureClass.INCOMPATIBLE, []),
+        (FailureClass.INTEGRITY, []),
+        (FailureClass.UNAUTHORISED, []),
+        (FailureClass.LOST, []),
+    ],
+)
+def test_pauses_grow_and_end(failure: FailureClass, expected: list[float]) -> None:
+    assert pauses(failure) == expected
+
+
+def test_every_class_of_failure_has_its_patience() -> None:
+    assert all(may_start_at([failed(failure)]) is not None for failure in FailureClass)
+
+
+def test_a_device_that_never_failed_may_start_at_once() -> None:
+    assert may_start_at([]) is None
+
+
+def test_a_verified_step_ends_the_count() -> None:
+    good = attempt(AttemptState.VERIFIED, evidence=Evidence.EFFECT, ended_at=NOW)
+    assert may_start_at([good, *[failed(FailureClass.BOOT)] * 5]) is None
+    assert may_start_at([failed(FailureClass.INSTALL), good, *[failed(FailureClass.INSTALL)] * 5]) == NOW + 60
+
+
+def test_a_withdrawn_attempt_is_no_failure() -> None:
+    assert may_start_at([attempt(AttemptState.WITHDRAWN, ended_at=NOW)]) is None
+
+
+def test_the_pause_runs_from_the_latest_failure() -> None:
+    assert may_start_at([failed(FailureClass.INSTALL, at=500), failed(FailureClass.INSTALL, at=100)]) == NOW + 500 + 120
+
+
+def test_failures_of_other_classes_count_and_the_latest_class_decides() -> None:
+    mixed = [failed(FailureClass.INSTALL), failed(FailureClass.TRANSPORT), failed(FailureClass.TRANSPORT)]
+    assert may_start_at(mixed) == GIVEN_UP
+    assert may_start_at(mixed[::-1]) == NOW + 120
