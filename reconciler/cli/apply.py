@@ -22,7 +22,7 @@ from reconciler.cli.saved_plan import PlanFile, is_plan_file, read_saved_plan
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.report import Ending, ending_of, holds_in_words, outcome_of
 from reconciler.controller.run import Agreement
-from reconciler.journal.journal import KeptPlan
+from reconciler.journal.journal import Journal, KeptPlan
 from reconciler.journal.location import journal_location
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.device import DeviceId
@@ -86,7 +86,7 @@ class _Words:
     type=click.Path(path_type=Path, file_okay=False),
     help="A folder that keeps the Device OS modules that were downloaded. One folder for one cloud.",
 )
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For whom.")
 @cloud_options
 @output_options
 def command(
@@ -113,6 +113,7 @@ def command(
     intent, saved = _intent(paths, catalog)
     access = cloud_access(api_url, token_file)
     settings = CloudSettings(api_url=access.api_url, token=access.token, firmware_cache=firmware_cache)
+    pace = Pace(poll_seconds=poll_seconds, until_done=wait)
     with (
         SqliteJournal(journal_location(journal, os.environ)) as kept,
         CloudConnection(settings, intent.fleets, intent.manifests) as cloud,
@@ -120,19 +121,33 @@ def command(
         cloud.listen()
         cloud.recall(kept)
         plan = plan_on(intent, Knowledge(kept).added_to_all(cloud.observe()))
-        document = plan_document(plan, tool_version=__version__)
-        agreement = _agreed(words, plan, document["plan_id"], saved, on_stale)
-        words.say(plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=words.colour))
-        agreement = _with_earlier(words, agreement, still_agreed(kept, plan, intent.catalog), saved)
-        if agreement.steps or kept.open_attempts():
-            _ask(auto_approve=auto_approve, devices=len(agreement.steps))
-            kept.keep_plan(KeptPlan(plan_id=document["plan_id"], digest=document["digest"], text=plan_json(document)))
-        pace = Pace(poll_seconds=poll_seconds, until_done=wait)
+        agreement = _agreement(words, plan, intent, saved, kept, on_stale=on_stale, auto_approve=auto_approve)
         carried = carry_out(cloud, intent.catalog, kept, agreement, words.display(agreement, plan), pace)
         _report(words, carried, cloud)
         # The journal still has to say which attempts are open.
         code = _INTERRUPTED if carried.interrupted else ending_of(carried.run, carried.rest).value
     sys.exit(code)
+
+
+def _agreement(
+    words: _Words,
+    plan: Plan,
+    intent: Intent,
+    saved: PlanFile | None,
+    kept: Journal,
+    *,
+    on_stale: str,
+    auto_approve: bool,
+) -> Agreement:
+    """Show the plan, ask, and keep what was agreed to."""
+    document = plan_document(plan, tool_version=__version__)
+    agreement = _agreed(words, plan, document["plan_id"], saved, on_stale)
+    words.say(plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=words.colour))
+    agreement = _with_earlier(words, agreement, still_agreed(kept, plan, intent.catalog), saved)
+    if agreement.steps or kept.open_attempts():
+        _ask(auto_approve=auto_approve, devices=len(agreement.steps))
+        kept.keep_plan(KeptPlan(plan_id=document["plan_id"], digest=document["digest"], text=plan_json(document)))
+    return agreement
 
 
 def _intent(paths: tuple[str, ...], catalog: Path | None) -> tuple[Intent, PlanFile | None]:

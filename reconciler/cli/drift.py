@@ -30,7 +30,7 @@ _DRIFT = 2
 @observed_option
 @catalog_option
 @journal_option
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For whom.")
 @cloud_options
 @output_options
 def command(

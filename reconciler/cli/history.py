@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, assert_never
@@ -20,6 +21,8 @@ from reconciler.model.step import FlashApplication, FlashModule, LockApplication
 from reconciler.render.ink import harmless
 
 FORMAT_VERSION = "1.0"
+
+_DEVICE_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 
 _EVIDENCE = {
     Evidence.EFFECT: "the device reports it",
@@ -41,6 +44,8 @@ _EVIDENCE = {
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For whom.")
 def command(journal_file: Path | None, device_id: str | None, fleet: str | None, limit: int, output: str) -> None:
     """Show the attempts that the journal remembers, the oldest first."""
+    if device_id is not None and not _DEVICE_ID.fullmatch(device_id):
+        raise click.BadParameter("the journal knows devices by their ids, 24 hexadecimal digits", param_hint="--device")
     with SqliteJournal(journal_location(journal_file, os.environ), create=False) as journal:
         wanted = None if device_id is None else DeviceId(device_id.lower())
         # One more than is shown tells whether there are more.

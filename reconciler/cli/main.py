@@ -65,7 +65,8 @@ class _LazyGroup(click.Group):
             return super().invoke(ctx)
         except click.UsageError as error:
             if ctx.invoked_subcommand in _USAGE_IS_AN_ERROR:
-                error.exit_code = _ERROR
+                error.show()
+                ctx.exit(_ERROR)
             raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click passes it

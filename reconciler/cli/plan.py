@@ -31,7 +31,7 @@ _CHANGES = 2
 @observed_option
 @catalog_option
 @journal_option
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For whom.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan; `apply FILE` accepts it.")
 @click.option("--revision", metavar="TEXT", help="Where the manifests come from, such as main@sha1:3f9c1e0.")
 @click.option("--show-current", is_flag=True, help="With --output json: list the devices that are as desired, too.")

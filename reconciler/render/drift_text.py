@@ -33,7 +33,9 @@ def _fleet(page: Page, plan: FleetPlan) -> list[str]:
             f"Fleet {harmless(plan.fleet.name)} should run {desired_in_words(plan.fleet.desired)}{mode}", Style.TITLE
         )
     ]
-    if not summary.upgrade:
+    if not summary.devices:
+        lines.append("  no device matches its selection")
+    elif not summary.upgrade:
         lines.append(f"  no drift: {summary.current:,} of {counted(summary.devices, 'device')} as desired")
     differences: defaultdict[str, list[DeviceId]] = defaultdict(list)
     for route in plan.routes:
@@ -62,4 +64,6 @@ def _verdict(page: Page, plan: Plan) -> str:
         return page.ink(
             f"Drift: {summary.upgrade:,} of {counted(summary.devices, 'device')} differ; {rest}", Style.CHANGE
         )
+    if not summary.devices:
+        return page.ink("No drift: no device matches the manifests.", Style.WAITING)
     return page.ink(f"No drift: {rest}", Style.GOOD)

@@ -38,7 +38,8 @@ def explain_text(
         lines += _situation(page, device, situation)
     if fleet is None:
         return "\n".join([*lines, "", "No fleet of the manifests claims it: it is never touched.", ""])
-    lines += ["", f"Fleet {harmless(fleet.name)} ({fleet.place}) desires {desired_in_words(fleet.desired)}."]
+    sentence = f"Fleet {harmless(fleet.name)} ({fleet.place}) desires {desired_in_words(fleet.desired)}."
+    lines += ["", *page.wrapped(sentence, hanging=2)]
     match placed:
         case None:
             lines += [page.ink("It is as desired: nothing is to be done.", Style.GOOD)]

@@ -89,7 +89,8 @@ def outcome_text(outcome: Outcome, *, width: int = 100, colour: bool = False) ->
     ]
     lines = table(rows, indent=2)
     for fleet in outcome.halted_fleets:
-        lines += page.wrapped(f"Fleet {harmless(fleet)} was halted: too many of its devices failed.", hanging=2)
+        sentence = f"Fleet {harmless(fleet)} is halted (`reconciler history` says why): nothing more is started in it."
+        lines += page.wrapped(f"{sentence} Lift it with: reconciler resume {harmless(fleet)}", hanging=2)
     return "\n".join([*lines, _verdict(page, outcome), ""])
 
 
@@ -97,7 +98,7 @@ def _verdict(page: Page, outcome: Outcome) -> str:
     arrived = f"{outcome.devices_arrived:,} of {counted(outcome.devices_planned, 'device')} arrived"
     if outcome.interrupted:
         return page.ink(f"Interrupted: {arrived}. Nothing is lost; run the same command again to go on.", Style.WAITING)
-    if outcome.devices_failed or outcome.halted_fleets:
+    if outcome.devices_failed or (outcome.halted_fleets and outcome.devices_arrived < outcome.devices_planned):
         return page.ink(f"Not done: {arrived}, {outcome.devices_failed:,} failed.", Style.BAD)
     if outcome.devices_arrived < outcome.devices_planned:
         return page.ink(f"Done for now: {arrived}, {outcome.devices_waiting:,} wait for another run.", Style.WAITING)
