@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from reconciler.model.device import DeviceMode
 from reconciler.model.fleet import Via
@@ -20,7 +21,10 @@ ModuleVersions = Mapping[ModuleSlot, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlashModule:
-    """Send one module of one release. `size` in bytes where known; `sha256` only where the file itself was seen."""
+    """Send one module of one release. `size` in bytes where known; `sha256` only where the file itself was seen.
+
+    `boots_into` of a module that is written in DFU mode is what leaving DFU mode boots into, after all its writes.
+    """
 
     module: Module
     device_os: DeviceOsVersion
@@ -53,17 +57,30 @@ class FlashApplication:
 
 Step = FlashModule | LockApplication | FlashApplication
 
+_IN_DFU_MODE: Final = frozenset({ModuleFunction.SYSTEM_PART, ModuleFunction.RADIO_STACK})
+
+
+def goes_in_dfu_mode(function: ModuleFunction, via: Via) -> bool:
+    """Whether a module of this kind is written in DFU mode, where the device checks nothing (facts 3.1, 4.5).
+
+    Over USB, bootloaders and NCP firmware go through the running Device OS instead, under the rules of a transfer.
+    """
+    return via is Via.USB and function in _IN_DFU_MODE
+
 
 def condition(step: FlashModule, versions: ModuleVersions) -> str | None:
     """Why this module must not be sent to a device with these versions, or None: it may.
 
     Upgrade-only, then the device's own acceptance by facts 4.3: the first dependency always, the second one unless it
-    names a bootloader. A dependency on the module's own slot is read before the replacement, like every other.
+    names a bootloader. A dependency on the module's own slot is read before the replacement, like every other. What is
+    written in DFU mode is upgrade-only, and nothing else is checked.
     """
     module = step.module
     installed = versions.get(module.slot, 0)
     if module.version <= installed:
         return f"{module.slot} is already at {installed}, {module.version} is not higher"
+    if goes_in_dfu_mode(module.slot.function, step.via):
+        return None
     for dependency in enforced_on_transfer(module):
         if versions.get(dependency.slot, 0) < dependency.version:
             return f"{module} needs {dependency}, installed is {versions.get(dependency.slot, 0)}"

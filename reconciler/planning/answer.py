@@ -99,7 +99,7 @@ class Answers:
             steps=steps,
             bytes_known=cost.bytes_known(steps),
             bytes_unknown=cost.bytes_unknown(steps),
-            restarts=len(steps),
+            restarts=cost.restarts(steps),
             safe_mode_boots=found.safe_mode_boots,
             minutes=cost.minutes(platform, steps, self._catalog),
             requests=len(steps),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from itertools import pairwise
 from typing import Final
 
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.platform import Platform
-from reconciler.model.step import FlashModule, Step
+from reconciler.model.step import FlashModule, Step, goes_in_dfu_mode
 
 BYTES_PER_SECOND: Final = 4_550
 """Measured by the vendor on a cellular Boron: 373,462 bytes in 82 s (facts 6.1). No figure is known for Wi-Fi."""
@@ -19,25 +21,39 @@ _APPLICATION_BYTES: Final = 128 * 1024
 """What an application of unknown size counts for: the smallest slot that platforms have for one."""
 
 
-def bytes_known(steps: tuple[Step, ...]) -> int:
+def bytes_known(steps: Iterable[Step]) -> int:
     """The sum over the steps whose size is known."""
     return sum(step.size or 0 for step in steps)
 
 
-def bytes_unknown(steps: tuple[Step, ...]) -> int:
+def bytes_unknown(steps: Iterable[Step]) -> int:
     """The number of steps whose size is not known."""
     return sum(1 for step in steps if step.size is None)
 
 
-def bytes_at_most(platform: Platform, steps: tuple[Step, ...], catalog: Catalog) -> int:
+def bytes_at_most(platform: Platform, steps: Iterable[Step], catalog: Catalog) -> int:
     """The sum in which an unknown size counts as the largest known one of that module on that platform."""
     return sum(_bytes_at_most(platform, step, catalog) for step in steps)
 
 
+def restarts(steps: tuple[Step, ...]) -> int:
+    """How often the device boots: after every step, but not between two writes of one hop in DFU mode."""
+    return len(steps) - sum(1 for step, following in pairwise(steps) if _are_written_together(step, following))
+
+
 def minutes(platform: Platform, steps: tuple[Step, ...], catalog: Catalog) -> int:
     """The expected time on the device, rounded up."""
-    seconds = bytes_at_most(platform, steps, catalog) / BYTES_PER_SECOND + RESTART_SECONDS * len(steps)
+    seconds = bytes_at_most(platform, steps, catalog) / BYTES_PER_SECOND + RESTART_SECONDS * restarts(steps)
     return math.ceil(seconds / 60)
+
+
+def _are_written_together(step: Step, following: Step) -> bool:
+    match step, following:
+        case FlashModule(), FlashModule():
+            return step.device_os is following.device_os and all(
+                goes_in_dfu_mode(each.module.slot.function, each.via) for each in (step, following)
+            )
+    return False
 
 
 def _bytes_at_most(platform: Platform, step: Step, catalog: Catalog) -> int:

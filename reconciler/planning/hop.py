@@ -4,19 +4,23 @@ Within a hop only modules of that very release are sent, each at most once and n
 there, all its system parts among them (contracts 4, points 1 and 2). What is unmet after a set of modules has been sent
 does not depend on their order, so the search runs over sets. Cheapest is the order with the fewest boots into safe
 mode, then the one that sends bootloaders first (higher index first), then NCP firmware, radio stack, system parts.
+
+Over USB, system parts and radio stack are written in DFU mode: unchecked, and without a boot until DFU mode is left for
+a module of another kind or at the end of the hop (facts 4.5, 7.4). So there the search also knows whether it is in it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.device import DeviceMode
+from reconciler.model.fleet import Via
 from reconciler.model.module import Dependency, Module, ModuleFunction, ModuleSlot
 from reconciler.model.platform import Platform
 from reconciler.model.release import Release, ReleaseModule
-from reconciler.model.step import FlashModule
+from reconciler.model.step import FlashModule, enforced_on_transfer, goes_in_dfu_mode
 
 Unmet = frozenset[tuple[ModuleSlot, Dependency]]
 """Needs that do not hold: the slot of the module that has the need, and the need."""
@@ -48,21 +52,25 @@ class HopEnd:
 
 @dataclass(frozen=True, slots=True)
 class _Partial:
+    """An order of some modules. The last `unbooted` of the steps say normal mode until the next boot is known."""
+
     safe_mode_boots: int
     ranks: tuple[tuple[int, int], ...]
     steps: tuple[FlashModule, ...]
+    unbooted: int = 0
 
 
 class Hops:
-    """The hops of one platform, each worked out once."""
+    """The hops of one platform by one hand, each worked out once."""
 
-    def __init__(self, platform: Platform, catalog: Catalog) -> None:
+    def __init__(self, platform: Platform, catalog: Catalog, via: Via = Via.CLOUD) -> None:
         self.slots = tuple(
             sorted(bounds.slot for bounds in platform.layout if bounds.slot.function is not ModuleFunction.USER_PART)
         )
         self._position = {slot: position for position, slot in enumerate(self.slots)}
         self._platform = platform
         self._catalog = catalog
+        self._via = via
         self._ends: dict[tuple[Versions, Unmet, Release, bool], tuple[HopEnd, ...]] = {}
 
     def versions_of(self, modules: tuple[Module, ...]) -> Versions:
@@ -84,6 +92,14 @@ class Hops:
         position = self._position[module.slot]
         return (*versions[:position], max(versions[position], module.version), *versions[position + 1 :])
 
+    def writes_unchecked(self, module: Module) -> bool:
+        """Whether this module is written in DFU mode."""
+        return goes_in_dfu_mode(module.slot.function, self._via)
+
+    def enforced(self, module: Module) -> tuple[Dependency, ...]:
+        """The needs that must hold before this module is sent (facts 4.3; nothing in DFU mode, 4.5)."""
+        return () if self.writes_unchecked(module) else enforced_on_transfer(module)
+
     def ends(self, versions: Versions, unmet: Unmet, release: Release, *, full: bool = False) -> tuple[HopEnd, ...]:
         """Every different outcome of a hop to this release, each by its cheapest order; empty: it cannot be made.
 
@@ -104,33 +120,49 @@ class Hops:
         }
         if any(self.installed(versions, slot) > version for slot, version in parts.items()):
             return ()
+        sendable = self._sendable(versions, release)
+        everything = (1 << len(sendable)) - 1
+        required = everything if full else sum(1 << i for i, s in enumerate(sendable) if s.module.slot in parts)
+        best: dict[tuple[int, bool], _Partial] = {(0, False): _Partial(0, (), ())}
+        ends = []
+        for mask in range(everything + 1):
+            booted, writing = best.get((mask, False)), best.get((mask, True))
+            here = self._after(versions, sendable, mask)
+            if writing is not None:
+                left = _booted(writing, into_safe_mode=bool(self._unmet_after(here, sendable, mask, unmet)))
+                booted = left if booted is None else min(booted, left, key=_worth)
+            if booted is None:
+                continue
+            if mask and mask & required == required:
+                ends.append(self._end(booted, sendable, mask, here, unmet))
+            for i in (i for i in range(len(sendable)) if not mask & 1 << i):
+                shipped, then = sendable[i], mask | 1 << i
+                key = then, self.writes_unchecked(shipped.module)
+                for partial in self._ready(shipped.module, here, booted, writing):
+                    candidate = _sent(partial, shipped, release, self._via)
+                    if not self.writes_unchecked(shipped.module):
+                        after = self._unmet_after(self._after(here, [shipped], 1), sendable, then, unmet)
+                        candidate = _booted(candidate, into_safe_mode=bool(after))
+                    best[key] = min(best.get(key, candidate), candidate, key=_worth)
+        return tuple(ends)
+
+    def _sendable(self, versions: Versions, release: Release) -> list[ReleaseModule]:
+        """What the release ships and the device has not, in the order in which it is sent wherever that is legal."""
         sendable = [
             shipped
             for shipped in release.modules
             if not self._platform.bounds[shipped.module.slot].encrypted
             and shipped.module.version > self.installed(versions, shipped.module.slot)
         ]
-        sendable.sort(key=lambda shipped: _rank(shipped.module.slot))
-        everything = (1 << len(sendable)) - 1
-        required = everything if full else sum(1 << i for i, s in enumerate(sendable) if s.module.slot in parts)
-        best: dict[int, _Partial] = {0: _Partial(0, (), ())}
-        ends = []
-        for mask in range(everything + 1):
-            partial = best.get(mask)
-            if partial is None:
-                continue
-            versions_here = self._after(versions, sendable, mask)
-            if mask and mask & required == required:
-                ends.append(self._end(partial, sendable, mask, versions_here, unmet))
-            for i, shipped in enumerate(sendable):
-                if mask & 1 << i or not self._accepts(versions_here, shipped.module):
-                    continue
-                after = self._unmet_after(self._after(versions_here, [shipped], 1), sendable, mask | 1 << i, unmet)
-                candidate = _extended(partial, shipped, release, boots_into_safe_mode=bool(after))
-                known = best.get(mask | 1 << i)
-                if known is None or _better(candidate, known):
-                    best[mask | 1 << i] = candidate
-        return tuple(ends)
+        return sorted(sendable, key=lambda shipped: _rank(shipped.module.slot))
+
+    def _ready(self, module: Module, here: Versions, booted: _Partial, writing: _Partial | None) -> list[_Partial]:
+        """The orders that this module may follow: in DFU mode it joins the writes there, else the device checks it."""
+        if not self.writes_unchecked(module):
+            return [booted] if all(self.holds(here, need) for need in self.enforced(module)) else []
+        # Two writes in a row are one visit to DFU mode: there is no boot between them.
+        after_a_write = bool(booted.steps) and self.writes_unchecked(booted.steps[-1].module)
+        return [partial for partial in (writing, None if after_a_write else booted) if partial is not None]
 
     def _end(
         self, partial: _Partial, sendable: list[ReleaseModule], mask: int, versions: Versions, unmet: Unmet
@@ -150,13 +182,6 @@ class Hops:
                 after[self._position[shipped.module.slot]] = shipped.module.version
         return tuple(after)
 
-    def _accepts(self, versions: Versions, module: Module) -> bool:
-        """Whether the device takes this module (facts 4.3): not the second dependency when it is on a bootloader."""
-        first, second = module.first_dependency, module.second_dependency
-        if first is not None and not self.holds(versions, first):
-            return False
-        return second is None or second.slot.function is ModuleFunction.BOOTLOADER or self.holds(versions, second)
-
     def _unmet_after(self, versions: Versions, sendable: list[ReleaseModule], mask: int, unmet: Unmet) -> Unmet:
         sent = [shipped.module for i, shipped in enumerate(sendable) if mask & 1 << i]
         replaced = {module.slot for module in sent}
@@ -172,20 +197,31 @@ def _rank(slot: ModuleSlot) -> tuple[int, int]:
     return _ORDER.index(slot.function), index
 
 
-def _extended(partial: _Partial, shipped: ReleaseModule, release: Release, *, boots_into_safe_mode: bool) -> _Partial:
+def _sent(partial: _Partial, shipped: ReleaseModule, release: Release, via: Via) -> _Partial:
     step = FlashModule(
         module=shipped.module,
         device_os=release.version,
-        boots_into=DeviceMode.SAFE_MODE if boots_into_safe_mode else DeviceMode.NORMAL,
+        boots_into=DeviceMode.NORMAL,
         size=shipped.size,
         sha256=shipped.sha256,
+        via=via,
     )
-    return _Partial(
-        partial.safe_mode_boots + boots_into_safe_mode,
-        (*partial.ranks, _rank(shipped.module.slot)),
-        (*partial.steps, step),
-    )
+    ranks = (*partial.ranks, _rank(shipped.module.slot))
+    return _Partial(partial.safe_mode_boots, ranks, (*partial.steps, step), partial.unbooted + 1)
 
 
-def _better(candidate: _Partial, known: _Partial) -> bool:
-    return (candidate.safe_mode_boots, candidate.ranks) < (known.safe_mode_boots, known.ranks)
+def _booted(partial: _Partial, *, into_safe_mode: bool) -> _Partial:
+    """The device boots: what was sent since the last boot shows in which mode."""
+    if not into_safe_mode:
+        return replace(partial, unbooted=0)
+    there = len(partial.steps) - partial.unbooted
+    steps = (
+        *partial.steps[:there],
+        *(replace(step, boots_into=DeviceMode.SAFE_MODE) for step in partial.steps[there:]),
+    )
+    return _Partial(partial.safe_mode_boots + 1, partial.ranks, steps)
+
+
+def _worth(partial: _Partial) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """The less the better."""
+    return partial.safe_mode_boots, partial.ranks

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from reconciler.model.module import Dependency, Module, ModuleSlot
 from reconciler.model.platform import Platform
 from reconciler.model.release import Release
-from reconciler.model.step import enforced_on_transfer
 from reconciler.planning.hop import Hops, Unmet, Versions
 
 
@@ -51,7 +50,7 @@ def _with_all_that_can_be_sent(hops: Hops, versions: Versions, modules: Iterable
     while progress:
         progress = False
         for module in list(waiting):
-            if not _unmet(hops, versions, module):
+            if all(hops.holds(versions, need) for need in hops.enforced(module)):
                 waiting.remove(module)
                 versions = hops.raised(versions, module)
                 progress = True
@@ -59,4 +58,6 @@ def _with_all_that_can_be_sent(hops: Hops, versions: Versions, modules: Iterable
 
 
 def _unmet(hops: Hops, versions: Versions, module: Module) -> list[Dependency]:
-    return [need for need in enforced_on_transfer(module) if not hops.holds(versions, need)]
+    """What keeps the module away; where nothing is checked before it is written, what keeps it from running."""
+    needs = module.dependencies if hops.writes_unchecked(module) else hops.enforced(module)
+    return [need for need in needs if not hops.holds(versions, need)]

@@ -3,6 +3,8 @@
 It shares no code with the search. It raises `BugError` PFR9002 when a route is not upgrade-only, when a device would
 not take a step, when a boot is not the one that the step says, when a hop mixes releases or leaves a system part out,
 or when the route does not arrive.
+
+Over USB, what is written in DFU mode has one boot, at the end of those writes or of the hop (facts 7.4).
 """
 
 from __future__ import annotations
@@ -12,11 +14,11 @@ from itertools import groupby, pairwise
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.device import DeviceMode
 from reconciler.model.error import BugError
-from reconciler.model.module import Module, ModuleSlot
+from reconciler.model.module import Module, ModuleFunction, ModuleSlot
 from reconciler.model.plan import Situation
 from reconciler.model.platform import Platform
 from reconciler.model.release import Release
-from reconciler.model.step import FlashModule, condition, effect
+from reconciler.model.step import FlashModule, condition, effect, goes_in_dfu_mode
 from reconciler.model.version import DeviceOsVersion
 
 _Installed = dict[ModuleSlot, Module]
@@ -29,9 +31,16 @@ def prove(
     steps: tuple[FlashModule, ...],
     hops: tuple[DeviceOsVersion, ...],
     catalog: Catalog,
+    *,
+    application: Module | None = None,
 ) -> None:
-    """Raise BugError unless these steps bring the situation to the desired release by legal hops."""
+    """Raise BugError unless these steps bring the situation to the desired release by legal hops.
+
+    `application`: the application module that is there before the first step, in place of the one that was.
+    """
     replay = _Replay(platform, start)
+    if application is not None:
+        replay.replace_application(application)
     legs = [(device_os, tuple(leg)) for device_os, leg in groupby(steps, key=lambda step: step.device_os)]
     if tuple(device_os for device_os, _ in legs) != hops:
         raise replay.broken(f"mixes its hops: {', '.join(step.device_os.text for step in steps)}")
@@ -43,6 +52,7 @@ def prove(
             raise replay.broken(f"has a hop to {device_os}, which is unknown")
         for step in leg:
             replay.take(step, release)
+        replay.boot()
         replay.check_complete(release)
     goal = catalog.release(platform, desired)
     assert goal is not None
@@ -62,8 +72,18 @@ class _Replay:
             self._installed[start.user_part.slot] = start.user_part
         self._trusted = dict(self._installed) if start.mode is DeviceMode.NORMAL else {}
         self._versions = {slot: module.version for slot, module in self._installed.items()}
+        self._unbooted: list[FlashModule] = []
+
+    def replace_application(self, application: Module) -> None:
+        for slot in [slot for slot in self._installed if slot.function is ModuleFunction.USER_PART]:
+            del self._installed[slot], self._versions[slot]
+        self._installed[application.slot] = application
+        self._versions[application.slot] = application.version
 
     def take(self, step: FlashModule, release: Release) -> None:
+        in_dfu_mode = goes_in_dfu_mode(step.module.slot.function, step.via)
+        if not in_dfu_mode:
+            self.boot()
         refusal = condition(step, self._versions)
         if refusal is not None:
             raise self.broken(f"has an illegal step {step.module}: {refusal}")
@@ -71,9 +91,16 @@ class _Replay:
             raise self.broken(f"sends {step.module}, which {release.version} does not ship")
         self._versions = effect(step, self._versions)
         self._installed[step.module.slot] = step.module
+        self._unbooted.append(step)
+        if not in_dfu_mode:
+            self.boot()
+
+    def boot(self) -> None:
         boots_into = DeviceMode.SAFE_MODE if self.unmet() else DeviceMode.NORMAL
-        if boots_into is not step.boots_into:
-            raise self.broken(f"boots into {boots_into} after {step.module}, not {step.boots_into}")
+        for step in self._unbooted:
+            if boots_into is not step.boots_into:
+                raise self.broken(f"boots into {boots_into} after {step.module}, not {step.boots_into}")
+        self._unbooted.clear()
 
     def unmet(self) -> bool:
         return any(

@@ -98,7 +98,7 @@ class RouteSearch:
     def __init__(self, platform: Platform, catalog: Catalog, via: Via) -> None:
         self._platform = platform
         self._catalog = catalog
-        self._hops = Hops(platform, catalog)
+        self._hops = Hops(platform, catalog, via)
         self._number = {release: release_number(platform, release) for release in catalog.releases(platform)}
         stations = (catalog.release(platform, version) for version in catalog.stations(platform, via.value))
         self._stations = sorted(self._number[release] for release in stations if release is not None)

@@ -4,6 +4,11 @@ Written from two documents alone, the contract on plans ("What a route may be", 
 how a device evaluates dependencies (4.3), before the planner existed. It shares no code with the planner, and reads the
 CSV tables itself. `tests/planning/route_rules.py` judges a given route with it.
 
+Over USB (`via="usb"`) the facts 4.5, 7.1, 7.3 and 7.4 are read like this: system parts and the radio stack are written
+in DFU mode, where nothing is checked and nothing boots until DFU mode is left; bootloaders and NCP firmware go through
+the running Device OS, in safe mode too, under the same acceptance as over the air and with a boot after each. A hop
+ends with a boot. There are no stations.
+
 Values are plain: a slot is a text ("bootloader/0"), a need is (slot, lowest version), a module is
 (slot, version, first need or None, second need or None), and a device is a frozenset of modules, one for each slot.
 """
@@ -171,9 +176,15 @@ def boots_normally(device: Device) -> bool:
     return all(holds(device, module.first) and holds(device, module.second) for module in device)
 
 
+def is_written_in_dfu_mode(via: str, slot: str) -> bool:
+    return via == "usb" and slot.partition("/")[0] in ("system_part", "radio_stack")
+
+
 @cache
-def takes(platform: str, device: Device, module: Module) -> bool:
+def takes(platform: str, device: Device, module: Module, via: str = "cloud") -> bool:
     """Whether the device accepts the transfer. A need on the module's own slot is read before the replacement."""
+    if is_written_in_dfu_mode(via, module.slot):
+        return True
     if not holds(device, module.first):
         return False
     if (
@@ -264,7 +275,7 @@ def next_steps(platform: str, via: str, device: Device, hop: str, *, hop_is_open
         for module in shipped()[platform][release].values()
         if module.slot != NEVER_SENT
         and module.version > installed_version(device, module.slot)
-        and takes(platform, device, module)
+        and takes(platform, device, module, via)
     ]
 
 
@@ -276,6 +287,14 @@ class _Label(NamedTuple):
     bytes: int
     hop_count: int
     hops_backwards: tuple[int, ...]
+
+
+class _State(NamedTuple):
+    """What is installed, the hop that is being made, and whether it is in DFU mode with modules written there."""
+
+    device: Device
+    hop: str
+    in_dfu_mode: bool
 
 
 def cheapest_routes(
@@ -296,45 +315,55 @@ def cheapest_routes(
     first = device if device is not None else inferred(platform, start)
     wanted = {r for r in publishable(platform) if is_later(r, start) or (safe_mode and r == start)}
     found: dict[str, Answer] = {}
-    best: dict[tuple[Device, str], _Label] = {(first, start): _Label(0, 0, 0, 0, ())}
-    came: dict[tuple[Device, str], tuple[tuple[Device, str], Step]] = {}
-    queue: list[tuple[_Label, int, Device, str]] = [(best[first, start], 0, first, start)]
+    here = _State(first, start, in_dfu_mode=False)
+    best: dict[_State, _Label] = {here: _Label(0, 0, 0, 0, ())}
+    came: dict[_State, tuple[_State, Step | None]] = {}
+    queue: list[tuple[_Label, int, _State]] = [(best[here], 0, here)]
     pushed = 0
     while queue and wanted:
-        label, _, device_now, hop = heapq.heappop(queue)
-        if best[device_now, hop] != label:
+        label, _, state = heapq.heappop(queue)
+        if best[state] != label:
             continue
-        if hop in wanted and has_arrived(platform, device_now, hop, full=full):
+        device_now, hop, in_dfu_mode = state
+        if hop in wanted and not in_dfu_mode and has_arrived(platform, device_now, hop, full=full):
             wanted.discard(hop)
-            steps = _steps_back(came, (device_now, hop))
+            steps = _steps_back(came, state)
             found[hop] = Answer(*label[:4], tuple(dict.fromkeys(step.device_os for step in steps)), steps)
+        onward: list[tuple[_State, _Label, Step | None]] = []
+        if in_dfu_mode:
+            # What leaves DFU mode boots. More of the same hop may be written before that.
+            left = label._replace(safe_mode_boots=label.safe_mode_boots + (not boots_normally(device_now)))
+            onward.append((state._replace(in_dfu_mode=False), left, None))
         hop_is_open = safe_mode or hop != start
         for step in next_steps(platform, via, device_now, hop, hop_is_open=hop_is_open):
+            writes = is_written_in_dfu_mode(via, step.module.slot)
+            if in_dfu_mode and (not writes or step.device_os != hop):
+                continue
             new = after(device_now, step.module)
-            state = (new, step.device_os)
             opens = step.device_os != hop or not label.flashes
             reached = _Label(
-                label.safe_mode_boots + (not boots_normally(new)),
+                label.safe_mode_boots + (not writes and not boots_normally(new)),
                 label.flashes + 1,
                 label.bytes + bytes_for_cost(platform, step),
                 label.hop_count + opens,
                 (-publishable_rank(platform, step.device_os), *label.hops_backwards) if opens else label.hops_backwards,
             )
-            if state not in best or reached < best[state]:
-                best[state] = reached
-                came[state] = ((device_now, hop), step)
+            onward.append((_State(new, step.device_os, in_dfu_mode=writes), reached, step))
+        for reached_state, reached, step_there in onward:
+            if reached_state not in best or reached < best[reached_state]:
+                best[reached_state] = reached
+                came[reached_state] = (state, step_there)
                 pushed += 1
-                heapq.heappush(queue, (reached, pushed, new, step.device_os))
+                heapq.heappush(queue, (reached, pushed, reached_state))
     return found
 
 
-def _steps_back(
-    came: dict[tuple[Device, str], tuple[tuple[Device, str], Step]], state: tuple[Device, str]
-) -> tuple[Step, ...]:
+def _steps_back(came: dict[_State, tuple[_State, Step | None]], state: _State) -> tuple[Step, ...]:
     steps: list[Step] = []
     while state in came:
         state, step = came[state]
-        steps.append(step)
+        if step is not None:
+            steps.append(step)
     return tuple(reversed(steps))
 
 

@@ -25,6 +25,7 @@ from tests.planning.oracle import (
     is_complete,
     is_later,
     is_stable,
+    is_written_in_dfu_mode,
     published,
     shipped,
     station_between,
@@ -102,11 +103,19 @@ def hops_of(steps: tuple[Step, ...]) -> list[tuple[str, tuple[Step, ...]]]:
     return found
 
 
-def safe_mode_boots(device: Device, steps: tuple[Step, ...]) -> int:
+def boots_after(steps: tuple[Step, ...], index: int, via: str) -> bool:
+    """Whether the device boots after this step: not between two writes of one hop in DFU mode."""
+    if not is_written_in_dfu_mode(via, steps[index].module.slot) or index + 1 == len(steps):
+        return True
+    following = steps[index + 1]
+    return following.device_os != steps[index].device_os or not is_written_in_dfu_mode(via, following.module.slot)
+
+
+def safe_mode_boots(device: Device, steps: tuple[Step, ...], via: str) -> int:
     boots = 0
-    for step in steps:
+    for index, step in enumerate(steps):
         device = after(device, step.module)
-        boots += not boots_normally(device)
+        boots += boots_after(steps, index, via) and not boots_normally(device)
     return boots
 
 
@@ -145,7 +154,9 @@ def rule_1_only_needed_modules_are_sent(case: Case) -> Iterator[str]:
     """A step is not needed if the route without it is one that the device takes and that arrives as well off."""
     for index, step in enumerate(case.steps):
         rest = case._replace(steps=case.steps[:index] + case.steps[index + 1 :])
-        unharmed = safe_mode_boots(case.device, rest.steps) <= safe_mode_boots(case.device, case.steps)
+        unharmed = safe_mode_boots(case.device, rest.steps, case.via) <= safe_mode_boots(
+            case.device, case.steps, case.via
+        )
         breaches = (
             *rule_2_the_device_takes_every_step(rest),
             *rule_1_all_system_parts_before_the_next_hop(rest),
@@ -165,12 +176,12 @@ def rule_1_no_version_falls_or_is_sent_again(case: Case) -> Iterator[str]:
 
 def rule_2_the_device_takes_every_step(case: Case) -> Iterator[str]:
     for device, step in before_each(case):
-        if not takes(case.platform, device, step.module):
+        if not takes(case.platform, device, step.module, case.via):
             yield f"the device refuses {step.device_os} {step.module}, it has {sorted(device)}"
 
 
 def rule_3_every_boot_is_normal_where_it_can_be(case: Case) -> Iterator[str]:
-    boots = safe_mode_boots(case.device, case.steps)
+    boots = safe_mode_boots(case.device, case.steps, case.via)
     best = cheapest(case)
     if best is not None and boots > best[0]:
         yield f"{boots} boots into safe mode, {best[0]} would do"
@@ -186,7 +197,7 @@ def rule_4_no_station_is_passed_by(case: Case) -> Iterator[str]:
 def rule_5_no_other_route_is_cheaper(case: Case) -> Iterator[str]:
     hops = tuple(hop for hop, _ in hops_of(case.steps))
     cost = (
-        safe_mode_boots(case.device, case.steps),
+        safe_mode_boots(case.device, case.steps, case.via),
         len(case.steps),
         sum(bytes_for_cost(case.platform, step) for step in case.steps),
         len(hops),
@@ -201,12 +212,12 @@ def rule_5_the_order_within_a_hop(case: Case) -> Iterator[str]:
     """Wherever legal: bootloaders (higher index first), NCP firmware, radio stack, system parts."""
     device = case.device
     for hop, steps in hops_of(case.steps):
-        boots = safe_mode_boots(device, steps)
+        boots = safe_mode_boots(device, steps, case.via)
         legal = [
             order
             for order in permutations(steps)
             if not [*rule_2_the_device_takes_every_step(case._replace(device=device, steps=order))]
-            and safe_mode_boots(device, order) == boots
+            and safe_mode_boots(device, order, case.via) == boots
         ]
         preferred = min(([place_in_hop(step.module) for step in order] for order in legal), default=None)
         if preferred is not None and [place_in_hop(step.module) for step in steps] != preferred:

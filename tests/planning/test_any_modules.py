@@ -59,7 +59,9 @@ def model_module(module: Module) -> ModelModule:
     )
 
 
-def planned(platform: str, running: str, device: Device, desired: str, *, safe_mode: bool, full: bool) -> Found | None:
+def planned(
+    platform: str, running: str, device: Device, desired: str, *, via: str, safe_mode: bool, full: bool
+) -> Found | None:
     known = platform_by_name(platform)
     assert known is not None
     modules = sorted(map(model_module, device), key=lambda module: module.slot)
@@ -76,24 +78,24 @@ def planned(platform: str, running: str, device: Device, desired: str, *, safe_m
         situation,
         DeviceOsVersion(desired),
         known_catalog(),
-        via=Via.CLOUD,
+        via=Via(via),
         completeness=Completeness.FULL if full else Completeness.REQUIRED,
         allow_prerelease=False,
     )
     return found if isinstance(found, Found) else None
 
 
-@settings(max_examples=60, deadline=None)
-@given(reported_devices(), st.booleans(), st.data())
+@settings(max_examples=100, deadline=None)
+@given(reported_devices(), st.sampled_from(["cloud", "usb"]), st.booleans(), st.data())
 def test_the_planner_and_the_oracle_agree_whatever_modules_are_there(
-    reported: tuple[str, str, Device, bool], full: bool, data: st.DataObject
+    reported: tuple[str, str, Device, bool], via: str, full: bool, data: st.DataObject
 ) -> None:
     platform, running, device, safe_mode = reported
-    answers = cheapest_routes(platform, running, device=device, safe_mode=safe_mode, full=full)
+    answers = cheapest_routes(platform, running, via=via, device=device, safe_mode=safe_mode, full=full)
     releases = publishable(platform)
     later = releases[releases.index(running) + (not safe_mode) :]
     for desired in data.draw(st.lists(st.sampled_from(later), max_size=5)) if later else ():
-        found = planned(platform, running, device, desired, safe_mode=safe_mode, full=full)
+        found = planned(platform, running, device, desired, via=via, safe_mode=safe_mode, full=full)
         answer = answers.get(desired)
         cost = None
         if found is not None:

@@ -42,7 +42,7 @@ def test_every_cheapest_route_of_some_platforms_keeps_every_rule() -> None:
 
 def test_an_electron_goes_through_the_vendors_stations_over_the_cloud_and_not_over_usb() -> None:
     assert cheapest_routes("electron", "0.5.1")["2.3.1"].hops == ("0.5.5", "0.6.4", "0.7.0", "1.2.1", "2.3.1")
-    assert cheapest_routes("electron", "0.5.1", via="usb")["2.3.1"].hops == ("0.6.4", "2.3.1")
+    assert cheapest_routes("electron", "0.5.1", via="usb")["2.3.1"].hops == ("2.3.1",)
 
 
 def test_a_photon_below_0_7_0_passes_through_0_7_0() -> None:
@@ -60,6 +60,31 @@ def test_a_realtek_device_gets_part_1_then_the_bootloader_then_the_system_part()
 
 def test_a_tracker_on_2_x_reaches_nothing_from_3_0_0_on() -> None:
     assert set(cheapest_routes("tracker", "2.3.0")) == {"2.3.1"}
+
+
+def test_over_usb_every_pair_can_be_reached() -> None:
+    for platform in platforms():
+        for start in publishable(platform):
+            later = {release for release in publishable(platform) if is_later(release, start)}
+            assert set(cheapest_routes(platform, start, via="usb")) == later, (platform, start)
+
+
+def test_over_usb_a_tracker_on_2_x_gets_its_ncp_firmware_after_the_system_part_in_safe_mode() -> None:
+    route = cheapest_routes("tracker", "2.3.1", via="usb")["3.0.0"]
+    assert [step.module.slot for step in route.steps] == ["system_part/1", "ncp_firmware/0"]
+    assert route.safe_mode_boots == 1
+
+
+def test_over_usb_writes_in_dfu_mode_are_not_checked_and_have_one_boot_together() -> None:
+    texts = ["1.5.2 bootloader/0", "1.5.2 radio_stack/0", "1.5.2 system_part/1"]
+    assert check_route("boron", "1.2.1", "1.5.2", steps("boron", *texts), via="usb") == []
+    assert "rule_2_the_device_takes_every_step" in broken_rules("boron", "1.2.1", "1.5.2", steps("boron", *texts))
+
+
+def test_over_usb_a_bootloader_before_the_part_that_it_needs_is_refused() -> None:
+    route = steps("p2", "6.5.0 bootloader/0", "6.5.0 bootloader/2", "6.5.0 system_part/1")
+    broken = check_route("p2", "5.0.0", "6.5.0", route, via="usb")
+    assert any(sentence.startswith("rule_2") for sentence in broken)
 
 
 def test_an_inferred_bootloader_has_the_lowest_version_that_the_release_needs() -> None:
