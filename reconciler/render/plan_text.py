@@ -43,7 +43,7 @@ def plan_text(plan: Plan, *, plan_id: str, width: int = 100, colour: bool = Fals
     page = Page(width=width, colour=colour)
     fleets = sorted(plan.fleets, key=lambda each: each.fleet.name)
     lines = [
-        page.ink(f"Plan {plan_id}: {counted(len(fleets), 'fleet')}, {_counts(plan.summary)}", Style.TITLE),
+        page.ink(f"Plan {plan_id}: {counted(len(fleets), 'fleet')}, {counts_in_words(plan.summary)}", Style.TITLE),
         f"Observed {iso_from_instant(plan.source.observed_at)}, valid until {iso_from_instant(plan.expires_at)}"
         + (f", manifests {harmless(plan.source.revision)}" if plan.source.revision else ""),
     ]
@@ -83,7 +83,8 @@ def change_in_words(route: Route) -> str:
     return ", ".join(parts) + (f", {why}" if why else "")
 
 
-def _counts(summary: Summary) -> str:
+def counts_in_words(summary: Summary) -> str:
+    """`789 devices: 38 to upgrade, 700 as desired, 44 waiting, 7 refused`."""
     return (
         f"{counted(summary.devices, 'device')}: {summary.upgrade:,} to upgrade, {summary.current:,} as desired, "
         f"{summary.waiting:,} waiting, {summary.refused:,} refused"
@@ -93,11 +94,11 @@ def _counts(summary: Summary) -> str:
 def _fleet(page: Page, plan: FleetPlan) -> list[str]:
     lines = [
         page.ink(f"Fleet {harmless(plan.fleet.name)} should run {desired_in_words(plan.fleet.desired)}", Style.TITLE),
-        f"  {_counts(plan.summary)}",
+        f"  {counts_in_words(plan.summary)}",
     ]
     if plan.routes:
-        lines += [f"  {_pace(plan.fleet, plan.routes)}"]
-    for routes in _together(plan.routes):
+        lines += [f"  {pace_in_words(plan.fleet, plan.routes)}"]
+    for routes in routes_together(plan.routes):
         lines += ["", *_routes(page, routes)]
     for title, style, entries in (
         ("Waiting: nothing is sent now", Style.WAITING, plan.waiting),
@@ -108,7 +109,8 @@ def _fleet(page: Page, plan: FleetPlan) -> list[str]:
     return lines
 
 
-def _pace(fleet: Fleet, routes: tuple[Route, ...]) -> str:
+def pace_in_words(fleet: Fleet, routes: tuple[Route, ...]) -> str:
+    """By which hand, how many at a time, how long in all, and when the fleet halts."""
     devices = sum(len(route.devices) for route in routes)
     at_a_time = fleet.rollout.concurrent_max.of(devices)
     if not at_a_time:
@@ -121,11 +123,11 @@ def _pace(fleet: Fleet, routes: tuple[Route, ...]) -> str:
     )
 
 
-def _together(routes: Iterable[Route]) -> list[list[Route]]:
+def routes_together(routes: Iterable[Route]) -> list[list[Route]]:
     """Routes that read the same to a person, the largest group first, then by platform and release."""
     groups: dict[tuple[str, tuple[tuple[str, ...], ...]], list[Route]] = {}
     for route in routes:
-        key = (change_in_words(route), tuple(_step_rows(route)))
+        key = (change_in_words(route), tuple(step_rows(route)))
         groups.setdefault(key, []).append(route)
     return [group for _, group in sorted(groups.items(), key=lambda item: (-_devices(item[1]), item[0]))]
 
@@ -146,14 +148,14 @@ def _routes(page: Page, routes: list[Route]) -> list[str]:
     if route.safe_mode_boots:
         cost.append(f"{counted(route.safe_mode_boots, 'boot')} into safe mode, in which the application does not run")
     lines += page.wrapped(", ".join(cost), indent=4)
-    rows = _step_rows(route)
+    rows = step_rows(route)
     lines += table(rows, indent=4, right=frozenset({0, 2, 5}))
     return lines + page.wrapped(
         device_sample(device for each in routes for device in each.devices), indent=4, hanging=2
     )
 
 
-def _step_rows(route: Route) -> list[tuple[str, ...]]:
+def step_rows(route: Route) -> list[tuple[str, ...]]:
     """Number, what, version before, version after, release, size, and what is special."""
     versions = {module.slot: module.version for module in route.situation.modules}
     rows: list[tuple[str, ...]] = []
@@ -192,26 +194,34 @@ def _set_aside(page: Page, entries: Iterable[Refused | Waiting]) -> list[str]:
 
 
 def _verdict(page: Page, plan: Plan) -> list[str]:
+    sentence, style = verdict_in_words(plan)
+    return [page.ink(line, style) for line in page.wrapped(sentence, hanging=2)]
+
+
+def verdict_in_words(plan: Plan) -> tuple[str, Style]:
+    """What comes of the plan in one sentence, and what that means to the reader."""
     summary = plan.summary
     others = [(summary.waiting, "waiting"), (summary.refused, "refused")]
     rest = ", ".join(f"{number:,} {what}" for number, what in others if number)
     if not summary.upgrade and not rest:
-        return [page.ink(f"Nothing to do: {counted(summary.devices, 'device')}, all as desired.", Style.GOOD)]
+        return f"Nothing to do: {counted(summary.devices, 'device')}, all as desired.", Style.GOOD
     if not summary.upgrade:
-        return [page.ink(f"Nothing to do now: {summary.current:,} as desired, {rest}.", Style.WAITING)]
-    cost = _cost(plan)
+        return f"Nothing to do now: {summary.current:,} as desired, {rest}.", Style.WAITING
+    cost = cost_in_all(plan)
     sentence = (
         f"Plan: {summary.upgrade:,} of {counted(summary.devices, 'device')} to upgrade, "
         f"{counted(cost['steps'], 'step')}, {counted(cost['requests'], 'request')}, "
         f"{transfer_size(cost['bytes'], cost['unknown'])}, "
         f"{counted(cost['boots'], 'boot') if cost['boots'] else 'no boot'} into safe mode"
     )
-    sentence += f"; {rest}." if rest else "."
-    return [page.ink(line, Style.CHANGE) for line in page.wrapped(sentence, hanging=2)]
+    return sentence + (f"; {rest}." if rest else "."), Style.CHANGE
 
 
-def _cost(plan: Plan) -> Counter[str]:
-    """What the routes of all devices add up to."""
+def cost_in_all(plan: Plan) -> Counter[str]:
+    """What the routes of all devices add up to: steps, requests, bytes, unknown (files without a size), boots.
+
+    `boots` are those into safe mode.
+    """
     cost: Counter[str] = Counter()
     for route in (route for fleet in plan.fleets for route in fleet.routes):
         devices = len(route.devices)
