@@ -1,8 +1,8 @@
 """Windows: when something may start. A deny wins over every allow; without an allow everything is allowed.
 
 An opening begins at a local time of its zone and lasts its duration in elapsed time, so a night in which the clock
-changes moves its local end, never its length. A start that the clock skips begins as much later as the clock is moved; of one that
-comes twice the first counts.
+changes moves its local end, never its length. A start that the clock skips begins as much later as the clock is moved;
+of one that comes twice the first counts.
 """
 
 from __future__ import annotations
