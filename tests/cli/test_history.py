@@ -32,6 +32,12 @@ def run(*arguments: object) -> Result:
     return CliRunner(env={"RECONCILER_JOURNAL": None}).invoke(command, list(map(str, arguments)))
 
 
+def test_a_name_is_no_id(tmp_path: Path) -> None:
+    result = run("--journal", tmp_path / "journal.sqlite", "--device", "home-hub-1")
+    assert result.exit_code == 2
+    assert "24 hexadecimal digits" in result.output
+
+
 def later(seconds: float) -> Instant:
     return Instant(START + seconds)
 

@@ -63,6 +63,9 @@ TEXTS = {
     "plan-nothing": plan_text(NOTHING_TO_DO, plan_id="plan-local-0000000000"),
     "drift": drift_text(PLAN),
     "drift-none": drift_text(NOTHING_TO_DO),
+    "drift-no-device": drift_text(
+        replace(NOTHING_TO_DO, fleets=tuple(replace(fleet, current=()) for fleet in NOTHING_TO_DO.fleets))
+    ),
     "explain-route": explain_text(
         observed(ids(0, 1)[0], last_heard_at=instant_from_iso("2026-11-22T08:59:00Z")), COLD_CHAIN, BORON_ROUTE, CATALOG
     ),
@@ -81,6 +84,7 @@ TEXTS = {
     "explain-no-fleet": explain_text(observed(ids(0, 1)[0]), None, None, CATALOG),
     "outcome-failed": outcome_text(replace(OUTCOME, halted_fleets=("cold-chain-eu",))),
     "outcome-done": outcome_text(DONE),
+    "outcome-done-while-halted": outcome_text(replace(DONE, halted_fleets=("cold-chain-eu",))),
     "outcome-interrupted": outcome_text(replace(OUTCOME, interrupted=True)),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from reconciler.manifests.schema import MANIFEST_KINDS
 from reconciler.model.device import DeviceId, Observation, ObservedDevice, Product
 from reconciler.model.instant import Instant
 from reconciler.model.platform import platform_by_id
-from reconciler.planning.selection import members_by_fleet
+from reconciler.planning.census import census_of
+from reconciler.planning.naming import Naming
+from reconciler.planning.selection import Member, members_by_fleet
 from reconciler.sources import load_fleets
 
 REPOSITORY = Path(__file__).parents[2]
@@ -70,26 +73,32 @@ def demonstration() -> Observation:
     )
 
 
+def demonstration_members() -> Mapping[str, list[Member]]:
+    fleets = load_fleets([EXAMPLES / "demo"])
+    naming = Naming(fleets)
+    return members_by_fleet(fleets, census_of(demonstration(), naming), naming, now=Instant(0))
+
+
 def test_every_device_of_the_demonstration_belongs_to_one_fleet_and_every_fleet_has_devices() -> None:
     seen = demonstration()
-    members = members_by_fleet(load_fleets([EXAMPLES / "demo"]), seen, now=Instant(0))
-    assert sum(map(len, members.values())) == len(seen.devices)
-    assert [name for name, devices in members.items() if not devices] == []
+    members = demonstration_members()
+    assert sum(len(member.kind.ids) for kinds in members.values() for member in kinds) == len(seen.devices)
+    assert [name for name, kinds in members.items() if not kinds] == []
 
 
 def test_the_demonstrations_override_holds_a_device() -> None:
-    members = members_by_fleet(load_fleets([EXAMPLES / "demo"]), demonstration(), now=Instant(0))
-    held = [member for devices in members.values() for member in devices if member.override is not None]
-    assert [member.device.name for member in held] == ["pumps-1"]
+    names = {device.id: device.name for device in demonstration().devices}
+    held = [member for kinds in demonstration_members().values() for member in kinds if member.override is not None]
+    assert [names[device_id] for member in held for device_id in member.kind.ids] == ["pumps-1"]
 
 
 def test_the_demonstration_asks_for_releases_that_were_published_for_its_devices() -> None:
     fleets = load_fleets([EXAMPLES / "demo"])
-    members = members_by_fleet(fleets, demonstration(), now=Instant(0))
+    members = demonstration_members()
     for fleet in fleets.fleets:
         assert fleet.desired.device_os is not None
         for member in members[fleet.name]:
-            platform = platform_by_id(member.device.platform_id or 0)
+            platform = platform_by_id(member.kind.device.platform_id or 0)
             assert platform is not None
             release = known_catalog().release(platform, fleet.desired.device_os)
             assert release is not None, (fleet.name, platform)
