@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import wait
 
 from reconciler.controller.act import act
+from reconciler.controller.awaiting import is_awaited
 from reconciler.controller.run import Run, Scope
 from reconciler.controller.settle import InFlight, keep_reports, settle
 from reconciler.model.device import DeviceId, Observation
@@ -37,7 +38,11 @@ def reconcile_pass(run: Run, scope: Scope) -> bool:
     plan = plan_fleets(scope.fleets, known, run.tools.catalog, now=known.observed_at)
     decided = _decide(run, plan, in_flight, now=known.observed_at)
     _act(run, scope, decided, known)
-    return any(flight.within_deadline for flight in in_flight) or any(map(_is_to_come, _all(decided)))
+    return (
+        any(flight.within_deadline for flight in in_flight)
+        or any(map(_is_to_come, _all(decided)))
+        or any(is_awaited(run, fleet_plan, now=known.observed_at) for fleet_plan in plan.fleets)
+    )
 
 
 def _decide(run: Run, plan: Plan, in_flight: Sequence[InFlight], *, now: Instant) -> _Decided:
