@@ -176,7 +176,7 @@ class _Tour:
 
     def _say(self, text: str) -> None:
         if not self._quiet:
-            click.echo(text)
+            click.echo(text.rstrip("\n"))
 
 
 def _real_binaries(emulator: EmulatorServer, firmware: Path) -> str:
