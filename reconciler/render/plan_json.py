@@ -1,8 +1,9 @@
 """The plan as a JSON document (contracts section 4).
 
 The same plan gives the same bytes: devices ascend by id, fleets by name, everything else by its own content. The digest
-covers all that the plan would do and what it was made from, not when: `plan_id`, `digest`, `created_at`, `expires_at`
-and the list of current devices (present on request only) stand outside.
+covers all that the plan would do and what it was made from, not when and not against what it was held: `plan_id`,
+`digest`, `created_at`, `expires_at`, `base`, each fleet's `membership` and the list of current devices (present on
+request only) stand outside. So a plan that was reviewed with `--base` is the plan that is made without.
 """
 
 from __future__ import annotations
@@ -14,21 +15,33 @@ from typing import Any, Final, assert_never
 
 import msgspec
 
-from reconciler.model.fleet import Desired
+from reconciler.model.change import Change
 from reconciler.model.instant import iso_from_instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Situation, Summary, Waiting
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
+from reconciler.render.change_json import change_document, membership_document
+from reconciler.render.desired_json import desired_document
 
 FORMAT_VERSION: Final = "1.0"
-OUTSIDE_DIGEST: Final = frozenset({"plan_id", "digest", "created_at", "expires_at", "manifests"})
+OUTSIDE_DIGEST: Final = frozenset({"plan_id", "digest", "created_at", "expires_at", "base", "manifests"})
 CURRENT_DEVICES: Final = "current"
 """The field of a fleet that lists its current devices; the count under the same name stands in `summary`."""
+OUTSIDE_DIGEST_OF_FLEET: Final = frozenset({CURRENT_DEVICES, "membership"})
 
 _ID_DIGITS: Final = 10
 
 
-def plan_document(plan: Plan, *, tool_version: str, show_current: bool = False) -> dict[str, Any]:
-    """The plan in the published format; `show_current` also lists the devices that are as desired."""
+def plan_document(
+    plan: Plan, *, tool_version: str, show_current: bool = False, change: Change | None = None
+) -> dict[str, Any]:
+    """The plan in the published format.
+
+    Args:
+        plan: The plan.
+        tool_version: The version of this program.
+        show_current: Whether to list the devices that are as desired, too.
+        change: What the plan changes against a base, where it was held against one.
+    """
     document: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "tool_version": tool_version,
@@ -43,11 +56,14 @@ def plan_document(plan: Plan, *, tool_version: str, show_current: bool = False) 
         },
         "summary": _summary(plan.summary),
         "fleets": [
-            _fleet(fleet, show_current=show_current) for fleet in sorted(plan.fleets, key=lambda each: each.fleet.name)
+            _fleet(fleet, change, show_current=show_current)
+            for fleet in sorted(plan.fleets, key=lambda each: each.fleet.name)
         ],
     }
     if plan.findings:
         document["findings"] = sorted(plan.findings)
+    if change is not None:
+        document["base"] = change_document(change)
     digest = digest_of(document)
     return {
         **document,
@@ -67,7 +83,8 @@ def digest_of(document: Mapping[str, Any]) -> str:
     """`sha256:…` over the canonical text of a plan document, without what stands outside the digest."""
     covered: dict[str, Any] = {key: value for key, value in document.items() if key not in OUTSIDE_DIGEST}
     covered["fleets"] = [
-        {key: value for key, value in fleet.items() if key != CURRENT_DEVICES} for fleet in document["fleets"]
+        {key: value for key, value in fleet.items() if key not in OUTSIDE_DIGEST_OF_FLEET}
+        for fleet in document["fleets"]
     ]
     return "sha256:" + hashlib.sha256(_canonical(covered)).hexdigest()
 
@@ -93,32 +110,21 @@ def _summary(summary: Summary) -> dict[str, int]:
     }
 
 
-def _fleet(plan: FleetPlan, *, show_current: bool) -> dict[str, Any]:
+def _fleet(plan: FleetPlan, change: Change | None, *, show_current: bool) -> dict[str, Any]:
     upgraded = sorted(device for route in plan.routes for device in route.devices)
     document: dict[str, Any] = {
         "name": plan.fleet.name,
-        "desired": _desired(plan.fleet.desired),
+        "desired": desired_document(plan.fleet.desired),
         "summary": _summary(plan.summary),
         "routes": [_route(route) for route in plan.routes],
         "refused": [_set_aside(refused) for refused in plan.refused],
         "waiting": [_set_aside(waiting) for waiting in plan.waiting],
-        "membership": {"joined": [], "left": []},
+        "membership": membership_document(change, plan.fleet.name),
         "waves": [] if plan.fleet.rollout.waves or not upgraded else [{"name": "all", "devices": upgraded}],
     }
     if show_current:
         document[CURRENT_DEVICES] = list(plan.current)
     return document
-
-
-def _desired(desired: Desired) -> dict[str, Any]:
-    application = desired.application
-    return {
-        "device_os": None if desired.device_os is None else desired.device_os.text,
-        "completeness": desired.completeness.value,
-        "application": None
-        if application is None
-        else {"release": application.release, "version": int(application.version)},
-    }
 
 
 def _route(route: Route) -> dict[str, Any]:

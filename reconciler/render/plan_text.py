@@ -7,7 +7,7 @@ take the same steps from the same release stand together.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, assert_never
 
 from reconciler.model.device import DeviceMode
@@ -38,8 +38,11 @@ _WHY: Final = {
 OVER: Final = {Via.CLOUD: "over the cloud", Via.USB: "over USB"}
 
 
-def plan_text(plan: Plan, *, plan_id: str, width: int = 100, colour: bool = False) -> str:
-    """The whole plan as text, the summary first and the verdict last."""
+def plan_text(plan: Plan, *, plan_id: str, width: int = 100, colour: bool = False, compared: Sequence[str] = ()) -> str:
+    """The whole plan as text, the summary first and the verdict last.
+
+    `compared` is what it changes against a base, by `change_lines`: a heading and its lines.
+    """
     page = Page(width=width, colour=colour)
     fleets = sorted(plan.fleets, key=lambda each: each.fleet.name)
     lines = [
@@ -51,9 +54,20 @@ def plan_text(plan: Plan, *, plan_id: str, width: int = 100, colour: bool = Fals
         lines += [page.ink("The observation is not complete: devices that were not seen are not planned.", Style.BAD)]
     for finding in plan.findings:
         lines += page.wrapped(f"! {finding}", hanging=2)
+    if compared:
+        lines += ["", *_compared(page, compared)]
     for fleet in fleets:
         lines += ["", *_fleet(page, fleet)]
     return "\n".join([*lines, "", *_verdict(page, plan), ""])
+
+
+def _compared(page: Page, compared: Sequence[str]) -> list[str]:
+    lines = [page.ink(compared[0], Style.TITLE)]
+    for line in compared[1:]:
+        style = Style.BAD if line.startswith("! ") else None
+        wrapped = page.wrapped(line, indent=2, hanging=2)
+        lines += wrapped if style is None else [page.ink(each, style) for each in wrapped]
+    return lines
 
 
 def desired_in_words(desired: Desired) -> str:
