@@ -13,7 +13,7 @@ from reconciler.execution import guard
 from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent
 from reconciler.journal.journal import DeviceBusyError
 from reconciler.model.attempt import Attempt, AttemptState, FailureClass
-from reconciler.model.device import ObservedDevice
+from reconciler.model.device import DeviceMode, ObservedDevice
 from reconciler.model.error import WireError
 from reconciler.particle.error import UnauthorisedError
 from reconciler.rollout.verdict import Start
@@ -52,6 +52,8 @@ def act(run: Run, scope: Scope, fleet: str, start: Start, planned_on: ObservedDe
     except DeviceBusyError as error:
         run.turn_back(start.device_id, error.code, error.message)
         return
+    if fresh.mode is DeviceMode.NORMAL and start.device_id not in run.ended:
+        run.well_before.add(start.device_id)
     run.note(attempt)
     _send(run, scope, attempt, fresh)
 

@@ -13,6 +13,7 @@ from reconciler.controller.act import act
 from reconciler.controller.awaiting import is_awaited
 from reconciler.controller.run import Run, Scope
 from reconciler.controller.settle import InFlight, keep_reports, settle
+from reconciler.controller.suffering import note_suffering
 from reconciler.model.device import DeviceId, Observation
 from reconciler.model.event import DeviceArrived, DeviceSetAside, FleetHalted
 from reconciler.model.instant import Instant
@@ -49,11 +50,17 @@ def _decide(run: Run, plan: Plan, in_flight: Sequence[InFlight], *, now: Instant
     decided: dict[str, Sequence[Verdict]] = {}
     for fleet_plan in plan.fleets:
         name = fleet_plan.fleet.name
+        moving = {device_id for route in fleet_plan.routes for device_id in route.devices}
         _note_arrivals(run, fleet_plan, now)
         _give_up(run, fleet_plan, now)
+        note_suffering(run, fleet_plan, now)
         _halt(run, fleet_plan, now)
         ledger = Ledger(
-            in_flight={f.attempt.device_id: f.within_deadline for f in in_flight if f.attempt.fleet == name},
+            in_flight={
+                flight.attempt.device_id: flight.within_deadline
+                for flight in in_flight
+                if flight.attempt.fleet == name or flight.attempt.device_id in moving
+            },
             ended=run.ended,
             given_up=_given_up(run, name),
             turned_back=run.turned_back,
@@ -98,7 +105,8 @@ def _give_up(run: Run, plan: FleetPlan, now: Instant) -> None:
 def _halt(run: Run, plan: FleetPlan, now: Instant) -> None:
     """Too many devices have failed: first the halt is durable, then nothing more is started."""
     fleet = plan.fleet.name
-    failures, failures_max = len(_given_up(run, fleet)), failures_that_halt(plan.fleet, plan.summary.devices)
+    failures = len(_given_up(run, fleet) | run.suffering[fleet])
+    failures_max = failures_that_halt(plan.fleet, plan.summary.devices)
     if failures >= failures_max and fleet not in run.halted:
         reason = f"{failures} of its devices failed, rollout.maxFailures allows fewer than {failures_max}"
         run.tools.journal.halt(fleet, reason, now)

@@ -63,9 +63,8 @@ def ending_of(run: Run, rest: Rest) -> Ending:
 
 
 def failed_devices(run: Run) -> set[DeviceId]:
-    """Devices that this run gave up, and those of which it lost sight with a step under way."""
-    lost = {attempt.device_id for attempt in run.tools.journal.open_attempts() if attempt.fleet in run.plans}
-    return {*run.given_up, *lost}
+    """Devices that this run gave up, left worse off, or lost sight of with a step under way."""
+    return (run.given_up.keys() - run.arrived).union(run.lost, *run.suffering.values())
 
 
 def stale_devices(run: Run) -> set[DeviceId]:

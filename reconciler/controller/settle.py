@@ -28,20 +28,30 @@ class InFlight:
 
 
 def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
-    """Judge every open attempt on these devices; what stays open is in flight."""
+    """Judge every open attempt on these devices; what stays open is in flight.
+
+    A device of our fleets that is no longer listed proves nothing either way: its attempt stays open.
+    """
     devices = {device.id: device for device in observation.devices}
     deadlines = {fleet.name: fleet.rollout.step_deadline_seconds for fleet in scope.fleets.fleets}
     in_flight = []
     for attempt in run.tools.journal.open_attempts():
         device = devices.get(attempt.device_id)
-        if device is None:
+        if device is None and attempt.fleet not in deadlines:
             continue
         deadline = deadlines.get(attempt.fleet, Rollout().step_deadline_seconds)
-        judged = judge(attempt, device, _heard(scope, attempt), run.tools.catalog, deadline_seconds=deadline)
+        judged = attempt
+        if device is not None:
+            judged = judge(attempt, device, _heard(scope, attempt), run.tools.catalog, deadline_seconds=deadline)
+        within_deadline = observation.observed_at - attempt.began_at <= deadline
         if judged is attempt:
-            in_flight.append(InFlight(attempt, device.observed_at - attempt.began_at <= deadline))
+            in_flight.append(InFlight(attempt, within_deadline))
         else:
             run.record(judged)
+        if judged is attempt and not within_deadline:
+            run.lost.add(attempt.device_id)
+        else:
+            run.lost.discard(attempt.device_id)
     return in_flight
 
 

@@ -90,7 +90,7 @@ def test_a_lock_over_the_lock_of_another_blocks() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"desired_application": 44}, {"desired_application": 13, "locked_by_us": 13}])
-def test_a_lock_over_our_own_or_the_same_one_does_not(fields: dict[str, int]) -> None:
+def test_a_lock_over_our_own_or_the_same_one_does_not(fields: dict[str, Any]) -> None:
     assert why(LOCK, replace(BELOW, **fields)) is None
 
 

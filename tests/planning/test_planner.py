@@ -236,7 +236,7 @@ def test_forced_updates_are_planned_as_usual() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"desired_application": 44}, {"desired_application": 13, "locked_by_us": 13}])
-def test_our_own_lock_and_the_desired_one_do_not_wait(fields: dict[str, int]) -> None:
+def test_our_own_lock_and_the_desired_one_do_not_wait(fields: dict[str, Any]) -> None:
     assert outline(plan_of(fleet(application=LOGGER), replace(BELOW, **fields))) == "route"
 
 

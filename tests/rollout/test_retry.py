@@ -16,7 +16,7 @@ def failed(failure: FailureClass, *, at: float = 0.0) -> Attempt:
 
 def pauses(failure: FailureClass) -> list[float]:
     """The pause in seconds after each failure in a row, until the device is given up."""
-    found = []
+    found: list[float] = []
     for count in range(1, 20):
         earliest = may_start_at([failed(failure)] * count)
         assert earliest is not None
