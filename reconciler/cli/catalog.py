@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.table import Table
 
 from reconciler.cli.catalog_file import binaries_below, read_binary, read_catalog, read_catalog_alone
-from reconciler.cli.options import output_options, wants_color
 from reconciler.firmware.assembly import catalog_from_modules, seen_modules
 from reconciler.firmware.catalog import Catalog
 from reconciler.firmware.document import VIAS
@@ -127,15 +126,8 @@ def show(platform_name: str | None, device_os: str | None, catalog_file: Path | 
     help="An older whole catalog, as `catalog show --output json` wrote it: what does the change take away?",
 )
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@output_options
-def lint_command(
-    catalog_file: Path | None,
-    against: Path | None,
-    output: str,
-    no_color: bool,
-    quiet: bool,  # noqa: ARG001  # every command takes the flag
-    verbose: bool,  # noqa: ARG001  # every command takes the flag
-) -> None:
+@click.option("--no-color", is_flag=True, help="No colours. NO_COLOR in the environment does the same.")
+def lint_command(catalog_file: Path | None, against: Path | None, output: str, no_color: bool) -> None:
     """Prove that the catalog is fit to plan with.
 
     Every published stable release reaches every later one over the cloud, or the catalog lists why not; stations exist
@@ -144,6 +136,7 @@ def lint_command(
     Exit codes: 0 nothing is wrong, 1 findings or an error.
     """
     from reconciler.cli.inputs import text_width
+    from reconciler.cli.options import wants_color
     from reconciler.planning.lint import lint
     from reconciler.planning.lint_change import compared
     from reconciler.render.lint_text import is_clean, lint_json, lint_text
