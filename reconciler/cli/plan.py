@@ -20,6 +20,7 @@ from reconciler.cli.inputs import (
 from reconciler.cli.options import cloud_options, output_options, wants_color
 from reconciler.cli.saved_plan import write_saved_plan
 from reconciler.render.plan_json import plan_document, plan_json
+from reconciler.render.plan_markdown import plan_markdown
 from reconciler.render.plan_text import plan_text
 
 _CHANGES = 2
@@ -31,7 +32,9 @@ _CHANGES = 2
 @observed_option
 @catalog_option
 @journal_option
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For whom.")
+@click.option(
+    "--output", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True, help="For whom."
+)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan; `apply FILE` accepts it.")
 @click.option("--revision", metavar="TEXT", help="Where the manifests come from, such as main@sha1:3f9c1e0.")
 @click.option("--show-current", is_flag=True, help="With --output json: list the devices that are as desired, too.")
@@ -64,6 +67,8 @@ def command(
     document = plan_document(plan, tool_version=__version__, show_current=show_current)
     if output == "json":
         click.echo(plan_json(document), nl=False)
+    elif output == "markdown":
+        click.echo(plan_markdown(plan, plan_id=document["plan_id"]), nl=False)
     else:
         colour = wants_color(no_color=no_color) and sys.stdout.isatty()
         click.echo(plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=colour), nl=False)
