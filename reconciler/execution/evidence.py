@@ -7,6 +7,8 @@ The rules:
 - Where it does not (the cloud shows one system part and the application, no more), a transfer that was heard to end
   well and a session newer than that end are proof enough. When nobody heard it (we crashed, the stream had a gap), a
   new session alone lets us presume; the next step's own acceptance on the device finds out (`docs/adr/0009`).
+- A lock that boots into safe mode leaves the rest to the cloud's healer: safe mode and failed transfers are on the way,
+  and only the deadline ends it.
 - A device that is online after the deadline and never started a new session has not taken the module.
 - Nothing is concluded from the silence of a device that is offline: it may come back either way. What its last session
   showed counts.
@@ -58,6 +60,9 @@ def judge(
     shown = shows_effect(attempt.step, device, catalog) if has_new_session else None
     if shown:
         return attempt.verified(Evidence.EFFECT, now)
+    if has_new_session and _is_healed_by_cloud(attempt.step) and device.mode is not DeviceMode.NORMAL:
+        late = "the cloud's healer has not brought it out of safe mode before the deadline"
+        return attempt.failed(FailureClass.BOOT, late, now) if overdue else attempt
     if heard is not None and not heard.succeeded:
         return attempt.failed(FailureClass.INSTALL, "the transfer was reported as failed", now)
     if not has_new_session:
@@ -81,6 +86,11 @@ def _restarted_after_transfer(attempt: Attempt, device: ObservedDevice, *, shown
     if device.mode is DeviceMode.SAFE_MODE:
         return attempt.failed(FailureClass.BOOT, "came back in safe mode without the effect", now)
     return attempt.failed(FailureClass.INSTALL, "came back without the effect", now)
+
+
+def _is_healed_by_cloud(step: Step) -> bool:
+    """Whether the cloud goes on after this step: the application came first, and needs a later Device OS."""
+    return isinstance(step, LockApplication) and step.boots_into is DeviceMode.SAFE_MODE
 
 
 def _may_be_presumed(attempt: Attempt, device: ObservedDevice) -> bool:

@@ -63,6 +63,7 @@ def _binaries(scope: Scope, document: Document, node: Node) -> tuple[Application
                 url=text_of(item, "url"),
                 sha256=text_of(item, "sha256"),
                 size=size.value if size is not None and isinstance(size.value, int) else None,
+                place=document.place(item if file is None else file),
             ),
         )
     return tuple(found.values())

@@ -47,6 +47,8 @@ class ProblemCode(StrEnum):
     TIME = "PFR1212"
     DEVICE_ID = "PFR1213"
     PATH = "PFR1214"
+    BINARY = "PFR1215"
+    INTEGRITY = "PFR1216"
 
     @property
     def headline(self) -> str:
@@ -85,6 +87,8 @@ _HEADLINES: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.TIME: "The point in time does not exist",
     ProblemCode.DEVICE_ID: "A device id has the wrong length",
     ProblemCode.PATH: "A path is not relative",
+    ProblemCode.BINARY: "The application's file cannot be used",
+    ProblemCode.INTEGRITY: "The application's file is not the one that sha256 names",
 }
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
+from reconciler.model.module import Module
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
 
 
@@ -77,11 +78,33 @@ class Selector:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltApplication:
+    """What an application's file says of itself (facts 1.6, 1.7).
+
+    - `module`: its slot, and which Device OS it needs at least.
+    - `size`: bytes that are sent, for a bundle with its assets (about, as the device may have some); `module_size`:
+      bytes that the application takes in its slot.
+    - `product_id` (its low 16 bits) and `product_version`: None where it names none.
+    - `sha256`: of the whole file. `bundle`: the file is a bundle with assets, not the application alone.
+    """
+
+    platform_id: int
+    module: Module
+    size: int
+    module_size: int
+    product_id: int | None
+    product_version: int | None
+    sha256: str
+    bundle: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationBinary:
     """The binary of one application version for one platform.
 
     `file` is a path like that of the manifest that names it: `fleets/a.bin` where `fleets/eu.yaml` says `a.bin`.
-    Without `file` and `url` the product in the cloud holds it.
+    Without `file` and `url` the product in the cloud holds it. `built` is what the file said when it was read, None
+    where nobody read it; `place` is where the manifest names the binary, and makes no difference between two.
     """
 
     platform: str
@@ -89,6 +112,8 @@ class ApplicationBinary:
     url: str | None = None
     sha256: str | None = None
     size: int | None = None
+    built: BuiltApplication | None = None
+    place: Place | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from reconciler.model.device import DeviceId, DeviceMode
 from reconciler.model.fleet import Fleet
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
-from reconciler.model.step import Step
+from reconciler.model.step import FlashModule, Step
 from reconciler.model.version import DeviceOsVersion
 
 
@@ -57,6 +57,8 @@ class RefusalReason(_Coded):
     DATA_LIMIT_EXCEEDED = "PFR2007"
     APPLICATION_UNAVAILABLE = "PFR2008"
     ORDER_UNSUPPORTED = "PFR2009"
+    APPLICATION_UNFIT = "PFR2010"
+    APPLICATION_NEEDS_LATER = "PFR2011"
 
 
 class WaitingReason(_Coded):
@@ -102,6 +104,9 @@ class Route:
 
     `bytes_known` is the sum over the steps whose size is known, `bytes_unknown` the number of the others. `requests` is
     the number of API calls that the steps need, without observation.
+
+    `healed_by_cloud` are the modules that the cloud's safe mode healer is expected to send after our last step
+    (`delivery.order: application-first`): no steps of ours, but counted in bytes, restarts, boots and minutes.
     """
 
     situation: Situation
@@ -115,6 +120,7 @@ class Route:
     minutes: int
     requests: int
     devices: tuple[DeviceId, ...]
+    healed_by_cloud: tuple[FlashModule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,21 +1,24 @@
 """The answer for everyone in one situation, whatever the moment: a route, a refusal, waiting, or as desired.
 
 The first question that has an answer places the situation: does something later run already, is the release known, is
-there a route, is there an application binary, is anything to be done, does it cost too much.
+there a route, is there an application binary that can run at its end, can the cloud's healer do it where that is asked
+for, is anything to be done, does it cost too much.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.device import DeviceMode
-from reconciler.model.fleet import Desired, DesiredApplication, Via
+from reconciler.model.fleet import Desired, Order, Via
 from reconciler.model.plan import RefusalReason, Refused, Route, RouteReason, Situation, Waiting, WaitingReason
 from reconciler.model.platform import Platform, platform_by_name
-from reconciler.model.step import FlashApplication, LockApplication, Step
+from reconciler.model.step import FlashModule, LockApplication, Step
 from reconciler.model.version import DeviceOsVersion, UnorderableVersionsError
 from reconciler.planning import cost
+from reconciler.planning.application import ApplicationStep, application_step, needs_later
+from reconciler.planning.healing import healing_of
 from reconciler.planning.proof import prove
 from reconciler.planning.route import Found, NoRoute, RouteSearch
 from reconciler.planning.standing import release_number
@@ -26,11 +29,16 @@ Placed = Route | Refused | Waiting | None
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What an answer depends on besides the situation. `bytes_max` is per device; None: no limit."""
+    """What an answer depends on besides the situation.
+
+    `bytes_max` is per device; None: no limit. `product_id` is the product of the devices; None: not known, or none.
+    """
 
     desired: Desired
     via: Via
     bytes_max: int | None
+    order: Order = Order.DEVICE_OS_FIRST
+    product_id: int | None = None
 
 
 class Answers:
@@ -59,13 +67,41 @@ class Answers:
         found = self._device_os(platform, situation, goal)
         if isinstance(found, Refused):
             return found
-        application = _application_step(platform, situation, desired.application)
+        application = self._application(platform, situation, goal, found)
         if isinstance(application, Refused):
             return application
-        steps: tuple[Step, ...] = (*found.steps, *application)
+        if found.steps and goal.order is Order.APPLICATION_FIRST:
+            return self._application_first(platform, situation, goal, found, application)
+        steps: tuple[Step, ...] = found.steps if application is None else (*found.steps, application)
         if not steps:
             return _still_in_safe_mode() if situation.mode is DeviceMode.SAFE_MODE else None
         return self._route(platform, situation, goal, found, steps)
+
+    def _application(
+        self, platform: Platform, situation: Situation, goal: Goal, found: Found
+    ) -> ApplicationStep | Refused | None:
+        """The application's step, if it can run where the route ends; None: it is as desired."""
+        wanted = goal.desired.application
+        step = application_step(platform, situation, wanted, product_id=goal.product_id)
+        if wanted is None or step is None or isinstance(step, Refused):
+            return step
+        later = needs_later(platform, situation, wanted, found.steps, goal.desired.device_os, self._catalog)
+        return later or step
+
+    def _application_first(
+        self, platform: Platform, situation: Situation, goal: Goal, found: Found, application: ApplicationStep | None
+    ) -> Route | Refused:
+        """One step of ours, the lock; the rest is left to the cloud's healer, where it can do that alone."""
+        search = self._search(platform, goal.via)
+        healing = healing_of(platform, situation, goal.desired, goal.via, search, self._catalog)
+        if isinstance(healing, Refused):
+            return healing
+        assert isinstance(application, LockApplication)
+        assert goal.desired.device_os is not None
+        lock = replace(application, boots_into=DeviceMode.SAFE_MODE)
+        boots = 1 + sum(step.boots_into is DeviceMode.SAFE_MODE for step in healing.modules)
+        healed = Found(steps=found.steps, hops=(goal.desired.device_os,), safe_mode_boots=boots)
+        return self._route(platform, situation, goal, healed, (lock,), healed_by_cloud=healing.modules)
 
     def _device_os(self, platform: Platform, situation: Situation, goal: Goal) -> Found | Refused:
         desired = goal.desired
@@ -86,9 +122,17 @@ class Answers:
         return found
 
     def _route(
-        self, platform: Platform, situation: Situation, goal: Goal, found: Found, steps: tuple[Step, ...]
+        self,
+        platform: Platform,
+        situation: Situation,
+        goal: Goal,
+        found: Found,
+        steps: tuple[Step, ...],
+        *,
+        healed_by_cloud: tuple[FlashModule, ...] = (),
     ) -> Route | Refused:
-        at_most = cost.bytes_at_most(platform, steps, self._catalog)
+        everything = (*steps, *healed_by_cloud)
+        at_most = cost.bytes_at_most(platform, everything, self._catalog)
         if goal.bytes_max is not None and at_most > goal.bytes_max:
             message = f"the route costs up to {at_most:,} bytes, delivery.dataPerDevice is {goal.bytes_max:,}"
             return Refused(reason=RefusalReason.DATA_LIMIT_EXCEEDED, message=message, devices=())
@@ -97,13 +141,14 @@ class Answers:
             reason=_reason(situation, found),
             hops=found.hops,
             steps=steps,
-            bytes_known=cost.bytes_known(steps),
-            bytes_unknown=cost.bytes_unknown(steps),
-            restarts=cost.restarts(steps),
+            bytes_known=cost.bytes_known(everything),
+            bytes_unknown=cost.bytes_unknown(everything),
+            restarts=cost.restarts(everything),
             safe_mode_boots=found.safe_mode_boots,
-            minutes=cost.minutes(platform, steps, self._catalog),
+            minutes=cost.minutes(platform, everything, self._catalog),
             requests=len(steps),
             devices=(),
+            healed_by_cloud=healed_by_cloud,
         )
 
     def _downgrade(self, platform: Platform, situation: Situation, desired: Desired) -> Refused | None:
@@ -146,26 +191,6 @@ def _reason(situation: Situation, found: Found) -> RouteReason:
         return RouteReason.BELOW_DESIRED_APPLICATION
     repair = situation.device_os is not None and found.hops[0] == situation.device_os
     return RouteReason.DEPENDENCIES_UNMET if repair else RouteReason.BELOW_DESIRED_DEVICE_OS
-
-
-def _application_step(
-    platform: Platform, situation: Situation, wanted: DesiredApplication | None
-) -> tuple[Step, ...] | Refused:
-    """The last step: a lock for a product's device; a direct flash for one that takes no lock (facts 5.6, 8)."""
-    if wanted is None or situation.application == wanted.version:
-        return ()
-    binary = wanted.binary_for(platform.name)
-    if wanted.binaries and binary is None:
-        message = f"application {wanted.release} {wanted.version} has no binary for {platform}"
-        return Refused(reason=RefusalReason.APPLICATION_UNAVAILABLE, message=message, devices=())
-    size = None if binary is None else binary.size
-    if not situation.own and not situation.development:
-        return (LockApplication(application=wanted.version, size=size),)
-    if situation.own and (binary is None or (binary.file is None and binary.url is None)):
-        message = f"application {wanted.release} {wanted.version} is in no product: its release must name a file"
-        return Refused(reason=RefusalReason.APPLICATION_UNAVAILABLE, message=message, devices=())
-    sha256 = None if binary is None else binary.sha256
-    return (FlashApplication(application=wanted.version, size=size, sha256=sha256),)
 
 
 def _still_in_safe_mode() -> Waiting:

@@ -17,7 +17,7 @@ from itertools import count
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.device import DeviceMode
 from reconciler.model.fleet import Completeness, Via
-from reconciler.model.module import ModuleSlot
+from reconciler.model.module import Module, ModuleFunction, ModuleSlot
 from reconciler.model.plan import Situation
 from reconciler.model.platform import Platform
 from reconciler.model.release import Release
@@ -124,6 +124,34 @@ class RouteSearch:
         if best is None:
             return NoRoute(because=self._explain(search))
         return Found(steps=best.steps, hops=best.hops, safe_mode_boots=best.cost[0])
+
+    def find_in_one_hop(
+        self, start: Situation, application: Module, desired: DeviceOsVersion, *, full: bool
+    ) -> Found | NoRoute:
+        """The fewest modules of the desired release with which a device that has taken this application runs it.
+
+        One hop to a known release, each module accepted in turn; boots into safe mode do not matter, stations do.
+        `full`: every module of the release must be among them or there.
+        """
+        goal = self._catalog.release(self._platform, desired)
+        assert goal is not None
+        versions = self._hops.versions_of(start.modules)
+        standing = self._standing(versions)
+        if standing.begun not in (None, self._number[goal]):
+            return NoRoute(because=f"a hop to another release than {desired} has begun")
+        if not self._passable(standing.complete, [goal]):
+            return NoRoute(because=f"a station lies on the way to {desired}")
+        others = (unmet for unmet in self._unmet(start, versions) if unmet[0].function is not ModuleFunction.USER_PART)
+        own = ((application.slot, need) for need in application.dependencies if not self._hops.holds(versions, need))
+        ends = self._hops.ends(versions, frozenset((*others, *own)), goal)
+        healed = [end for end in ends if not end.unmet]
+        if not healed:
+            needs = forbidding_needs(self._platform, self._hops, versions, goal)
+            return NoRoute(because=f"{desired} cannot be reached in one hop" + (f": {needs}" if needs else ""))
+        best = min(healed, key=lambda end: (len(end.steps), end.safe_mode_boots, end.cost_bytes))
+        if full and self._lacks(best.versions, goal):
+            return NoRoute(because=f"completeness full asks for more of {desired} than is needed")
+        return Found(steps=best.steps, hops=(desired,), safe_mode_boots=best.safe_mode_boots)
 
     def _search(self, search: _Search) -> _Path | None:
         goal_number = self._number[search.goal]
@@ -254,9 +282,13 @@ class RouteSearch:
         """Whether nothing is to be sent: a device in normal mode is sent nothing of its running release."""
         if node.last != self._number[goal] or self._standing(node.versions).begun is not None or node.unmet:
             return False
-        lacks = any(
+        lacks = self._lacks(node.versions, goal)
+        return completeness is Completeness.REQUIRED or start.mode is DeviceMode.NORMAL or not lacks
+
+    def _lacks(self, versions: Versions, goal: Release) -> bool:
+        """Whether a module that the release ships is not there, or is lower."""
+        return any(
             not self._platform.bounds[shipped.module.slot].encrypted
-            and self._hops.installed(node.versions, shipped.module.slot) < shipped.module.version
+            and self._hops.installed(versions, shipped.module.slot) < shipped.module.version
             for shipped in goal.modules
         )
-        return completeness is Completeness.REQUIRED or start.mode is DeviceMode.NORMAL or not lacks

@@ -128,11 +128,13 @@ def _fleet(plan: FleetPlan, change: Change | None, *, show_current: bool) -> dic
 
 
 def _route(route: Route) -> dict[str, Any]:
+    healed = {"healed_by_cloud": [_step(step) for step in route.healed_by_cloud]} if route.healed_by_cloud else {}
     return {
         "situation": _situation(route.situation),
         "reason": route.reason.value,
         "hops": [hop.text for hop in route.hops],
         "steps": [_step(step) for step in route.steps],
+        **healed,
         "bytes": route.bytes_known,
         "bytes_unknown": route.bytes_unknown,
         "restarts": route.restarts,
