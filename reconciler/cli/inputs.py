@@ -35,11 +35,15 @@ SNAPSHOT_BYTES_MAX: Final = 2 * 1024**3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """What is desired: the manifests as read, the fleets they compile to, and the releases that are known."""
+    """What is desired: the manifests as read, the fleets they compile to, and the releases that are known.
+
+    `also_known` are the releases of the operator's own catalog, which manifests may name beside the published ones.
+    """
 
     manifests: ManifestSet
     fleets: FleetSet
     catalog: Catalog
+    also_known: frozenset[str] = frozenset()
 
 
 def catalog_option(command: Command) -> Command:
@@ -72,9 +76,17 @@ def observed_option(command: Command) -> Command:
 def read_intent(paths: Sequence[str], catalog: Path | None) -> Intent:
     """Read and compile the manifests. Raises ManifestErrors or OperatorError."""
     releases = read_catalog(catalog)
-    manifests = read_manifests(paths)
-    also_known = {release.version.text for release in releases.all_releases} if catalog else ()
-    return Intent(manifests=manifests, fleets=manifests.compile(also_known=also_known), catalog=releases)
+    also_known = frozenset(release.version.text for release in releases.all_releases) if catalog else frozenset[str]()
+    return intent_of(read_manifests(paths), releases, also_known)
+
+
+def intent_of(manifests: ManifestSet, releases: Catalog, also_known: frozenset[str]) -> Intent:
+    """Compile manifests, wherever they were read, and read the applications' files that they name.
+
+    Raises ManifestErrors.
+    """
+    fleets = with_applications(manifests.compile(also_known=also_known), manifests)
+    return Intent(manifests=manifests, fleets=fleets, catalog=releases, also_known=also_known)
 
 
 def observe(
@@ -117,9 +129,12 @@ def survey(
     return observe(intent, observed=observed, api_url=api_url, token_file=token_file, journal=journal)
 
 
-def plan_on(intent: Intent, observation: Observation | Census, *, revision: str | None = None) -> Plan:
-    """The plan for these manifests on this observation, by this machine's date."""
-    return plan_fleets(intent.fleets, observation, intent.catalog, now=Instant(time.time()), revision=revision)
+def plan_on(
+    intent: Intent, observation: Observation | Census, *, revision: str | None = None, now: Instant | None = None
+) -> Plan:
+    """The plan for these manifests on this observation, by this machine's date unless `now` is given."""
+    moment = Instant(time.time()) if now is None else now
+    return plan_fleets(intent.fleets, observation, intent.catalog, now=moment, revision=revision)
 
 
 def text_width() -> int:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
 import click
 
 from reconciler import __version__
+from reconciler.cli.comparison import Base, Look, change_against, look_for_both, read_base, revision_of
 from reconciler.cli.inputs import (
+    Intent,
     catalog_option,
     journal_option,
     observed_option,
@@ -19,6 +23,10 @@ from reconciler.cli.inputs import (
 )
 from reconciler.cli.options import cloud_options, output_options, wants_color
 from reconciler.cli.saved_plan import write_saved_plan
+from reconciler.model.change import Change
+from reconciler.model.instant import Instant
+from reconciler.model.plan import Plan
+from reconciler.render.change_text import change_lines
 from reconciler.render.plan_json import plan_document, plan_json
 from reconciler.render.plan_markdown import plan_markdown
 from reconciler.render.plan_text import plan_text
@@ -36,7 +44,12 @@ _CHANGES = 2
     "--output", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True, help="For whom."
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan; `apply FILE` accepts it.")
-@click.option("--revision", metavar="TEXT", help="Where the manifests come from, such as main@sha1:3f9c1e0.")
+@click.option("--revision", metavar="TEXT", help="Where the manifests come from. Default: what Git says.")
+@click.option(
+    "--base",
+    metavar="REV",
+    help="Show what changes against the same PATHs in this Git revision: a branch, tag, commit.",
+)
 @click.option("--show-current", is_flag=True, help="With --output json: list the devices that are as desired, too.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to do.")
 @cloud_options
@@ -49,6 +62,7 @@ def command(
     output: str,
     out: Path | None,
     revision: str | None,
+    base: str | None,
     show_current: bool,
     detailed_exitcode: bool,
     api_url: str,
@@ -62,16 +76,20 @@ def command(
     Exit codes: 0 ok, 1 error; with --detailed-exitcode 0 nothing to do, 1 error, 2 something to do.
     """
     intent = read_intent(paths, catalog)
-    observation = survey(intent, observed=observed, api_url=api_url, token_file=token_file, journal=journal)
-    plan = plan_on(intent, observation, revision=revision)
-    document = plan_document(plan, tool_version=__version__, show_current=show_current)
+    look = partial(survey, observed=observed, api_url=api_url, token_file=token_file, journal=journal)
+    against = None if base is None else read_base(base, paths, intent)
+    named = revision_of(paths, intent) if revision is None else revision
+    plan, change = _planned(intent, against, look, snapshot=observed, revision=named)
+    document = plan_document(plan, tool_version=__version__, show_current=show_current, change=change)
+    compared = [] if change is None else change_lines(change)
     if output == "json":
         click.echo(plan_json(document), nl=False)
     elif output == "markdown":
-        click.echo(plan_markdown(plan, plan_id=document["plan_id"]), nl=False)
+        click.echo(plan_markdown(plan, plan_id=document["plan_id"], compared=compared), nl=False)
     else:
         colour = wants_color(no_color=no_color) and sys.stdout.isatty()
-        click.echo(plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=colour), nl=False)
+        text = plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=colour, compared=compared)
+        click.echo(text, nl=False)
     if out is not None:
         write_saved_plan(out, document, intent)
         if not quiet:
@@ -79,3 +97,14 @@ def command(
             click.echo(f"saved as {out}; carry it out with: reconciler apply {out}{with_catalog}", err=True)
     if detailed_exitcode and plan.summary.upgrade:
         sys.exit(_CHANGES)
+
+
+def _planned(
+    intent: Intent, base: Base | None, look: Look, *, snapshot: Path | None, revision: str | None
+) -> tuple[Plan, Change | None]:
+    now = Instant(time.time())
+    if base is None:
+        return plan_on(intent, look(intent), revision=revision, now=now), None
+    observation, as_base_sees_it = look_for_both(intent, base, look, snapshot=snapshot)
+    plan = plan_on(intent, observation, revision=revision, now=now)
+    return plan, change_against(base, plan, as_base_sees_it, now=now)

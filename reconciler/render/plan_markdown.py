@@ -13,6 +13,7 @@ from typing import Final
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import iso_from_instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Waiting
+from reconciler.render.change_text import WARNING
 from reconciler.render.ink import counted, device_sample, duration, transfer_size
 from reconciler.render.markdown import Section, fitted, row, safe, table_head
 from reconciler.render.plan_text import (
@@ -33,10 +34,13 @@ BYTES_MIN: Final = 6_000
 
 _ELSEWHERE: Final = "`plan --output json` has them all"
 _NAME_MAX: Final = 80
+_LINE_MAX: Final = 1_000
 
 
-def plan_markdown(plan: Plan, *, plan_id: str, bytes_max: int = BYTES_MAX) -> str:
+def plan_markdown(plan: Plan, *, plan_id: str, bytes_max: int = BYTES_MAX, compared: Sequence[str] = ()) -> str:
     """The plan as Markdown of at most `bytes_max` bytes (UTF-8).
+
+    `compared` is what it changes against a base, by `change_lines`: a heading and its lines.
 
     Raises:
         ValueError: `bytes_max` is below BYTES_MIN.
@@ -46,11 +50,18 @@ def plan_markdown(plan: Plan, *, plan_id: str, bytes_max: int = BYTES_MAX) -> st
         raise ValueError(message)
     fleets = sorted(plan.fleets, key=lambda each: (-each.summary.devices, each.fleet.name))
     kinds = _kinds(fleets)
-    sections = (_findings(plan), _set_aside(fleets), _fleets(fleets), _routes(kinds), _details(kinds))
-    return fitted(_core(plan, plan_id), sections, bytes_max)
+    sections = (
+        _compared(compared),
+        _findings(plan),
+        _set_aside(fleets),
+        _fleets(fleets),
+        _routes(kinds),
+        _details(kinds),
+    )
+    return fitted(_core(plan, plan_id, compared), sections, bytes_max)
 
 
-def _core(plan: Plan, plan_id: str) -> str:
+def _core(plan: Plan, plan_id: str, compared: Sequence[str]) -> str:
     summary = plan.summary
     verdict, _ = verdict_in_words(plan)
     source = f", manifests {safe(plan.source.revision, _NAME_MAX)}" if plan.source.revision else ""
@@ -64,7 +75,7 @@ def _core(plan: Plan, plan_id: str) -> str:
         "",
         f"{observed}{source}.",
     ]
-    warnings = _warnings(plan)
+    warnings = [*_warnings_of_change(compared), *_warnings(plan)]
     if warnings:
         lines += ["", "**Warnings**", "", *(f"- {warning}" for warning in warnings)]
     return "\n".join([*lines, ""])
@@ -96,6 +107,22 @@ def _warnings(plan: Plan) -> list[str]:
     if held:
         found.append(f"**{counted(held, 'fleet')} held:** rollout.maxConcurrent is 0, nothing is started there.")
     return found
+
+
+def _warnings_of_change(compared: Sequence[str]) -> list[str]:
+    number = sum(1 for line in compared if line.startswith(WARNING))
+    return (
+        [f"**{counted(number, 'warning')} of the comparison:** a person must say that this is meant."] if number else []
+    )
+
+
+def _compared(compared: Sequence[str]) -> Section:
+    total = max(0, len(compared) - 1)
+    return Section(
+        head=f"\n### {safe(compared[0], _NAME_MAX)}\n\n" if compared else "",
+        items=[f"- {safe(line, _LINE_MAX)}\n" for line in compared[1:]],
+        left_out=lambda shown: f"\n**… {counted(total - shown, 'line')} left out here**; {_ELSEWHERE}.\n",
+    )
 
 
 def _by_reason(entries: Sequence[Refused | Waiting]) -> str:
