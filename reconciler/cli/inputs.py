@@ -26,6 +26,7 @@ from reconciler.model.plan import Plan
 from reconciler.planning.naming import Naming
 from reconciler.planning.planner import plan_fleets
 from reconciler.sources import ManifestSet, read_manifests
+from reconciler.sources.applications import with_applications
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
