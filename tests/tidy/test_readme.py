@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -135,7 +134,7 @@ def test_the_tour_is_what_happens(tmp_path: Path) -> None:
                 continue
             assert difference(list(step.lines), run(step.command, tmp_path, surroundings)) == "", step.command
     finally:
-        emulator.send_signal(signal.SIGINT)
+        emulator.terminate()
         emulator.communicate(timeout=20)
 
 
