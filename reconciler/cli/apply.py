@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import click
 
 from reconciler import __version__
-from reconciler.cli.carrying_out import Carried, Pace, agreement_on, carry_out
+from reconciler.cli.carrying_out import Carried, Pace, agreement_on, carry_out, terminated_like_interrupted
 from reconciler.cli.catalog_file import read_catalog
 from reconciler.cli.going_on import still_agreed
 from reconciler.cli.inputs import Intent, catalog_option, journal_option, plan_on, read_intent, text_width
@@ -107,34 +108,52 @@ def command(
 ) -> None:
     """Show the plan, ask, and carry it out with every step verified by observation. Run it again to go on.
 
-    Exit codes: 0 done, 1 error, 3 some devices failed, 4 plan stale, 5 awaiting approval, 6 outside window.
+    Exit codes: 0 done, 1 error, 3 some devices failed, 4 plan stale, 5 awaiting approval, 6 outside window,
+    130 interrupted.
     """
     words = _Words(output=output, colour=wants_color(no_color=no_color), quiet=quiet, verbose=verbose)
     intent, saved = _intent(paths, catalog)
     access = cloud_access(api_url, token_file)
     settings = CloudSettings(api_url=access.api_url, token=access.token, firmware_cache=firmware_cache)
     pace = Pace(poll_seconds=poll_seconds, until_done=wait)
-    with (
-        SqliteJournal(journal_location(journal, os.environ)) as kept,
-        CloudConnection(settings, intent.fleets, intent.manifests) as cloud,
-    ):
-        cloud.listen()
-        cloud.recall(kept)
-        plan = plan_on(intent, Knowledge(kept).added_to_all(cloud.observe()))
-        agreement = _agreement(words, plan, intent, saved, kept, on_stale=on_stale, auto_approve=auto_approve)
-        carried = carry_out(cloud, intent.catalog, kept, agreement, words.display(agreement, plan), pace)
-        _report(words, carried, cloud)
-        # The journal still has to say which attempts are open.
-        code = _INTERRUPTED if carried.interrupted else ending_of(carried.run, carried.rest).value
+    try:
+        with (
+            terminated_like_interrupted(),
+            SqliteJournal(journal_location(journal, os.environ)) as kept,
+            CloudConnection(settings, intent.fleets, intent.manifests) as cloud,
+        ):
+            come_to = partial(_agreement, words, intent, saved, kept, on_stale=on_stale, auto_approve=auto_approve)
+            code = _apply(words, cloud, kept, intent, pace, come_to)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; nothing was sent that is not in the journal: run the same command again", err=True)
+        code = _INTERRUPTED
     sys.exit(code)
+
+
+def _apply(
+    words: _Words,
+    cloud: CloudConnection,
+    kept: Journal,
+    intent: Intent,
+    pace: Pace,
+    come_to: Callable[[Plan], Agreement],
+) -> int:
+    """Look, plan, come to an agreement, carry it out, report. Returns the exit code."""
+    cloud.listen()
+    cloud.recall(kept)
+    plan = plan_on(intent, Knowledge(kept).added_to_all(cloud.observe()))
+    agreement = come_to(plan)
+    carried = carry_out(cloud, intent.catalog, kept, agreement, words.display(agreement, plan), pace)
+    _report(words, carried, cloud)
+    return _INTERRUPTED if carried.interrupted else ending_of(carried.run, carried.rest).value
 
 
 def _agreement(
     words: _Words,
-    plan: Plan,
     intent: Intent,
     saved: PlanFile | None,
     kept: Journal,
+    plan: Plan,
     *,
     on_stale: str,
     auto_approve: bool,

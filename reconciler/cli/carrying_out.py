@@ -69,7 +69,7 @@ def carry_out(
         run = Run(tools=tools, knowledge=Knowledge(journal))
         rest = Rest()
         try:
-            with _terminated_like_interrupted():
+            with terminated_like_interrupted():
                 run_to_rest(
                     run, cloud.scopes, rest, pause=lambda: time.sleep(pace.poll_seconds), once=not pace.until_done
                 )
@@ -81,7 +81,7 @@ def carry_out(
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
+def terminated_like_interrupted() -> Iterator[None]:
     """SIGTERM means the same as Ctrl-C: leave everything resumable. Only the main thread may say so."""
     if threading.current_thread() is not threading.main_thread():
         yield
