@@ -1,0 +1,28 @@
+"""The command line with less patience: `python impatient.py SECONDS COMMAND…`, for tests of what never answers.
+
+A read with all its repetitions gets SECONDS, one silence a third of that. Nothing else differs.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+from reconciler import wiring
+from reconciler.cli.main import main
+from reconciler.particle.http import WirePatience
+
+if __name__ == "__main__":
+    seconds = float(sys.argv[1])
+    patience = WirePatience(
+        connect=seconds / 3,
+        read=seconds / 3,
+        write=seconds / 3,
+        read_total=seconds,
+        pause_first=seconds / 40,
+        pause_max=seconds / 4,
+        write_silence=seconds,
+    )
+    wiring.connect_api = partial(wiring.connect_api, patience=patience)
+    del sys.argv[1]
+    main()
