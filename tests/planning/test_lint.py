@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reconciler.firmware.catalog import Catalog
 from reconciler.firmware.known import ELECTRON_STATIONS, LOWER_BOUNDS, TRACKER_CIRCLE, known_catalog
@@ -338,3 +340,56 @@ def test_an_added_release_takes_nothing_away() -> None:
     comparison = change(known("boron"), old)
     assert (comparison.platforms, comparison.findings) == (("boron",), ())
     assert comparison.pairs > 1000
+
+
+MUTATIONS = st.tuples(
+    st.sampled_from(["lower", "raise", "drop module", "drop release", "hide", "need", "need of its own"]),
+    st.integers(min_value=0, max_value=10_000),
+    st.integers(min_value=0, max_value=7000),
+)
+
+
+def mutated(releases: list[Release], mutations: list[tuple[str, int, int]]) -> list[Release]:
+    """Releases with some of them spoilt; each mutation names what it does, where, and a number."""
+    for what, place, number in mutations:
+        index = place % len(releases)
+        release = releases[index]
+        modules = list(release.modules)
+        spot = place % len(modules) if modules else 0
+        if what == "drop release" and len(releases) > 1:
+            del releases[index]
+            continue
+        if what == "hide":
+            releases[index] = replace(release, published=False)
+        elif modules:
+            module = modules[spot].module
+            need = Dependency(module.slot if what == "need of its own" else ModuleSlot.parse("bootloader/0"), number)
+            changed = {
+                "lower": replace(module, version=max(module.version - number, 0)),
+                "raise": replace(module, version=module.version + number),
+            }.get(what, replace(module, first_dependency=need))
+            if what == "drop module":
+                del modules[spot]
+            else:
+                modules[spot] = replace(modules[spot], module=changed)
+            releases[index] = replace(release, modules=tuple(modules))
+    return releases
+
+
+@settings(max_examples=25, deadline=None)
+@given(name=st.sampled_from(["xenon", "p2", "msom", "xsom"]), mutations=st.lists(MUTATIONS, min_size=1, max_size=6))
+def test_whatever_is_wrong_with_a_catalog_it_is_said_and_no_search_breaks(
+    name: str, mutations: list[tuple[str, int, int]]
+) -> None:
+    whole = known(name)
+    catalog = Catalog(mutated(list(whole.all_releases), mutations), lower_bounds=whole.lower_bounds)
+    report = lint(catalog)
+    assert report == lint(Catalog(catalog.all_releases[::-1], lower_bounds=catalog.lower_bounds))
+    unreached = sum(
+        len(finding.starts) * len(finding.goals)
+        for finding in report.findings
+        if finding.rule is LintRule.RELEASE_UNREACHABLE
+    )
+    assert report.pairs_reached + unreached == report.pairs
+    lost = {start for finding in change(catalog, whole).findings for start in finding.starts}
+    assert lost <= {release.version for release in whole.all_releases}
