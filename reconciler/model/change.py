@@ -53,7 +53,8 @@ class FleetChange:
     """What changes for one fleet.
 
     - `desired_before`, `desired_after`: what it asks for; None: there is no such fleet on that side.
-    - `renamed_from`: the fleet that is gone and whose devices are all in this new one.
+    - `renamed_from`: the fleet that is gone and whose devices are all in this new one, which has no others;
+      `desired_before` is what that one asked for.
     - `newly_targeted`: devices that have a route after and had none before.
     - `targeted_later`: devices that would have one, but wait for a reason that passes (offline, suspended, …), and
       did not before.

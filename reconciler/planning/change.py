@@ -71,7 +71,7 @@ def compare(base: Plan, plan: Plan, *, revision: str, commit: str, missing: Sequ
         _judge(tallies, was, now, devices)
     renamed = _renamed(before, after, tallies)
     changes = (
-        _fleet_change(name, before.get(name), after.get(name), tallies[name], renamed.get(name))
+        _fleet_change(name, before.get(renamed.get(name, name)), after.get(name), tallies[name], renamed.get(name))
         for name in sorted(before.keys() | after.keys())
     )
     return Change(
@@ -127,7 +127,7 @@ def _judge(
     if isinstance(before, Route):
         if not isinstance(after, Route):
             tallies[str(came_from)].no_longer_targeted += devices
-        elif before.steps != after.steps:
+        elif (before.steps, before.healed_by_cloud) != (after.steps, after.healed_by_cloud):
             bare = Rerouted(before=replace(before, devices=()), after=replace(after, devices=()), devices=devices)
             tallies[str(went_to)].rerouted.append(bare)
     elif isinstance(after, Route):
@@ -171,7 +171,7 @@ def _fleet_change(
         no_longer_targeted=_ordered(tally.no_longer_targeted),
         rerouted=tuple(sorted(tally.rerouted, key=lambda each: each.devices[0])),
         newly_refused=tuple(sorted(refused, key=lambda each: (each.reason.code, each.message))),
-        bytes_before=_bytes(before),
+        bytes_before=0 if renamed_from is not None else _bytes(before),
         bytes_after=_bytes(after),
     )
 

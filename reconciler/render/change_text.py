@@ -37,9 +37,9 @@ def _sums(change: Change) -> list[str]:
     gone = sum(len(fleet.no_longer_targeted) for fleet in change.fleets)
     other = sum(len(rerouted.devices) for fleet in change.fleets for rerouted in fleet.rerouted)
     later = change.blast_radius_later
-    parts = [f"{counted(change.blast_radius, 'device')} more to upgrade now"]
+    parts = [f"{counted(change.blast_radius, 'more device', 'more devices')} to upgrade now"]
     parts += [f"{later:,} more when what they wait for has come"] if later else []
-    parts += [f"{other:,} by other steps"] if other else []
+    parts += [f"{other:,} by other steps than before"] if other else []
     parts += [f"{gone:,} no longer"] if gone else []
     before = sum(fleet.bytes_before for fleet in change.fleets)
     after = sum(fleet.bytes_after for fleet in change.fleets)
@@ -77,14 +77,14 @@ def _what(fleet: FleetChange) -> list[str]:
     if after is None:
         return ["is removed"]
     if before is None:
-        new = f"is the new name of {fleet.renamed_from}" if fleet.renamed_from else "is new"
-        return [f"{new} and should run {desired_in_words(after)}"]
+        return [f"is new and should run {desired_in_words(after)}"]
+    name = [f"is the new name of {fleet.renamed_from}"] if fleet.renamed_from is not None else []
     if before == after:
-        return []
+        return name
     was, now = desired_in_words(before), desired_in_words(after)
     if was == now:
-        return [f"should run {now} as before, but its application's binaries or the rules for releases differ"]
-    return [f"should run {now} instead of {was}"]
+        return [*name, f"should run {now} as before, but its application's binaries or the rules for releases differ"]
+    return [*name, f"should run {now} instead of {was}"]
 
 
 def _membership(fleet: FleetChange) -> list[str]:
@@ -108,7 +108,7 @@ def _rerouted(entries: Iterable[Rerouted]) -> list[str]:
     samples: dict[str, list[DeviceId]] = {}
     for entry in entries:
         before, after = len(entry.before.steps), len(entry.after.steps)
-        steps = counted(after, "step") + (f" instead of {before}" if after != before else ", but others")
+        steps = counted(after, "other step") if after == before else f"{counted(after, 'step')} instead of {before}"
         what = f"by {steps}: {change_in_words(entry.after)}"
         counts[what] += len(entry.devices)
         samples.setdefault(what, []).extend(entry.devices)
