@@ -45,11 +45,7 @@ _CHANGES = 2
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan; `apply FILE` accepts it.")
 @click.option("--revision", metavar="TEXT", help="Where the manifests come from. Default: what Git says.")
-@click.option(
-    "--base",
-    metavar="REV",
-    help="Show what changes against the same PATHs in this Git revision: a branch, tag, commit.",
-)
+@click.option("--base", metavar="REV", help="Show what changes against these PATHs in a Git revision.")
 @click.option("--show-current", is_flag=True, help="With --output json: list the devices that are as desired, too.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to do.")
 @cloud_options
