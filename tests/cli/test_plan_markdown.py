@@ -27,7 +27,7 @@ def test_the_plan_as_markdown_goes_to_standard_output_and_keeps_the_exit_code(tm
     arguments = [str(MANIFESTS), "--observed", str(tmp_path / "observed.json"), "--output", "markdown"]
     result = CliRunner().invoke(command, [*arguments, "--detailed-exitcode"])
     assert result.exit_code == 2, result.exception
-    assert result.stdout.startswith("## Plan plan-local-")
+    assert result.stdout.startswith("## Plan plan-")
     assert "**1 device: 1 to upgrade, 0 as desired, 0 waiting, 0 refused**" in result.stdout
     assert "### Routes" in result.stdout
     assert len(result.stdout.encode()) <= BYTES_MAX
