@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeGuard
 
 from reconciler.cli.inputs import Intent
+from reconciler.cli.saved_applications import applications_document, with_saved_applications
 from reconciler.firmware.catalog import Catalog
 from reconciler.manifests import load_manifests
 from reconciler.model.error import OperatorError
@@ -21,6 +22,7 @@ from reconciler.model.instant import Instant
 from reconciler.render.plan_json import plan_json
 from reconciler.render.plan_reading import SavedPlan, plan_from_document
 
+_OF_MANIFESTS: Final = frozenset({".yaml", ".yml"})
 _PLAN_AGAIN: Final = "make a new plan with: reconciler plan MANIFESTS --out FILE"
 
 
@@ -33,12 +35,20 @@ class PlanFile:
 
 
 def is_plan_file(path: Path) -> bool:
-    """Whether a path given to `apply` means a saved plan: a JSON file. Manifests are YAML."""
-    return path.is_file() and path.suffix == ".json"
+    """Whether a path given to `apply` means a saved plan: JSON by its name, or by how it begins. Manifests are YAML."""
+    if not path.is_file() or path.suffix.lower() in _OF_MANIFESTS:
+        return False
+    if path.suffix.lower() == ".json":
+        return True
+    with path.open("rb") as file:
+        return file.read(1) == b"{"
 
 
 def write_saved_plan(path: Path, document: Mapping[str, Any], intent: Intent) -> None:
     """Write the plan with its manifests, all or nothing. Raises OperatorError PFR6702."""
+    if path.suffix.lower() in _OF_MANIFESTS:
+        message = f"{path} cannot hold a plan: by its name `apply` would take it for a manifest"
+        raise OperatorError("PFR6702", message, next_step="call it *.json")
     rosters: dict[str, str] = {}
 
     def noted(name: str) -> str | None:
@@ -48,7 +58,12 @@ def write_saved_plan(path: Path, document: Mapping[str, Any], intent: Intent) ->
         return text
 
     load_manifests(intent.manifests.texts, noted, also_known=_known(intent.catalog))
-    saved = {**document, "manifests": {"files": dict(intent.manifests.texts), "rosters": rosters}}
+    manifests = {
+        "files": dict(intent.manifests.texts),
+        "rosters": rosters,
+        "applications": applications_document(intent.fleets),
+    }
+    saved = {**document, "manifests": manifests}
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         unfinished.write_text(plan_json(saved), encoding="utf-8")
@@ -85,7 +100,9 @@ def read_saved_plan(path: Path, catalog: Catalog) -> PlanFile:
     if fleets.digest != plan.source.manifest_digest:
         message = f"{path} holds other manifests than those it was planned from"
         raise OperatorError("PFR6403", message, next_step=_PLAN_AGAIN)
-    return PlanFile(plan=plan, fleets=fleets)
+    # A plan file of an earlier version has no applications: then nothing is known of their files.
+    applications = manifests.get("applications", {}) if isinstance(manifests, dict) else {}
+    return PlanFile(plan=plan, fleets=with_saved_applications(fleets, applications))
 
 
 def _is_texts(value: object) -> TypeGuard[dict[str, str]]:
