@@ -272,11 +272,16 @@ def plans(draw: st.DrawFn) -> Plan:
 
 
 @settings(max_examples=25, deadline=None)
-@given(plan=plans(), plan_id=STRANGE, bytes_max=st.integers(min_value=BYTES_MIN, max_value=BYTES_MAX))
+@given(
+    plan=plans(),
+    plan_id=STRANGE,
+    bytes_max=st.integers(min_value=BYTES_MIN, max_value=BYTES_MAX),
+    compared=st.lists(STRANGE.map(harmless) | st.just("! PFR2901: the fleet shrinks"), max_size=40),
+)
 def test_never_above_the_budget_and_counts_verdict_and_warnings_always_there(
-    plan: Plan, plan_id: str, bytes_max: int
+    plan: Plan, plan_id: str, bytes_max: int, compared: list[str]
 ) -> None:
-    text = plan_markdown(plan, plan_id=plan_id, bytes_max=bytes_max)
+    text = plan_markdown(plan, plan_id=plan_id, bytes_max=bytes_max, compared=compared)
     assert len(text.encode()) <= bytes_max
     summary = plan.summary
     assert (
@@ -287,6 +292,8 @@ def test_never_above_the_budget_and_counts_verdict_and_warnings_always_there(
     assert ("The observation is not complete" in text) is not plan.complete
     for entry in (entry for fleet in plan.fleets for entry in (*fleet.refused, *fleet.waiting)):
         assert entry.reason.code in text
+    warnings = sum(line.startswith("! ") for line in compared)
+    assert (f"{warnings} warning" in text) or not warnings
     if plan.findings:
         assert f"finding{'' if len(plan.findings) == 1 else 's'}** of the observation" in text
     assert text.count("<details>") == text.count("</details>")
