@@ -165,7 +165,7 @@ class Answers:
 
     def _runs_later(self, platform: Platform, situation: Situation, desired: DeviceOsVersion) -> bool:
         goal = self._catalog.release(platform, desired)
-        if goal is None:
+        if goal is None or not release_number(platform, goal):
             return False
         parts = [module.version for module in situation.modules if module.slot in platform.system_parts]
         if max(parts, default=0) != release_number(platform, goal):
@@ -177,7 +177,9 @@ class Answers:
 
     def _is_unpublished(self, platform: Platform, device_os: DeviceOsVersion, *, allow_prerelease: bool) -> bool:
         release = self._catalog.release(platform, device_os)
-        return release is None or not release.published or (release.prerelease and not allow_prerelease)
+        if release is None or not release_number(platform, release):
+            return True
+        return not release.published or (release.prerelease and not allow_prerelease)
 
     def _search(self, platform: Platform, via: Via) -> RouteSearch:
         key = (platform.name, via)

@@ -18,7 +18,7 @@ from reconciler.model.plan import Knowledge, RefusalReason, Refused, Situation, 
 from reconciler.model.platform import Platform, platform_by_id
 from reconciler.model.release import Release
 from reconciler.model.version import DeviceOsVersion
-from reconciler.planning.standing import MixedPartsError, standing_of
+from reconciler.planning.standing import MixedPartsError, release_number, standing_of
 
 
 def situation_of(device: ObservedDevice, catalog: Catalog) -> Situation | Refused | Waiting:
@@ -84,7 +84,7 @@ def _build(platform: Platform, slot: ModuleSlot, version: int, release: Release,
 def _inferred(device: ObservedDevice, platform: Platform, catalog: Catalog) -> Situation | Refused:
     assert device.device_os is not None
     release = catalog.release(platform, DeviceOsVersion(device.device_os))
-    if release is None:
+    if release is None or not release_number(platform, release):
         message = f"runs Device OS {device.device_os}, of which nothing is known for {platform}"
         return _refused(device, RefusalReason.UNKNOWN_RELEASE, message)
     return _with_learnt(inferred_situation(platform, release.version, catalog), platform, device)

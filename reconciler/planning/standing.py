@@ -40,8 +40,9 @@ def standing_of(platform: Platform, versions: Mapping[ModuleSlot, int], catalog:
 
 
 def release_number(platform: Platform, release: Release) -> int:
-    """The number that the release's system parts carry."""
-    return max(s.module.version for s in release.modules if s.module.slot in platform.system_parts)
+    """The number that the release's system parts carry; 0: no system part of it is known, so it cannot be planned."""
+    numbers = (s.module.version for s in release.modules if s.module.slot in platform.system_parts)
+    return max(numbers, default=0)
 
 
 def _is_complete(platform: Platform, parts: Mapping[ModuleSlot, int], number: int, catalog: Catalog) -> bool:

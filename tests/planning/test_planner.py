@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.firmware.catalog import Catalog
 from reconciler.firmware.known import known_catalog
 from reconciler.model.device import DeviceMode, ObservedDevice
 from reconciler.model.fleet import (
@@ -24,7 +25,9 @@ from reconciler.model.fleet import (
     Via,
 )
 from reconciler.model.instant import Instant
+from reconciler.model.module import Module, ModuleSlot
 from reconciler.model.plan import FleetPlan, RefusalReason, Route, RouteReason, WaitingReason
+from reconciler.model.release import Release, ReleaseModule
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
 from reconciler.planning.cost import BYTES_PER_SECOND, RESTART_SECONDS
@@ -422,3 +425,25 @@ def test_a_fleet_is_kept_in_its_plan() -> None:
 def test_an_observed_device_of_no_fleet_is_in_no_plan() -> None:
     stranger: ObservedDevice = device(9, product_id=99)
     assert plan_of(fleet(), BELOW, stranger).summary.devices == 1
+
+
+# --- a catalog that knows half of a release ---
+
+
+def half_known() -> Catalog:
+    """The known catalog, and of 6.6.0 for the Boron nothing but its bootloader."""
+    bootloader = ReleaseModule(module=Module(slot=ModuleSlot.parse("bootloader/0"), version=3400))
+    half = Release(version=DeviceOsVersion("6.6.0"), platform_id=13, published=True, modules=(bootloader,))
+    return Catalog((*known_catalog().all_releases, half), known_catalog().all_stations)
+
+
+@pytest.mark.parametrize(
+    ("runs", "wants", "expected"),
+    [("2.0.1", "6.3.4", "route"), ("2.0.1", "6.6.0", "unknown_release"), ("6.6.0", "6.3.4", "unknown_release")],
+)
+def test_a_release_without_a_known_system_part_spoils_no_other_and_is_unknown(
+    runs: str, wants: str, expected: str
+) -> None:
+    fleets = FleetSet(fleets=(fleet(device_os=wants),))
+    plan = plan_fleets(fleets, observation(device(device_os=runs)), half_known(), now=NOW)
+    assert outline(plan.fleets[0]) == expected
