@@ -15,9 +15,10 @@ import click
 from reconciler import __version__
 from reconciler.cli.carrying_out import Carried, Pace, agreement_on, carry_out, terminated_like_interrupted
 from reconciler.cli.catalog_file import read_catalog
+from reconciler.cli.display_options import output_options, wants_color
 from reconciler.cli.going_on import still_agreed
 from reconciler.cli.inputs import Intent, catalog_option, journal_option, plan_on, read_intent, text_width
-from reconciler.cli.options import cloud_access, cloud_options, output_options, wants_color
+from reconciler.cli.options import cloud_access, cloud_options
 from reconciler.cli.progress import Bars, Display, JsonLines, Lines, Silent
 from reconciler.cli.saved_plan import PlanFile, is_plan_file, read_saved_plan
 from reconciler.controller.knowledge import Knowledge

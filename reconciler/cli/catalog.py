@@ -135,8 +135,8 @@ def lint_command(catalog_file: Path | None, against: Path | None, output: str, n
 
     Exit codes: 0 nothing is wrong, 1 findings or an error.
     """
+    from reconciler.cli.display_options import wants_color
     from reconciler.cli.inputs import text_width
-    from reconciler.cli.options import wants_color
     from reconciler.planning.lint import lint
     from reconciler.planning.lint_change import compared
     from reconciler.render.lint_text import is_clean, lint_json, lint_text

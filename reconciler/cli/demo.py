@@ -14,8 +14,8 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.carrying_out import Pace, agreement_on, carry_out
+from reconciler.cli.display_options import output_options, wants_color
 from reconciler.cli.inputs import Intent, plan_on, text_width
-from reconciler.cli.options import output_options, wants_color
 from reconciler.cli.progress import Bars, Display, Lines, Silent
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.report import Ending, ending_of, holds_in_words, outcome_of

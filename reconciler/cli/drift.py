@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from reconciler import __version__
+from reconciler.cli.display_options import output_options, wants_color
 from reconciler.cli.inputs import (
     catalog_option,
     journal_option,
@@ -17,7 +18,7 @@ from reconciler.cli.inputs import (
     survey,
     text_width,
 )
-from reconciler.cli.options import cloud_options, output_options, wants_color
+from reconciler.cli.options import cloud_options
 from reconciler.render.drift_text import drift_text, drifted_devices
 from reconciler.render.plan_json import plan_document, plan_json
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from reconciler.cli.display_options import output_options, wants_color
 from reconciler.cli.inputs import (
     catalog_option,
     journal_option,
@@ -16,7 +17,7 @@ from reconciler.cli.inputs import (
     read_intent,
     text_width,
 )
-from reconciler.cli.options import cloud_options, output_options, wants_color
+from reconciler.cli.options import cloud_options
 from reconciler.model.device import DeviceId, Observation, ObservedDevice
 from reconciler.model.error import OperatorError
 from reconciler.model.fleet import Fleet, device_names

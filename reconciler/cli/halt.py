@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from reconciler.cli.display_options import plain_output_options
 from reconciler.cli.inputs import journal_option
 from reconciler.journal.location import journal_location
 from reconciler.journal.sqlite import SqliteJournal
@@ -18,8 +19,10 @@ from reconciler.model.instant import Instant
 @click.argument("fleet")
 @click.option("--reason", default="a person halted it", show_default=True)
 @journal_option
-def command(fleet: str, reason: str, journal: Path | None) -> None:
+@plain_output_options
+def command(fleet: str, reason: str, journal: Path | None, quiet: bool) -> None:
     """Start nothing more in FLEET, in runs to come; what is under way ends its step. `resume` lifts it."""
     with SqliteJournal(journal_location(journal, os.environ)) as kept:
         kept.halt(fleet, reason, Instant(time.time()))
-    click.echo(f"fleet {fleet} is halted; lift it with: reconciler resume {fleet}")
+    if not quiet:
+        click.echo(f"fleet {fleet} is halted; lift it with: reconciler resume {fleet}")

@@ -11,6 +11,7 @@ from typing import Any, assert_never
 
 import click
 
+from reconciler.cli.display_options import plain_output_options
 from reconciler.journal.journal import Halt, Journal, Move
 from reconciler.journal.location import journal_location
 from reconciler.journal.sqlite import SqliteJournal
@@ -42,7 +43,10 @@ _EVIDENCE = {
 @click.option("--fleet", help="Only the attempts of this fleet.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most the last so many.")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For whom.")
-def command(journal_file: Path | None, device_id: str | None, fleet: str | None, limit: int, output: str) -> None:
+@plain_output_options
+def command(
+    journal_file: Path | None, device_id: str | None, fleet: str | None, limit: int, output: str, quiet: bool
+) -> None:
     """Show the attempts that the journal remembers, the oldest first."""
     if device_id is not None and not _DEVICE_ID.fullmatch(device_id):
         raise click.BadParameter("the journal knows devices by their ids, 24 hexadecimal digits", param_hint="--device")
@@ -56,7 +60,7 @@ def command(journal_file: Path | None, device_id: str | None, fleet: str | None,
             click.echo(json.dumps(history_document(journal, attempts, halts), indent=2, sort_keys=True))
         else:
             click.echo("\n".join(history_lines(attempts, halts)))
-    if len(found) > limit:
+    if len(found) > limit and not quiet:
         click.echo(f"There are earlier attempts; --limit {limit * 10} shows more.", err=True)
 
 

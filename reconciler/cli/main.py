@@ -30,7 +30,7 @@ COMMANDS: Final = {
     "halt": ("reconciler.cli.halt", "Start nothing more in a fleet, until `resume`."),
     "resume": ("reconciler.cli.resume", "Lift the halt of a fleet."),
     "firmware": ("reconciler.cli.firmware", "Look into module binaries."),
-    "catalog": ("reconciler.cli.catalog", "Build and show the release catalog."),
+    "catalog": ("reconciler.cli.catalog", "Build, show and check the release catalog."),
     "emulate": ("reconciler.cli.emulate", "Serve a pretend Particle cloud with devices."),
     "demo": ("reconciler.cli.demo", "The guided tour, on a pretend cloud."),
 }

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.options import cloud_access, cloud_options, output_options
+from reconciler.cli.display_options import output_options
+from reconciler.cli.options import cloud_access, cloud_options
 from reconciler.inventory.cloud import CloudInventory
 from reconciler.inventory.merge import merged
 from reconciler.inventory.snapshot import document_from_observation

@@ -48,20 +48,6 @@ def cloud_options(command: Command) -> Command:
     )(command)
 
 
-def output_options(command: Command) -> Command:
-    """Adds `--no-color`, `--quiet` and `--verbose`; the command gets `no_color`, `quiet` and `verbose`."""
-    command = click.option("--verbose", "-v", is_flag=True, help="Say more on standard error.")(command)
-    command = click.option("--quiet", "-q", is_flag=True, help="Say nothing on standard error but errors.")(command)
-    return click.option("--no-color", is_flag=True, help="No colours. NO_COLOR in the environment does the same.")(
-        command
-    )
-
-
-def wants_color(*, no_color: bool) -> bool:
-    """Whether colours are wanted at all: neither the flag nor a non-empty NO_COLOR says no (no-color.org)."""
-    return not no_color and not os.environ.get("NO_COLOR")
-
-
 def cloud_access(api_url: str, token_file: Path | None) -> CloudAccess:
     """The API's address and the token, from the file if one is given, else from the environment.
 

@@ -11,6 +11,7 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.comparison import Base, Look, change_against, look_for_both, read_base, revision_of
+from reconciler.cli.display_options import output_options, wants_color
 from reconciler.cli.inputs import (
     Intent,
     catalog_option,
@@ -21,7 +22,7 @@ from reconciler.cli.inputs import (
     survey,
     text_width,
 )
-from reconciler.cli.options import cloud_options, output_options, wants_color
+from reconciler.cli.options import cloud_options
 from reconciler.cli.saved_plan import write_saved_plan
 from reconciler.model.change import Change
 from reconciler.model.instant import Instant

@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from reconciler import __version__
+from reconciler.cli.display_options import plain_output_options
 from reconciler.manifests import ManifestErrors, Problem
 from reconciler.model.error import OperatorError
 from reconciler.model.fleet import FleetSet
@@ -35,7 +36,8 @@ _USAGE: Final = 2
     show_default=True,
     help="How problems are told; all but text go to standard output.",
 )
-def command(paths: tuple[str, ...], output: str) -> None:
+@plain_output_options
+def command(paths: tuple[str, ...], output: str, quiet: bool) -> None:
     """Check manifest files and folders. All problems are told at once.
 
     Exit codes: 0 valid, 1 invalid, 2 usage.
@@ -53,7 +55,8 @@ def command(paths: tuple[str, ...], output: str) -> None:
         files = len({problem.place.file for problem in problems})
         summary = f"{_count(len(problems), 'problem')} in {_count(files, 'file')}"
     _print(output, problems, manifests.paths)
-    click.echo(summary, err=True)
+    if not quiet:
+        click.echo(summary, err=True)
     sys.exit(_INVALID if problems else 0)
 
 

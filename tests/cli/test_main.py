@@ -101,3 +101,17 @@ def test_the_package_runs_as_a_module_and_tells_its_version(tmp_path: Path) -> N
         [sys.executable, "-m", "reconciler", "--version"], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert done.stdout.startswith("reconciler, version ")
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "apply", "explain", "drift", "observe", "history", "halt"])
+def test_commands_take_the_same_flags_for_display(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = ["--no-color", "--quiet", "--verbose"]
+    assert ending_of(monkeypatch, command, *flags, "--help") == 0
+
+
+def test_quiet_leaves_the_verdict_to_the_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = Path(__file__).parents[2] / "fleet-manifests" / "01-one-device"
+    assert ending_of(monkeypatch, "validate", "--quiet", str(example)) == 0
+    assert capsys.readouterr() == ("", "")
