@@ -12,7 +12,14 @@ from reconciler.model.fleet import Fleet
 from reconciler.model.instant import iso_from_instant
 from reconciler.model.module import Dependency, Module, ModuleFunction, ModuleSlot
 from reconciler.model.plan import Knowledge, Refused, Route, Situation, Waiting
-from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step, enforced_on_transfer
+from reconciler.model.step import (
+    FlashApplication,
+    FlashModule,
+    LockApplication,
+    Step,
+    enforced_on_transfer,
+    goes_in_dfu_mode,
+)
 from reconciler.planning.situation import situation_of
 from reconciler.render.ink import Page, Style, byte_size, counted, duration, harmless, transfer_size
 from reconciler.render.plan_text import OVER, change_in_words, desired_in_words
@@ -49,6 +56,7 @@ def explain_text(
             lines += _set_aside(page, "Waiting", Style.WAITING, placed)
         case Route():
             lines += _route(page, placed)
+            lines += _console(page, device, placed)
     return "\n".join([*lines, ""])
 
 
@@ -117,7 +125,21 @@ def _route(page: Page, route: Route) -> list[str]:
             lines += page.wrapped(f"- {sentence}", indent=5, hanging=2)
         if isinstance(step, FlashModule):
             installed[step.module.slot] = step.module
+    if route.healed_by_cloud:
+        healed = ", then ".join(str(step.module) for step in route.healed_by_cloud)
+        sentence = f"The rest is the cloud's: its safe mode healer is expected to send {healed}"
+        lines += page.wrapped(f"{sentence}, one a session; the application runs when it is done.", indent=2)
     return lines
+
+
+def _console(page: Page, device: ObservedDevice, route: Route) -> list[str]:
+    """A release in the console that wants another application: a lock beats it (facts 6.3)."""
+    released = device.targeted_application
+    locks = [step.application for step in route.steps if isinstance(step, LockApplication)]
+    if device.desired_application is not None or released is None or not locks or released == locks[-1]:
+        return []
+    sentence = f"A release in the console asks for application {released}; the lock to {locks[-1]} beats it."
+    return page.wrapped(sentence, indent=2)
 
 
 def _step(step: Step) -> str:
@@ -134,11 +156,13 @@ def _rules(step: Step, installed: Installed) -> list[str]:
     """What the device checks when the step arrives, and what it does after its restart."""
     if not isinstance(step, FlashModule):
         return ["what an application needs is checked at boot only: needing a later Device OS, it would not run"]
-    enforced = enforced_on_transfer(step.module)
+    in_dfu_mode = goes_in_dfu_mode(step.module.slot.function, step.via)
+    enforced = () if in_dfu_mode else enforced_on_transfer(step.module)
+    nothing = "in DFU mode" if in_dfu_mode else "at the transfer"
     sentences = [
         f"at the transfer the device checks that {dependency}: it has {_version(installed, dependency)}"
         for dependency in enforced
-    ] or ["at the transfer the device checks no dependency of this module"]
+    ] or [f"{nothing} the device checks no dependency of this module"]
     sentences += [
         f"{dependency} is checked at boot only: it has {_version(installed, dependency)}"
         for dependency in step.module.dependencies

@@ -170,13 +170,15 @@ def _routes(page: Page, routes: list[Route]) -> list[str]:
 
 
 def step_rows(route: Route) -> list[tuple[str, ...]]:
-    """Number, what, version before, version after, release, size, and what is special."""
+    """Number (none: the cloud does it), what, version before, version after, release, size, and what is special."""
     versions = {module.slot: module.version for module in route.situation.modules}
     rows: list[tuple[str, ...]] = []
-    for number, step in enumerate(route.steps, start=1):
+    for number, step in enumerate((*route.steps, *route.healed_by_cloud), start=1):
         size = "size unknown" if step.size is None else byte_size(step.size)
-        note = "boots into safe mode" if step.boots_into is DeviceMode.SAFE_MODE else ""
-        rows.append((f"{number}.", *_step_cells(step, versions, route.situation), size, note))
+        notes = ["by the cloud's healer"] if number > len(route.steps) else []
+        notes += ["boots into safe mode"] if step.boots_into is DeviceMode.SAFE_MODE else []
+        ordinal = f"{number}." if number <= len(route.steps) else ""
+        rows.append((ordinal, *_step_cells(step, versions, route.situation), size, ", ".join(notes)))
         if isinstance(step, FlashModule):
             versions[step.module.slot] = step.module.version
     return rows

@@ -16,7 +16,7 @@ from reconciler.model.step import FlashModule, condition, goes_in_dfu_mode
 from reconciler.model.version import DeviceOsVersion
 from reconciler.planning import cost
 from reconciler.planning.proof import prove
-from reconciler.planning.route import Found, NoRoute, find_route
+from reconciler.planning.route import Found, NoRoute, RouteSearch, find_route
 from reconciler.planning.situation import inferred_situation
 
 NORMAL, SAFE = DeviceMode.NORMAL, DeviceMode.SAFE_MODE
@@ -113,6 +113,20 @@ def test_bootloaders_and_ncp_firmware_never_go_in_dfu_mode(function: ModuleFunct
 
 def test_the_proof_takes_the_route_of_the_search() -> None:
     proven("boron", "1.2.1", found("boron", "1.2.1", "1.5.2").steps, "1.5.2")
+
+
+@pytest.mark.parametrize("platform", ["argon", "boron", "electron", "photon", "p2", "tracker", "xenon"])
+def test_the_proof_takes_every_route_of_the_search(platform: str) -> None:
+    """From a release in five to every later one."""
+    search = RouteSearch(named(platform), known_catalog(), Via.USB)
+    releases = [r.version for r in known_catalog().releases(named(platform)) if r.published and not r.prerelease]
+    for number, start in list(enumerate(releases))[::5]:
+        situation = inferred_situation(named(platform), start, known_catalog())
+        for desired in releases[number + 1 :]:
+            answer = search.find(situation, desired, completeness=Completeness.REQUIRED, allow_prerelease=False)
+            if start < desired:
+                assert isinstance(answer, Found), (start, desired, answer)
+                prove(named(platform), situation, desired, answer.steps, answer.hops, known_catalog())
 
 
 def test_the_proof_refuses_writes_that_claim_another_boot_than_their_own() -> None:
