@@ -81,7 +81,8 @@ def test_the_callers_git_environment_does_not_lead_elsewhere(
     other = SampleRepository(tmp_path / "other")
     monkeypatch.setenv("GIT_DIR", str(other.folder / ".git"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
-    assert find_repository(sample.folder).folder == sample.folder.resolve()
+    (sample.folder / "below").mkdir()
+    assert find_repository(sample.folder / "below").folder == sample.folder.resolve()
 
 
 @pytest.mark.parametrize("revision", ["main", "HEAD", "v1", "main~0", "feature/ü", "HEAD^{/a change}"])
