@@ -23,7 +23,7 @@ from reconciler.model.platform import Platform, platform_by_name
 from reconciler.model.release import LowerBound, Release, ReleaseModule, Span, Station, Unreachable
 from reconciler.model.version import DeviceOsVersion
 
-_BOOTLOADER: Final = ModuleSlot(ModuleFunction.BOOTLOADER, 0)
+BOOTLOADER: Final = ModuleSlot(ModuleFunction.BOOTLOADER, 0)
 _SYSTEM: Final = ModuleSlot(ModuleFunction.SYSTEM_PART, 1)
 RADIO_STACK: Final = ModuleSlot(ModuleFunction.RADIO_STACK, 0)
 NCP_FIRMWARE: Final = ModuleSlot(ModuleFunction.NCP_FIRMWARE, 0)
@@ -55,14 +55,14 @@ TRACKER_CIRCLE: Final = Unreachable(
 _RADIO_STACK_BUILD: Final = (
     "Radio stack 202 is one build for all platforms of this kind, older than this platform's first release."
 )
-_LOWEST_BOOTLOADER: Final = "The release asks for the lowest bootloader that is good enough and ships a later one."
+_LOWESTBOOTLOADER: Final = "The release asks for the lowest bootloader that is good enough and ships a later one."
 _PREFIXES: Final = "Module prefixes, device-os-dependencies.csv; facts section 4.2"
 LOWER_BOUNDS: Final = tuple(
     LowerBound(platforms=platforms, slot=slot, version=version, reason=reason, source=source)
     for platforms, slot, version, reason, source in (
-        (("argon", "boron", "xenon"), _BOOTLOADER, 101, _LOWEST_BOOTLOADER, _PREFIXES),
-        (("argon", "boron", "xenon", "asom", "bsom", "xsom"), _BOOTLOADER, 201, _LOWEST_BOOTLOADER, _PREFIXES),
-        (("esomx", "tracker"), _BOOTLOADER, 501, _RADIO_STACK_BUILD, "contracts section 4, point 7"),
+        (("argon", "boron", "xenon"), BOOTLOADER, 101, _LOWESTBOOTLOADER, _PREFIXES),
+        (("argon", "boron", "xenon", "asom", "bsom", "xsom"), BOOTLOADER, 201, _LOWESTBOOTLOADER, _PREFIXES),
+        (("esomx", "tracker"), BOOTLOADER, 501, _RADIO_STACK_BUILD, "contracts section 4, point 7"),
         (("esomx", "b5som", "tracker"), _SYSTEM, 1321, _RADIO_STACK_BUILD, "contracts section 4, point 7"),
     )
 )
@@ -127,7 +127,7 @@ def _beside_the_table(version: DeviceOsVersion, platform: Platform) -> list[Modu
             Module(
                 slot=RADIO_STACK,
                 version=RADIO_STACK_VERSION,
-                first_dependency=Dependency(_BOOTLOADER, bootloader),
+                first_dependency=Dependency(BOOTLOADER, bootloader),
                 second_dependency=Dependency(_SYSTEM, 1321),
             )
         )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from typing import Final, NewType
@@ -86,11 +87,12 @@ def _interned(text: str) -> DeviceOsVersion:
 
 @cache
 def _published_numbers() -> dict[str, tuple[int, bool]]:
-    table = resources.files(__package__).joinpath("device_os_versions.csv").read_text(encoding="utf-8")
-    return {
-        row["version"]: (int(row["module_version"]), row["prerelease"] == "true")
-        for row in csv.DictReader(table.splitlines())
-    }
+    return {row["version"]: (int(row["module_version"]), row["prerelease"] == "true") for row in _table()}
+
+
+def _table() -> Iterator[dict[str, str]]:
+    text = resources.files(__package__).joinpath("device_os_versions.csv").read_text(encoding="utf-8")
+    return csv.DictReader(text.splitlines())
 
 
 def _is_before(earlier: DeviceOsVersion, later: DeviceOsVersion) -> bool:
@@ -103,6 +105,14 @@ def _is_before(earlier: DeviceOsVersion, later: DeviceOsVersion) -> bool:
         message = f"no source says which of {earlier} and {later} is the later one"
         raise UnorderableVersionsError(message)
     return earlier.pep440 < later.pep440
+
+
+@cache
+def published_bootloader_numbers() -> frozenset[int]:
+    """Every bootloader number that the table names, for platforms and releases of which no dependency row tells."""
+    return frozenset(
+        int(number) for row in _table() for number in re.findall(r"\d+(?!\])", row["bootloader_module_version"])
+    )
 
 
 def is_known_version(version: DeviceOsVersion) -> bool:

@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.firmware.catalog import Catalog
-from reconciler.firmware.known import NEVER_SENT
+from reconciler.firmware.known import BOOTLOADER, NEVER_SENT
 from reconciler.model.device import DeviceMode, ObservedDevice
 from reconciler.model.module import Module, ModuleFunction, ModuleSlot
 from reconciler.model.plan import Knowledge, RefusalReason, Refused, Situation, Waiting, WaitingReason
 from reconciler.model.platform import Platform, platform_by_id
 from reconciler.model.release import Release
-from reconciler.model.version import DeviceOsVersion
+from reconciler.model.version import DeviceOsVersion, published_bootloader_numbers
 from reconciler.planning.standing import MixedPartsError, release_number, standing_of
 
 
@@ -141,8 +141,10 @@ def _is_known(platform: Platform, module: Module, catalog: Catalog) -> bool:
     bounds = platform.bounds.get(module.slot)
     if bounds is None:
         return False
+    is_bootloader = module.slot == BOOTLOADER
     return (
         bounds.encrypted
+        or (is_bootloader and module.version in published_bootloader_numbers())
         or module.version in NEVER_SENT.get(module.slot, ())
         or bool(catalog.modules(platform, module.slot, module.version))
     )

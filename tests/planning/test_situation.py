@@ -83,6 +83,12 @@ def test_a_reported_module_in_a_slot_that_the_platform_has_not_is_refused() -> N
     assert placed(device(modules=modules(ncp_firmware_0=7, system_part_1=2011))).reason is RefusalReason.UNKNOWN_MODULE
 
 
+@pytest.mark.parametrize("bootloader", [7, 9, 11, 101])
+def test_a_bootloader_that_only_the_table_of_versions_names_is_known(bootloader: int) -> None:
+    reported = modules(bootloader_0=bootloader, system_part_1=207, system_part_2=207)
+    assert isinstance(placed(device(platform_name="photon", device_os="0.7.0", modules=reported)), Situation)
+
+
 @pytest.mark.parametrize("radio", [169, 182])
 def test_old_radio_stacks_are_known_though_never_sent(radio: int) -> None:
     found = situation(device(modules=modules(bootloader_0=401, radio_stack_0=radio, system_part_1=1321)))
