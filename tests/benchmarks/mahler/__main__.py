@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.mahler`: routes per second beside the planner library mahler, on the same domain.
+"""`python -m tests.benchmarks.mahler`: routes per processor second beside the planner mahler, on the same domain.
 
 Needs node and npm; mahler goes into a cache outside the repository. See BENCHMARKS.md for what differs.
 """
@@ -55,9 +55,9 @@ def reachable(name: str, peer: Peer | None, *, count: int, rounds: int, limit: f
     """The contest over those of the platform's pairs that have a route."""
     domain = domain_of(name)
     pairs = domain.sample(count, seed=seed)
-    answers = our_answers(domain, pairs, keep=True, clock=time.perf_counter)
+    answers = our_answers(domain, pairs, keep=True, clock=time.process_time)
     routed = [pair for pair, answer in zip(pairs, answers, strict=True) if isinstance(answer.found, Found)]
-    return contest(domain, routed, peer, rounds=rounds, limit_seconds=limit, clock=time.perf_counter)
+    return contest(domain, routed, peer, rounds=rounds, limit_seconds=limit, clock=time.process_time)
 
 
 def unreachable(peer: Peer | None, *, limit: float) -> list[Proof]:
@@ -65,7 +65,7 @@ def unreachable(peer: Peer | None, *, limit: float) -> list[Proof]:
     name, pairs = CIRCLE
     domain = domain_of(name)
     return [
-        proof_of_no_route(domain, pair_of(domain, *pair), peer, limit_seconds=limit, clock=time.perf_counter)
+        proof_of_no_route(domain, pair_of(domain, *pair), peer, limit_seconds=limit, clock=time.process_time)
         for pair in pairs
     ]
 

@@ -24,7 +24,7 @@ class Ours:
 
 @dataclass(slots=True, kw_only=True)
 class Figures:
-    """What one style of the other planner did with the pairs that have a route. Rates are routes per second.
+    """What one style of the other planner did with the pairs that have a route. Rates are routes per processor second.
 
     `longer` routes have more flashes than ours; `bigger` ones as many, and more bytes.
     """

@@ -20,7 +20,7 @@ STYLES = ("listed", "tuned", "methods")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the other planner said to one question, and how long it took to say it."""
+    """What the other planner said to one question, and the processor seconds that it took to say it."""
 
     found: bool
     out_of_time: bool
@@ -36,7 +36,7 @@ class Peer(Protocol):
         """Take this domain for all questions from now on."""
 
     def answers(self, style: str, questions: Sequence[dict[str, Any]], *, limit_seconds: float) -> list[Answer]:
-        """Answer each question, in order, none for longer than the limit."""
+        """Answer each question, in order, none for longer than the limit by the clock on the wall."""
 
 
 class Mahler:
