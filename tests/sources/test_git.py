@@ -248,3 +248,14 @@ def test_no_monitor_of_the_repository_is_run(sample: SampleRepository, tmp_path:
     sample.git("config", "core.fsmonitor", str(monitor))
     find_repository(sample.folder).differs_from_head(["."])
     assert not (tmp_path / "was-run").exists()
+
+
+def test_a_repository_of_another_user_is_not_read_and_the_error_says_how_to_allow_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "fatal: detected dubious ownership in repository at somewhere"
+    pretend_git(tmp_path / "bin", monkeypatch, f"echo '{said}' >&2; exit 128")
+    with pytest.raises(OperatorError, match="belongs to another user") as caught:
+        find_repository(tmp_path)
+    assert code_of(caught) == "PFR6502"
+    assert "safe.directory" in caught.value.next_step
