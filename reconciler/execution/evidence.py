@@ -60,7 +60,12 @@ def judge(
     shown = shows_effect(attempt.step, device, catalog) if has_new_session else None
     if shown:
         return attempt.verified(Evidence.EFFECT, now)
-    if has_new_session and _is_healed_by_cloud(attempt.step) and device.mode is not DeviceMode.NORMAL:
+    if (
+        has_new_session
+        and _is_healed_by_cloud(attempt.step)
+        and not (device.online and device.mode is DeviceMode.NORMAL)
+    ):
+        # Offline it may be on its way out of safe mode: what it runs then, its next session tells.
         late = "the cloud's healer has not brought it out of safe mode before the deadline"
         return attempt.failed(FailureClass.BOOT, late, now) if overdue else attempt
     if heard is not None and not heard.succeeded:
