@@ -20,7 +20,7 @@ from reconciler.cli.inputs import (
 from reconciler.cli.options import cloud_options
 from reconciler.model.device import DeviceId, Observation, ObservedDevice
 from reconciler.model.error import OperatorError
-from reconciler.model.fleet import Fleet, device_names
+from reconciler.model.fleet import Fleet
 from reconciler.model.plan import Plan, Refused, Route, Waiting
 from reconciler.render.explain_text import explain_text
 
@@ -55,8 +55,9 @@ def command(
 
 
 def _find(observation: Observation, name: str) -> ObservedDevice:
-    found = [device for device in observation.devices if name in device_names(device.id, device.name)]
-    found = found or [device for device in observation.devices if device.id == name.lower()]
+    # An id wins: a device may be named like another's id.
+    found = [device for device in observation.devices if device.id == name.lower()]
+    found = found or [device for device in observation.devices if device.name == name]
     if len(found) == 1:
         return found[0]
     if found:

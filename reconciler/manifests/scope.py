@@ -11,7 +11,7 @@ from typing import Final
 from reconciler.manifests.document import Document, Node, line_at
 from reconciler.manifests.problem import Problem, ProblemCode
 from reconciler.manifests.quantity import instant_of
-from reconciler.model.device import DeviceId
+from reconciler.model.device import DeviceId, is_device_id
 from reconciler.model.error import ManifestError
 from reconciler.model.fleet import Place
 from reconciler.model.instant import Instant
@@ -19,7 +19,6 @@ from reconciler.model.instant import Instant
 RosterReader = Callable[[str], str | None]
 """Path of a roster -> its text, None when there is none; ManifestError when it must not or cannot be read."""
 
-_DEVICE_ID: Final = re.compile(r"[0-9a-f]{24}", re.ASCII)
 _NEARLY_A_DEVICE_ID: Final = re.compile(r"[0-9a-f]{20,28}", re.ASCII)
 _ROSTER_PROBLEMS_MAX: Final = 50
 
@@ -76,10 +75,10 @@ class Scope:
             return None
         for item in node.items:
             text = str(item.value).casefold()
-            if _NEARLY_A_DEVICE_ID.fullmatch(text) and not _DEVICE_ID.fullmatch(text):
+            if _NEARLY_A_DEVICE_ID.fullmatch(text) and not is_device_id(text):
                 message = f"{item.value!r} looks like a device id, but has {len(text)} digits and not 24"
                 self.report(document, item, ProblemCode.DEVICE_ID, message)
-        return frozenset(name.lower() if _DEVICE_ID.fullmatch(name.lower()) else name for name in names)
+        return frozenset(name.lower() if is_device_id(name.lower()) else name for name in names)
 
     def beside(self, document: Document, node: Node) -> str | None:
         """A path that a manifest gives relative to itself, as a path like the manifest's own; None: reported."""
@@ -120,7 +119,7 @@ class Scope:
             written = line.partition("#")[0].strip()
             if not written:
                 continue
-            if _DEVICE_ID.fullmatch(written.lower()):
+            if is_device_id(written.lower()):
                 yield DeviceId(written.lower())
                 continue
             wrong += 1

@@ -5,15 +5,23 @@ Field meanings are those of the Particle API (facts 5.3); a field that the sourc
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NewType
+from typing import Final, NewType
 
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
 
 DeviceId = NewType("DeviceId", str)
 """24 lower-case hexadecimal digits."""
+
+_DEVICE_ID: Final = re.compile(r"[0-9a-f]{24}", re.ASCII)
+
+
+def is_device_id(text: str) -> bool:
+    """Whether a word is spelt like a device id. What is, never means a device's name."""
+    return _DEVICE_ID.fullmatch(text) is not None
 
 
 class DeviceMode(StrEnum):

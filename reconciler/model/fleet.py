@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
@@ -257,8 +256,3 @@ class FleetSet:
     overrides: tuple[DeviceOverride, ...] = ()
     digest: str = ""
     files: tuple[str, ...] = ()
-
-
-def device_names(device_id: DeviceId, name: str | None) -> frozenset[str]:
-    """What a manifest may call a device: its id or its name."""
-    return frozenset({device_id} if name is None else {device_id, name})

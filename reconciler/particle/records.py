@@ -6,7 +6,6 @@ an object without a usable id is dropped with a finding. The names of the fields
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
-_DEVICE_ID: Final = re.compile(r"[0-9a-f]{24}", re.ASCII)
+from reconciler.model.device import is_device_id
+
 _SHOWN_MAX: Final = 60
 
 
@@ -67,7 +67,7 @@ def decode_device(raw: msgspec.Raw | bytes, place: str) -> Decoded:
 def usable_device_id(text: str) -> str | None:
     """The id in its one spelling, 24 lower-case hexadecimal digits, or None."""
     lowered = text.lower()
-    return lowered if _DEVICE_ID.fullmatch(lowered) else None
+    return lowered if is_device_id(lowered) else None
 
 
 def decode_devices(raws: Iterable[msgspec.Raw], place: str) -> tuple[tuple[DeviceRecord, ...], tuple[str, ...]]:

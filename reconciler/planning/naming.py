@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from reconciler.model.device import DeviceId
+from reconciler.model.device import DeviceId, is_device_id
 from reconciler.model.fleet import DeviceOverride, FleetSet
 
 
 class Naming:
-    """Which lists name a device: `devices` of selections and overrides by id or name, rosters by id alone."""
+    """Which lists name a device: `devices` of selections and overrides by id or name, rosters by id.
+
+    A word that is spelt like an id is an id: whoever may rename a device must not be able to take another's place.
+    """
 
     def __init__(self, fleets: FleetSet) -> None:
         self._bits: dict[frozenset[str], int] = {}
@@ -18,10 +21,10 @@ class Naming:
         self._by_name: defaultdict[str, int] = defaultdict(int)
         selectors = [selector for fleet in fleets.fleets for selector in (fleet.select, fleet.exclude) if selector]
         for selector in selectors:
-            self._add(selector.devices, by_name=True)
-            self._add(selector.roster, by_name=False)
+            self._add(selector.devices)
+            self._add(selector.roster)
         for override in fleets.overrides:
-            self._add(override.devices, by_name=True)
+            self._add(override.devices)
         self.names_nobody = not self._bits
         """Whether no manifest names a device: then every device's marks are 0."""
 
@@ -38,11 +41,12 @@ class Naming:
         """Those overrides that name a device with these marks."""
         return [override for override in overrides if marks & self._bits[override.devices]]
 
-    def _add(self, words: frozenset[str] | None, *, by_name: bool) -> None:
+    def _add(self, words: frozenset[str] | None) -> None:
         if words is None or words in self._bits:
             return
         bit = self._bits[words] = 1 << len(self._bits)
         for word in words:
-            self._by_id[word] |= bit
-            if by_name:
+            if is_device_id(word):
+                self._by_id[word] |= bit
+            else:
                 self._by_name[word] |= bit

@@ -210,6 +210,12 @@ def test_a_device_without_a_route_is_explained_too(place: Path, number: int, wor
     assert word in ended("explain", f"eu-{number}", "fleet.yaml", "--observed", seen(place, DEVICES)).stdout
 
 
+def test_an_id_wins_over_a_device_that_is_named_like_it(place: Path) -> None:
+    pretender = device_object(7, "6.3.4", name=DEVICES[0]["id"])
+    said = ended("explain", DEVICES[0]["id"], "fleet.yaml", "--observed", seen(place, [pretender, *DEVICES])).stdout
+    assert "eu-1" in said
+
+
 def test_a_device_of_no_fleet_is_explained_as_such(place: Path) -> None:
     stranger = device_object(7, "2.0.1", groups=[])
     assert "no fleet" in ended("explain", "eu-7", "fleet.yaml", "--observed", seen(place, [stranger])).stdout.lower()

@@ -4,13 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model.device import DeviceId
 from reconciler.model.fleet import (
     ApplicationBinary,
     DesiredApplication,
     Place,
     Share,
-    device_names,
 )
 from reconciler.model.version import ApplicationVersion
 
@@ -68,8 +66,3 @@ def test_the_binary_of_an_application_is_found_by_platform() -> None:
     application = DesiredApplication(release="logger", version=ApplicationVersion(44), binaries=(boron,))
     assert application.binary_for("boron") is boron
     assert application.binary_for("argon") is None
-
-
-def test_a_device_may_be_called_by_its_id_or_its_name() -> None:
-    assert device_names(DeviceId("e00fce68"), "eu-1") == {"e00fce68", "eu-1"}
-    assert device_names(DeviceId("e00fce68"), None) == {"e00fce68"}

@@ -63,6 +63,18 @@ def test_devices_are_named_by_id_or_by_name() -> None:
     assert numbers(selecting(devices=[device_id(1), "eu-3"]), device(1), device(2), device(3)) == [1, 3]
 
 
+def test_a_word_spelt_like_an_id_selects_nobody_by_name() -> None:
+    pretender = device(2, name=device_id(1))
+    assert numbers(selecting(devices=[device_id(1)]), device(1), pretender) == [1]
+    assert numbers(selecting(devices=[device_id(1)]), pretender) == []
+
+
+def test_an_override_spelt_like_an_id_holds_nobody_by_name() -> None:
+    plan = plan_of(fleet(), device(1), device(2, name=device_id(1)), overrides=(overriding(device_id(1)),))
+    holds = [entry for entry in plan.waiting if entry.reason is WaitingReason.HELD]
+    assert [entry.devices for entry in holds] == [(device_id(1),)]
+
+
 def test_a_roster_holds_ids() -> None:
     assert numbers(selecting(roster=[device_id(2)]), device(1), device(2)) == [2]
 
