@@ -14,7 +14,7 @@ from reconciler.execution.binaries import BinaryStore, verify_application
 from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent, SendOutcome
 from reconciler.model.attempt import FailureClass
 from reconciler.model.device import ObservedDevice
-from reconciler.model.error import FirmwareError, WireError
+from reconciler.model.error import FirmwareError, ManifestError, OperatorError, WireError
 from reconciler.model.platform import Platform, platform_by_id
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.model.version import ApplicationVersion
@@ -51,6 +51,9 @@ class CloudExecutor:
         except WireError as error:
             # Of the reads before the write: the write has not left.
             return _not_sent(error)
+        except (ManifestError, OperatorError) as error:
+            # A file of the manifests that cannot be read any more, or is another one by now.
+            return NotSent(failure=FailureClass.REFUSED, detail=_told(error))
 
     def _flash_module(self, device: ObservedDevice, step: FlashModule) -> SendOutcome:
         platform = _platform(device)
@@ -139,5 +142,5 @@ def _not_sent(error: WireError) -> NotSent:
             return NotSent(failure=FailureClass.TRANSPORT, detail=_told(error))
 
 
-def _told(error: WireError | FirmwareError) -> str:
+def _told(error: ManifestError | OperatorError) -> str:
     return f"{error.code} {error.message}"

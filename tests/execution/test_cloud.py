@@ -11,7 +11,7 @@ from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent, Sen
 from reconciler.firmware.builder import build_application, build_module
 from reconciler.model.attempt import FailureClass
 from reconciler.model.device import DeviceId, DeviceMode, ObservedDevice
-from reconciler.model.error import FirmwareError
+from reconciler.model.error import BugError, FirmwareError, ManifestError, OperatorError, ReconcilerError
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module, ModuleFunction, ModuleSlot
 from reconciler.model.platform import Platform, platform_by_id
@@ -40,7 +40,7 @@ def application() -> bytes:
 @dataclass
 class Store:
     applications: dict[tuple[str, ApplicationVersion], bytes] = field(default_factory=dict)
-    failure: FirmwareError | None = None
+    failure: ReconcilerError | None = None
 
     def module(self, platform: Platform, step: FlashModule) -> bytes:
         if self.failure is not None:
@@ -48,6 +48,8 @@ class Store:
         return build_module(platform, step.module, size=4096)
 
     def application(self, platform_name: str, application: ApplicationVersion) -> bytes | None:
+        if self.failure is not None:
+            raise self.failure
         return self.applications.get((platform_name, application))
 
 
@@ -235,4 +237,22 @@ def test_a_read_before_the_send_that_fails_means_that_nothing_was_sent(
 ) -> None:
     hands.reads = answer
     assert isinstance(hands.send(step), NotSent)
+    assert hands.written == []
+
+
+@pytest.mark.parametrize("error", [OperatorError("PFR6004", "no file"), ManifestError("PFR1009", "outside")])
+@pytest.mark.parametrize("step", [FLASH, APPLICATION])
+def test_a_file_that_cannot_be_read_before_the_send_means_that_nothing_was_sent(
+    hands: Hands, step: Step, error: ReconcilerError
+) -> None:
+    hands.store.failure = error
+    outcome = hands.send(step, product=None)
+    assert outcome == NotSent(failure=FailureClass.REFUSED, detail=f"{error.code} {error.message}")
+    assert hands.written == []
+
+
+def test_a_mistake_of_ours_before_the_send_is_raised(hands: Hands) -> None:
+    hands.store.failure = BugError("PFR9001", "an invariant does not hold")
+    with pytest.raises(BugError):
+        hands.send(FLASH)
     assert hands.written == []
