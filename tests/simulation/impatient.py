@@ -1,6 +1,7 @@
 """The command line with less patience: `python impatient.py SECONDS COMMAND…`, for tests of what never answers.
 
-A read with all its repetitions gets SECONDS, one silence a third of that. Nothing else differs.
+A read with all its repetitions gets SECONDS, and so does the beginning of the event stream; one silence gets a third of
+that. Nothing else differs.
 """
 
 from __future__ import annotations
@@ -24,5 +25,6 @@ if __name__ == "__main__":
         write_silence=seconds,
     )
     wiring.connect_api = partial(wiring.connect_api, patience=patience)
+    wiring._STREAM_WAIT_SECONDS = seconds  # type: ignore[misc]  # a constant, but not of this test
     del sys.argv[1]
     main()

@@ -186,13 +186,13 @@ class Stage:
         return self.end(self.begin(command, *options, **begun), within=within)
 
     def apply_until_rest(self, *, times: int = 3) -> Ended:
-        """Apply, with halts lifted, until nothing is under way any more: an operator's evening."""
+        """Apply, with halts lifted, until there is nothing to do or to wait for: an operator's evening."""
         for _ in range(times):
             with SqliteJournal(self.journal) as kept:
                 for halt in kept.halts():
                     kept.lift(halt.fleet)
             ended = self.run("apply")
-            if ended.code == 0 and self.run("drift").code == 0:
+            if ended.code == 0 and " wait for another run" not in ended.out:
                 break
         return ended
 
@@ -213,6 +213,11 @@ class Stage:
         """Put a fault in place; rate 0 lifts it."""
         with self.emulator.locked() as cloud:
             cloud.order_fault(FaultOrder(fault=name, device=device, rate=rate, count=count), self.emulator.now())
+
+    def struck(self) -> int:
+        """How often the faults that are in place have struck."""
+        with self.emulator.locked() as cloud:
+            return sum(order["struck"] for order in cloud.state.faults.document())
 
     def lift_all(self) -> None:
         with self.emulator.locked() as cloud:
