@@ -71,7 +71,11 @@ def carry_out(
         try:
             with terminated_like_interrupted():
                 run_to_rest(
-                    run, cloud.scopes, rest, pause=lambda: time.sleep(pace.poll_seconds), once=not pace.until_done
+                    run,
+                    cloud.scopes,
+                    rest,
+                    pause=lambda seconds: time.sleep(max(pace.poll_seconds, seconds)),
+                    once=not pace.until_done,
                 )
         except KeyboardInterrupt:
             run.stopping = True

@@ -13,11 +13,14 @@ from typing import Final
 from reconciler.controller.cycle import reconcile_pass
 from reconciler.controller.run import Run, Scope
 from reconciler.controller.settle import disown_open_attempts
-from reconciler.model.error import WireError
-from reconciler.particle.error import UnauthorisedError
+from reconciler.model.error import ManifestError, ReconcilerError, WireError
+from reconciler.particle.error import RateLimitedError, UnauthorisedError
 
 BLIND_PASSES_MAX: Final = 5
 """Passes in a row in which a product could not be observed, each after the wire's own retries of a minute at most."""
+
+SILENCE_SECONDS_MAX: Final = 300.0
+"""The vendor's own window (facts 5.12); a longer wish is asked for again."""
 
 
 @dataclass(slots=True)
@@ -32,7 +35,7 @@ class Left:
     """A product that was left before it was done, and the error that was the reason."""
 
     product: str | None
-    error: WireError
+    error: ReconcilerError
 
 
 @dataclass(slots=True)
@@ -43,31 +46,42 @@ class Rest:
 
 
 def run_to_rest(
-    run: Run, scopes: Sequence[Scope], rest: Rest, *, pause: Callable[[], None], once: bool = False
+    run: Run, scopes: Sequence[Scope], rest: Rest, *, pause: Callable[[float], None], once: bool = False
 ) -> None:
     """Run passes until every product is done or left, or `once`.
 
-    `pause` waits between rounds; `rest` says what was left. KeyboardInterrupt passes through at any
-    moment; everything under way is in the journal.
+    `pause` waits between rounds, for at least so many seconds; `rest` says what was left. KeyboardInterrupt passes
+    through at any moment; everything under way is in the journal.
     """
     run.halted.update(halt.fleet for halt in run.tools.journal.halts())
     disown_open_attempts(run)
     progress = [_Progress(scope) for scope in scopes]
     while True:
-        for product in progress:
-            if not product.done:
-                _one_pass(run, product, rest)
+        silence_seconds = [_one_pass(run, product, rest) for product in progress if not product.done]
         if once or all(product.done for product in progress):
             return
-        pause()
+        pause(max(silence_seconds, default=0.0))
 
 
-def _one_pass(run: Run, product: _Progress, rest: Rest) -> None:
+def _one_pass(run: Run, product: _Progress, rest: Rest) -> float:
+    """One pass over one product; for how many seconds the cloud wants silence after it."""
     try:
         product.done = not reconcile_pass(run, product.scope)
         product.blind_passes = 0
+    except RateLimitedError as error:
+        product.blind_passes += 1
+        if product.blind_passes < BLIND_PASSES_MAX:
+            return min(error.retry_after_seconds or 0.0, SILENCE_SECONDS_MAX)
+        _leave(product, error, rest)
     except WireError as error:
         product.blind_passes += 1
         if isinstance(error, UnauthorisedError) or product.blind_passes >= BLIND_PASSES_MAX:
-            product.done = True
-            rest.left.append(Left(product.scope.product, error))
+            _leave(product, error, rest)
+    except ManifestError as error:
+        _leave(product, error, rest)
+    return 0.0
+
+
+def _leave(product: _Progress, error: ReconcilerError, rest: Rest) -> None:
+    product.done = True
+    rest.left.append(Left(product.scope.product, error))

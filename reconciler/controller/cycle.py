@@ -20,7 +20,7 @@ from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Plan
 from reconciler.planning.planner import plan_fleets
 from reconciler.rollout.gate import Ledger, failures_that_halt, verdicts
-from reconciler.rollout.retry import GIVEN_UP, may_start_at
+from reconciler.rollout.retry import GIVEN_UP, counts_against_rollout, may_start_at
 from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Start, Verdict
 
 _Decided = Mapping[str, Sequence[Verdict]]
@@ -93,19 +93,22 @@ def _note_arrivals(run: Run, plan: FleetPlan, now: Instant) -> None:
 
 
 def _give_up(run: Run, plan: FleetPlan, now: Instant) -> None:
-    """Devices whose failures have used up their tries are left alone for the rest of the run."""
-    for device_id in (device_id for route in plan.routes for device_id in route.devices):
-        attempts = run.ended.get(device_id, [])
-        if device_id not in run.given_up and may_start_at(attempts) == GIVEN_UP:
+    """Devices whose failures have used up their tries are left alone for the rest of the run, wherever they are now."""
+    fleet = plan.fleet.name
+    for device_id, attempts in sorted(run.ended.items()):
+        is_ours = attempts[0].fleet == fleet and device_id not in run.given_up
+        if is_ours and may_start_at(attempts) == GIVEN_UP:
             last = run.given_up[device_id] = attempts[0]
-            reason, fleet = last.failure or "", plan.fleet.name
+            reason = last.failure or ""
             run.tools.tell(DeviceSetAside(at=now, fleet=fleet, device_id=device_id, reason=reason, message=last.detail))
 
 
 def _halt(run: Run, plan: FleetPlan, now: Instant) -> None:
     """Too many devices have failed: first the halt is durable, then nothing more is started."""
     fleet = plan.fleet.name
-    failures = len(_given_up(run, fleet) | run.suffering[fleet])
+    failed = {d for d, attempts in run.ended.items() if attempts[0].fleet == fleet and counts_against_rollout(attempts)}
+    lost = {device_id for device_id, attempt in run.lost.items() if attempt.fleet == fleet}
+    failures = len(failed | lost | run.suffering[fleet])
     failures_max = failures_that_halt(plan.fleet, plan.summary.devices)
     if failures >= failures_max and fleet not in run.halted:
         reason = f"{failures} of its devices failed, rollout.maxFailures allows fewer than {failures_max}"

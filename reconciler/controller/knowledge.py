@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from reconciler.journal.journal import Journal
 from reconciler.model.attempt import Attempt
-from reconciler.model.device import Observation, ObservedDevice
+from reconciler.model.device import ModuleReport, Observation, ObservedDevice
 
 
 class Knowledge:
@@ -20,6 +20,7 @@ class Knowledge:
         self._journal = journal
         self._learnt = dict(journal.learnt())
         self._locked = dict(journal.locked())
+        self._reports = dict(journal.reports())
 
     def added_to(self, device: ObservedDevice) -> ObservedDevice:
         """The device with what we know of it besides."""
@@ -39,3 +40,9 @@ class Knowledge:
         self._learnt.update(self._journal.learnt(device_id=device_id))
         self._locked.pop(device_id, None)
         self._locked.update(self._journal.locked(device_id=device_id))
+
+    def keep(self, report: ModuleReport) -> None:
+        """Keep what a device said of its modules, if it is news."""
+        if self._reports.get(report.device_id) != report:
+            self._journal.keep_report(report)
+            self._reports[report.device_id] = report

@@ -7,7 +7,7 @@ from enum import Enum
 
 from reconciler.controller.apply import Rest
 from reconciler.controller.run import Run
-from reconciler.model.attempt import AttemptState
+from reconciler.model.attempt import AttemptState, FailureClass
 from reconciler.model.device import DeviceId
 from reconciler.particle.traffic import Traffic
 from reconciler.render.outcome import Outcome
@@ -63,8 +63,9 @@ def ending_of(run: Run, rest: Rest) -> Ending:
 
 
 def failed_devices(run: Run) -> set[DeviceId]:
-    """Devices that this run gave up, left worse off, or lost sight of with a step under way."""
-    return (run.given_up.keys() - run.arrived).union(run.lost, *run.suffering.values())
+    """Devices that this run gave up, left worse off, or lost sight of with a step under way. Offline is no failure."""
+    given_up = {d for d, attempt in run.given_up.items() if attempt.failure is not FailureClass.OFFLINE}
+    return (given_up - run.arrived).union(run.lost, *run.suffering.values())
 
 
 def stale_devices(run: Run) -> set[DeviceId]:

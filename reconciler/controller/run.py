@@ -70,7 +70,8 @@ class Run:
     - `arrived`: devices that had steps to do and are as desired; `halted`: fleets in which nothing more is started.
     - `well_before`: devices that ran their application when this run first did something to them.
     - `suffering`: by fleet, devices that this run did something to and that are now worse off, at the last look.
-    - `lost`: devices with a step under way that is past its deadline, at the last look.
+    - `lost`: devices with a step of this run that is past its deadline and proven neither way, at the last look.
+    - `heard_before`: by attempt of this run, the ordinal of what had been heard when its request left.
     - `turned_back`: how often a step was ready to start and the last look before it said no.
     - `plans`, `verdicts`: every fleet's last plan, and what the gate said of its routes.
     - `latest`: the cloud's time of the last look. `stopping`: a person wants no new steps.
@@ -83,7 +84,8 @@ class Run:
     arrived: set[DeviceId] = field(default_factory=set)
     well_before: set[DeviceId] = field(default_factory=set)
     suffering: dict[str, frozenset[DeviceId]] = field(default_factory=dict)
-    lost: set[DeviceId] = field(default_factory=set)
+    lost: dict[DeviceId, Attempt] = field(default_factory=dict)
+    heard_before: dict[str, int] = field(default_factory=dict)
     halted: set[str] = field(default_factory=set)
     turned_back: Counter[DeviceId] = field(default_factory=Counter)
     plans: dict[str, FleetPlan] = field(default_factory=dict)

@@ -42,32 +42,35 @@ def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
         deadline = deadlines.get(attempt.fleet, Rollout().step_deadline_seconds)
         judged = attempt
         if device is not None:
-            judged = judge(attempt, device, _heard(scope, attempt), run.tools.catalog, deadline_seconds=deadline)
+            judged = judge(attempt, device, _heard(run, scope, attempt), run.tools.catalog, deadline_seconds=deadline)
         within_deadline = observation.observed_at - attempt.began_at <= deadline
         if judged is attempt:
             in_flight.append(InFlight(attempt, within_deadline))
         else:
             run.record(judged)
-        if judged is attempt and not within_deadline:
-            run.lost.add(attempt.device_id)
+        if judged is attempt and not within_deadline and attempt.plan_id == run.tools.agreement.plan_id:
+            run.lost[attempt.device_id] = attempt
         else:
-            run.lost.discard(attempt.device_id)
+            run.lost.pop(attempt.device_id, None)
     return in_flight
 
 
 def keep_reports(run: Run, scope: Scope) -> None:
     """What devices said of their own modules outlives this process."""
-    kept = run.tools.journal.reports()
     for report in scope.hearing.module_reports():
-        if report != kept.get(report.device_id):
-            run.tools.journal.keep_report(report)
+        run.knowledge.keep(report)
 
 
-def _heard(scope: Scope, attempt: Attempt) -> HeardTransfer | None:
-    """The last end of a transfer to the device since the attempt began, by the cloud's clock."""
-    ends = [
-        transfer
-        for transfer in scope.hearing.transfers_since(attempt.device_id, 0)
-        if transfer.status.is_end and transfer.at >= attempt.began_at
-    ]
-    return HeardTransfer(ends[-1].status is TransferStatus.SUCCESS, ends[-1].at) if ends else None
+def _heard(run: Run, scope: Scope, attempt: Attempt) -> HeardTransfer | None:
+    """How the transfer to the device ended that was the first to end since the attempt began.
+
+    A device takes one transfer at a time, so the first end is ours and a later one somebody else's. Nothing is compared
+    with a clock: our own sends are remembered by what had been heard before them, and of those of an earlier run
+    everything that this process hears came after.
+    """
+    ordinal = run.heard_before.get(attempt.id, 0)
+    ends = (
+        transfer for transfer in scope.hearing.transfers_since(attempt.device_id, ordinal) if transfer.status.is_end
+    )
+    end = next(ends, None)
+    return None if end is None else HeardTransfer(end.status is TransferStatus.SUCCESS, end.at)

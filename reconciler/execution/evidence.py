@@ -87,7 +87,9 @@ def _restarted_after_transfer(attempt: Attempt, device: ObservedDevice, *, shown
     """The transfer ended well and a new session began since, which does not show the effect."""
     now = device.observed_at
     if shown is None:
-        return attempt.verified(Evidence.RESTARTED, now)
+        # Of an attempt that we lost sight of nobody knows that the transfer which was heard was its own.
+        is_ours = attempt.state is AttemptState.SENT
+        return attempt.verified(Evidence.RESTARTED if is_ours else Evidence.PRESUMED, now)
     if device.mode is DeviceMode.SAFE_MODE:
         return attempt.failed(FailureClass.BOOT, "came back in safe mode without the effect", now)
     return attempt.failed(FailureClass.INSTALL, "came back without the effect", now)

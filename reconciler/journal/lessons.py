@@ -4,14 +4,17 @@ The rules:
 - A verified `FlashModule` attempt put its module there; of one slot the highest version counts, of equals the last.
 - One whose evidence is only presumed is forgotten when a later attempt on the device failed to install, to boot, or for
   want of a dependency: then what we presumed may be what is missing.
+- One that was seen to restart, no more, is forgotten when a module that needs it has failed twice since: a bad link
+  fails once, a missing dependency every time.
 
 Why: the cloud shows no module versions of a device in normal mode, so these lower bounds are all that there is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from reconciler.model.attempt import Evidence, FailureClass
 from reconciler.model.device import DeviceId
@@ -19,6 +22,9 @@ from reconciler.model.module import Module, ModuleSlot
 
 DOUBT_FAILURES = frozenset({FailureClass.INSTALL, FailureClass.BOOT, FailureClass.INCOMPATIBLE})
 """Failures after which a presumed module is no longer believed in."""
+
+DOUBTS_THAT_UNLEARN: Final = 2
+"""Failures of modules that need it, after which a module that was only seen to restart is no longer believed in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,21 +37,42 @@ class Lesson:
     module: Module
 
 
-def modules_learnt(
-    lessons: Iterable[Lesson], last_doubts: Mapping[DeviceId, int]
-) -> dict[DeviceId, tuple[Module, ...]]:
-    """The modules that lessons put on devices, ascending by slot.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """One attempt that failed with one of `DOUBT_FAILURES`, and the module that it sent, if it sent one."""
 
-    Args:
-        lessons: in ascending order of their numbers.
-        last_doubts: per device the number of its last attempt that failed with one of `DOUBT_FAILURES`.
-    """
+    number: int
+    device_id: DeviceId
+    module: Module | None
+
+
+def modules_learnt(lessons: Iterable[Lesson], doubts: Iterable[Doubt]) -> dict[DeviceId, tuple[Module, ...]]:
+    """The modules that lessons (in ascending order of their numbers) put on devices, ascending by slot."""
+    doubts_of: dict[DeviceId, list[Doubt]] = {}
+    for doubt in doubts:
+        doubts_of.setdefault(doubt.device_id, []).append(doubt)
     believed: dict[DeviceId, dict[ModuleSlot, Module]] = {}
     for lesson in lessons:
-        if lesson.evidence is Evidence.PRESUMED and last_doubts.get(lesson.device_id, -1) > lesson.number:
+        if _is_doubted(lesson, doubts_of.get(lesson.device_id, [])):
             continue
         slots = believed.setdefault(lesson.device_id, {})
         known = slots.get(lesson.module.slot)
         if known is None or known.version <= lesson.module.version:
             slots[lesson.module.slot] = lesson.module
     return {device_id: tuple(slots[slot] for slot in sorted(slots)) for device_id, slots in sorted(believed.items())}
+
+
+def _is_doubted(lesson: Lesson, doubts: Sequence[Doubt]) -> bool:
+    since = [doubt for doubt in doubts if doubt.number > lesson.number]
+    match lesson.evidence:
+        case Evidence.PRESUMED:
+            return bool(since)
+        case Evidence.RESTARTED:
+            needing = sum(_needs(doubt.module, lesson.module.slot) for doubt in since)
+            return needing >= DOUBTS_THAT_UNLEARN
+        case _:
+            return False
+
+
+def _needs(module: Module | None, slot: ModuleSlot) -> bool:
+    return module is not None and any(dependency.slot == slot for dependency in module.dependencies)

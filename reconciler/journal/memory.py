@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from reconciler.journal.journal import DeviceBusyError, Halt, KeptPlan, Move
-from reconciler.journal.lessons import DOUBT_FAILURES, Lesson, modules_learnt
+from reconciler.journal.lessons import DOUBT_FAILURES, Doubt, Lesson, modules_learnt
 from reconciler.journal.rules import (
     check_begin,
     check_plan,
@@ -87,7 +87,7 @@ class MemoryJournal:
     def learnt(self, *, device_id: DeviceId | None = None) -> Mapping[DeviceId, tuple[Module, ...]]:
         """See `Journal.learnt`."""
         lessons = []
-        doubts = {}
+        doubts = []
         with self._exclusively():
             for number, attempt in enumerate(self._attempts.values()):
                 if device_id not in (None, attempt.device_id):
@@ -102,7 +102,8 @@ class MemoryJournal:
                         )
                     )
                 if attempt.state is AttemptState.FAILED and attempt.failure in DOUBT_FAILURES:
-                    doubts[attempt.device_id] = number
+                    module = attempt.step.module if isinstance(attempt.step, FlashModule) else None
+                    doubts.append(Doubt(number=number, device_id=attempt.device_id, module=module))
         return modules_learnt(lessons, doubts)
 
     def locked(self, *, device_id: DeviceId | None = None) -> Mapping[DeviceId, ApplicationVersion]:

@@ -16,7 +16,7 @@ from reconciler.journal.encoding import (
     unreadable,
 )
 from reconciler.journal.journal import Halt, KeptPlan, Move
-from reconciler.journal.lessons import Lesson
+from reconciler.journal.lessons import Doubt, Lesson
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
 from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.instant import Instant
@@ -85,6 +85,13 @@ def lesson_from(*, number: int, device_id: str, evidence: str | None, step: str)
         evidence=None if evidence is None else Evidence(evidence),
         module=decoded.module,
     )
+
+
+def doubt_from(*, number: int, device_id: str, step: str) -> Doubt:
+    """The doubt that a failed attempt raises, from its columns."""
+    decoded = decode_step(step)
+    module = decoded.module if isinstance(decoded, FlashModule) else None
+    return Doubt(number=number, device_id=DeviceId(device_id), module=module)
 
 
 def move_row(attempt: Attempt, at: Instant | None) -> dict[str, Any]:

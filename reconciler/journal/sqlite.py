@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
 
@@ -118,9 +118,9 @@ class SqliteJournal:
             .order_by(columns.number)
         )
         doubts = (
-            select(columns.device_id, func.max(columns.number))
+            select(columns.number, columns.device_id, columns.step)
             .where(columns.state == AttemptState.FAILED.value, columns.failure.in_(_DOUBTS))
-            .group_by(columns.device_id)
+            .order_by(columns.number)
         )
         if device_id is not None:
             verified = verified.where(columns.device_id == device_id)
@@ -130,8 +130,11 @@ class SqliteJournal:
                 rows.lesson_from(number=number, device_id=device, evidence=evidence, step=step)
                 for number, device, evidence, step in connection.execute(verified)
             ]
-            last_doubts = {DeviceId(device): number for device, number in connection.execute(doubts)}
-        return modules_learnt(lessons, last_doubts)
+            doubted = [
+                rows.doubt_from(number=number, device_id=device, step=step)
+                for number, device, step in connection.execute(doubts)
+            ]
+        return modules_learnt(lessons, doubted)
 
     def locked(self, *, device_id: DeviceId | None = None) -> Mapping[DeviceId, ApplicationVersion]:
         """See `Journal.locked`."""

@@ -15,13 +15,12 @@ from typing import Final, TypeVar
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.census import Census
 from reconciler.model.device import DeviceId, Observation, ObservedDevice
-from reconciler.model.fleet import Desired, DesiredApplication, Fleet, FleetSet, Order, OverrideMode, Via
+from reconciler.model.fleet import Desired, DesiredApplication, Fleet, FleetSet, OverrideMode, Via
 from reconciler.model.instant import Instant
 from reconciler.model.plan import (
     FleetPlan,
     Plan,
     PlanSource,
-    RefusalReason,
     Refused,
     Route,
     Situation,
@@ -103,7 +102,9 @@ class _Planner:
         if not isinstance(situation, Situation):
             return replace(situation, devices=())
         desired = override.pin if override is not None and override.pin is not None else fleet.desired
-        goal = Goal(desired, fleet.delivery.via, fleet.delivery.bytes_per_device_max)
+        delivery = fleet.delivery
+        product_id = None if situation.own else device.product_id
+        goal = Goal(desired, delivery.via, delivery.bytes_per_device_max, order=delivery.order, product_id=product_id)
         answer = self._answers.of(situation, goal)
         if not isinstance(answer, Route):
             return answer
@@ -116,9 +117,6 @@ class _Planner:
             return _wait(WaitingReason.SUSPENDED, f"the fleet is suspended: {suspension.reason}")
         if fleet.delivery.via is Via.USB:
             return _wait(WaitingReason.NEEDS_BENCH, "the fleet is delivered over USB, at a bench")
-        if fleet.delivery.order is Order.APPLICATION_FIRST:
-            message = "delivery.order application-first is not built yet; device-os-first keeps the application running"
-            return Refused(reason=RefusalReason.ORDER_UNSUPPORTED, message=message, devices=())
         return _device_says_no(device, desired.application)
 
 

@@ -1,7 +1,7 @@
 """The gate: for every device with a route, may its next step start now? The first answer of an ordered table wins.
 
-Concurrency counts the devices that have an open attempt within its deadline. A fleet that asks for something that is
-not built is held whole.
+Concurrency counts devices that are being changed, from their first step to their arrival. A fleet that asks for
+something that is not built is held whole.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reconciler.model.fleet import Fleet
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Route
 from reconciler.model.step import Step
-from reconciler.rollout.retry import may_start_at
+from reconciler.rollout.retry import GIVEN_UP, may_start_at
 from reconciler.rollout.verdict import Hold, Start, Verdict, Wait
 from reconciler.rollout.window import is_open
 
@@ -47,12 +47,30 @@ class Ledger:
 def verdicts(plan: FleetPlan, ledger: Ledger, *, now: Instant) -> Iterator[Verdict]:
     """A verdict for every device with a route, in the order of the plan."""
     fleet_hold = _hold_of_fleet(plan, ledger, now)
-    slots = plan.fleet.rollout.concurrent_max.of(plan.summary.devices) - sum(ledger.in_flight.values())
+    holders = _slot_holders(plan, ledger, now)
+    slots = plan.fleet.rollout.concurrent_max.of(plan.summary.devices) - len(holders)
     for route in plan.routes:
         for device_id in route.devices:
-            verdict = _verdict(route, device_id, fleet_hold, ledger, now=now, slots=slots)
-            slots -= isinstance(verdict, Start)
+            has_slot = device_id in holders or slots > 0
+            verdict = _verdict(route, device_id, fleet_hold, ledger, now=now, has_slot=has_slot)
+            slots -= isinstance(verdict, Start) and device_id not in holders
             yield verdict
+
+
+def _slot_holders(plan: FleetPlan, ledger: Ledger, now: Instant) -> frozenset[DeviceId]:
+    """The devices that are being changed: with a step under way, between two steps, or pausing after a failure.
+
+    A device that is given up holds none, and neither does one whose step is past its deadline.
+    """
+    under_way = {device_id for device_id, within_deadline in ledger.in_flight.items() if within_deadline}
+    begun = {device_id for route in plan.routes for device_id in route.devices if device_id in ledger.ended}
+    pausing = {
+        device_id
+        for device_id, attempts in ledger.ended.items()
+        if attempts[0].fleet == plan.fleet.name and now < (may_start_at(attempts) or now) < GIVEN_UP
+    }
+    overdue = ledger.in_flight.keys() - under_way
+    return frozenset(under_way | ((begun | pausing) - ledger.given_up - overdue))
 
 
 def failures_that_halt(fleet: Fleet, devices: int) -> int:
@@ -76,7 +94,7 @@ def _hold_of_fleet(plan: FleetPlan, ledger: Ledger, now: Instant) -> Hold | None
 
 
 def _verdict(
-    route: Route, device_id: DeviceId, fleet_hold: Hold | None, ledger: Ledger, *, now: Instant, slots: int
+    route: Route, device_id: DeviceId, fleet_hold: Hold | None, ledger: Ledger, *, now: Instant, has_slot: bool
 ) -> Verdict:
     if device_id in ledger.in_flight:
         return Wait(device_id=device_id, hold=Hold.IN_FLIGHT)
@@ -92,6 +110,6 @@ def _verdict(
         return Wait(device_id=device_id, hold=Hold.PAUSED, until=earliest)
     if ledger.turned_back.get(device_id, 0) >= TURNED_BACK_MAX:
         return Wait(device_id=device_id, hold=Hold.TURNED_BACK)
-    if slots <= 0:
+    if not has_slot:
         return Wait(device_id=device_id, hold=Hold.NO_SLOT)
     return Start(device_id=device_id, route=route, step=step)

@@ -183,7 +183,7 @@ def carried_out(
             pool=pool,
         )
         run, rest = Run(tools=tools, knowledge=Knowledge(world.journal)), Rest()
-        run_to_rest(run, scopes or [world.scope(*fleets)], rest, pause=world.pass_time, once=once)
+        run_to_rest(run, scopes or [world.scope(*fleets)], rest, pause=lambda _: world.pass_time(), once=once)
     return run, rest
 
 

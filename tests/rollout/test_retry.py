@@ -66,7 +66,7 @@ def test_the_pause_runs_from_the_latest_failure() -> None:
     assert may_start_at([failed(FailureClass.INSTALL, at=500), failed(FailureClass.INSTALL, at=100)]) == NOW + 500 + 120
 
 
-def test_failures_of_other_classes_count_and_the_latest_class_decides() -> None:
+def test_only_failures_of_the_same_class_use_up_its_tries() -> None:
     mixed = [failed(FailureClass.INSTALL), failed(FailureClass.TRANSPORT), failed(FailureClass.TRANSPORT)]
-    assert may_start_at(mixed) == GIVEN_UP
-    assert may_start_at(mixed[::-1]) == NOW + 120
+    assert may_start_at(mixed) == NOW + 60
+    assert may_start_at([failed(FailureClass.INSTALL), *mixed, failed(FailureClass.INSTALL)]) == GIVEN_UP
