@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,15 +25,18 @@ from reconciler.cli.saved_plan import PlanFile, is_plan_file, read_saved_plan
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.report import Ending, ending_of, holds_in_words, outcome_of
 from reconciler.controller.run import Agreement
+from reconciler.firmware.catalog import Catalog
 from reconciler.journal.journal import Journal, KeptPlan
 from reconciler.journal.location import journal_location
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.device import DeviceId
 from reconciler.model.error import OperatorError
+from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan
 from reconciler.model.step import Step
 from reconciler.render.outcome import outcome_document, outcome_text
 from reconciler.render.plan_json import plan_document, plan_json
+from reconciler.render.plan_reading import PlanExpiredError
 from reconciler.render.plan_text import plan_text
 from reconciler.sources import FolderShelf, ManifestSet
 from reconciler.wiring import CloudConnection, CloudSettings
@@ -176,10 +180,18 @@ def _intent(paths: tuple[str, ...], catalog: Path | None) -> tuple[Intent, PlanF
     if len(paths) > 1:
         raise OperatorError("PFR6705", "a plan file stands alone", next_step="give one plan file, or manifests")
     releases = read_catalog(catalog)
-    saved = read_saved_plan(Path(paths[0]), releases)
+    saved = _read_plan_file(Path(paths[0]), releases)
     # Applications that the manifests name as files are read from below the working directory, and from nowhere else.
     manifests = ManifestSet(texts={}, paths=(), problems=(), shelf=FolderShelf(roots=(Path.cwd(),)))
     return Intent(manifests=manifests, fleets=saved.fleets, catalog=releases), saved
+
+
+def _read_plan_file(path: Path, catalog: Catalog) -> PlanFile:
+    try:
+        return read_saved_plan(path, catalog, now=Instant(time.time()))
+    except PlanExpiredError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(Ending.STALE.value)
 
 
 def _agreed(words: _Words, plan: Plan, plan_id: str, saved: PlanFile | None, on_stale: str) -> Agreement:

@@ -6,7 +6,6 @@ The manifests stand outside the plan's digest; they are checked against the mani
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,10 +73,11 @@ def write_saved_plan(path: Path, document: Mapping[str, Any], intent: Intent) ->
         raise OperatorError("PFR6702", message, next_step="check the folder and its permissions") from None
 
 
-def read_saved_plan(path: Path, catalog: Catalog) -> PlanFile:
-    """Read a plan file and verify it.
+def read_saved_plan(path: Path, catalog: Catalog, *, now: Instant) -> PlanFile:
+    """Read a plan file and verify it. `now` decides whether it has expired.
 
     Raises:
+        PlanExpiredError: PFR6404 it was good once.
         OperatorError: PFR6701 it cannot be read; PFR6401 to PFR6407 it is not what was agreed to, or not any more.
     """
     try:
@@ -87,7 +87,7 @@ def read_saved_plan(path: Path, catalog: Catalog) -> PlanFile:
         raise OperatorError("PFR6701", message, next_step=_PLAN_AGAIN) from None
     except (ValueError, RecursionError) as error:
         raise OperatorError("PFR6401", f"{path} is not JSON: {error}", next_step=_PLAN_AGAIN) from None
-    plan = plan_from_document(document, catalog, now=Instant(time.time()))
+    plan = plan_from_document(document, catalog, now=now)
     if plan.source.catalog_digest != catalog.digest:
         message = f"{path} was planned with another release catalog"
         raise OperatorError("PFR6407", message, next_step=f"give the same --catalog, or {_PLAN_AGAIN}")

@@ -1,8 +1,9 @@
 """A saved plan, read back for `apply PLANFILE`: what was approved, device by device, and nothing else.
 
 A plan file comes from a disk and may be old, cut off or edited: format, digest and expiry are checked before any field
-is used, and every field is read strictly. The digest finds damage, it is no signature. The document names modules by
-number; what they need is taken from the catalog, so that the guard can check every condition again.
+is used, and every field is read strictly. The digest finds damage, it is no signature. Its times stand outside the
+digest, so they are held against the time of the observation, which stands inside. The document names modules by number;
+what they need is taken from the catalog, so that the guard can check every condition again.
 """
 
 from __future__ import annotations
@@ -23,11 +24,19 @@ from reconciler.model.plan import PlanSource
 from reconciler.model.platform import Platform, platform_by_name
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
+from reconciler.planning.planner import PLAN_VALID_SECONDS
 from reconciler.render.plan_json import FORMAT_VERSION, digest_of, plan_id_of
 
 _Choice = TypeVar("_Choice")
 
+_ROUNDED_SECONDS: Final = 0.002
+"""Both times are written in whole milliseconds."""
+
 _PLAN_AGAIN: Final = "make a new plan with: reconciler plan MANIFESTS --out FILE"
+
+
+class PlanExpiredError(OperatorError):
+    """A plan that is too old to be carried out. PFR6404."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +68,7 @@ class SavedPlan:
 
 
 def read_plan(text: str, catalog: Catalog, *, now: Instant) -> SavedPlan:
-    """Read the text of a plan file. Raises OperatorError PFR6401 to PFR6406."""
+    """Read the text of a plan file. Raises as `plan_from_document` does."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -68,7 +77,12 @@ def read_plan(text: str, catalog: Catalog, *, now: Instant) -> SavedPlan:
 
 
 def plan_from_document(document: Any, catalog: Catalog, *, now: Instant) -> SavedPlan:
-    """The saved plan in a document. `now` decides whether it has expired. Raises OperatorError PFR6401 to PFR6406."""
+    """The saved plan in a document. `now` decides whether it has expired.
+
+    Raises:
+        PlanExpiredError: PFR6404 it was good once.
+        OperatorError: PFR6401 to PFR6406 it cannot be used.
+    """
     reader = _Reader(document, "plan")
     version = reader.text("format_version")
     if version.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
@@ -79,11 +93,15 @@ def plan_from_document(document: Any, catalog: Catalog, *, now: Instant) -> Save
     if _digest(reader) != digest or plan_id_of(revision, digest) != reader.text("plan_id"):
         message = "the plan file is not what was planned: its digest does not fit its content"
         raise OperatorError("PFR6403", message, next_step=_PLAN_AGAIN)
-    expires_at = reader.instant("expires_at")
+    source = _source(reader.member("source"))
+    created_at, expires_at = reader.instant("created_at"), reader.instant("expires_at")
+    granted = expires_at - created_at
+    if created_at != source.observed_at or abs(granted - PLAN_VALID_SECONDS) > _ROUNDED_SECONDS:
+        message = "the plan file is not what was planned: its times do not fit the observation that it was made on"
+        raise OperatorError("PFR6403", message, next_step=_PLAN_AGAIN)
     if now >= expires_at:
         message = f"the plan {reader.text('plan_id')} expired at {iso_from_instant(expires_at)}"
-        raise OperatorError("PFR6404", message, next_step=_PLAN_AGAIN)
-    source = _source(reader.member("source"))
+        raise PlanExpiredError("PFR6404", message, next_step=_PLAN_AGAIN)
     routes = tuple(route for fleet in reader.objects("fleets") for route in _routes(fleet, catalog))
     devices = [device for route in routes for device in route.devices]
     if len(devices) != len(set(devices)):
@@ -92,7 +110,7 @@ def plan_from_document(document: Any, catalog: Catalog, *, now: Instant) -> Save
         plan_id=reader.text("plan_id"),
         digest=digest,
         source=source,
-        created_at=reader.instant("created_at"),
+        created_at=created_at,
         expires_at=expires_at,
         complete=reader.boolean("complete"),
         fleets=tuple(fleet.text("name") for fleet in reader.objects("fleets")),

@@ -16,7 +16,7 @@ from reconciler.cli.saved_plan import read_saved_plan
 from reconciler.firmware.builder import build_application
 from reconciler.firmware.known import known_catalog
 from reconciler.model.error import OperatorError
-from tests.fleet_samples import platform
+from tests.fleet_samples import NOW, platform
 
 BORON = platform("boron")
 BUILT_WITH_6_3_4 = build_application(BORON, system_version=6305, product=(12345, 44), size=20_000)
@@ -99,7 +99,7 @@ def test_a_plan_file_knows_its_applications_where_their_files_are_not(
     assert run(tmp_path / "fleets", "--out", str(saved)).exit_code == 0
     (tmp_path / "fleets" / "logger.bin").unlink()
     monkeypatch.chdir(tmp_path)
-    application = read_saved_plan(saved, known_catalog()).fleets.fleets[0].desired.application
+    application = read_saved_plan(saved, known_catalog(), now=NOW).fleets.fleets[0].desired.application
     assert application is not None
     built = application.binaries[0].built
     assert built is not None
@@ -123,4 +123,4 @@ def test_a_plan_file_with_damaged_applications_is_refused(tmp_path: Path, member
     application[member] = value
     saved.write_text(json.dumps(document))
     with pytest.raises(OperatorError, match="PFR6401"):
-        read_saved_plan(saved, known_catalog())
+        read_saved_plan(saved, known_catalog(), now=NOW)

@@ -228,7 +228,7 @@ def test_a_plan_file_that_was_tampered_with_is_refused(bench: Bench, name: str) 
         case "steps":
             document["fleets"][0]["routes"][0]["steps"].pop()
         case "expires_at":
-            document["expires_at"] = "2020-01-01T00:00:00Z"
+            document["expires_at"] = "2126-01-01T00:00:00Z"
         case "manifests":
             document["manifests"]["files"]["fleet.yaml"] += "# harmless\n"
         case "digest":
@@ -237,7 +237,19 @@ def test_a_plan_file_that_was_tampered_with_is_refused(bench: Bench, name: str) 
     result = bench.apply(what="plan.json")
     assert result.exit_code == 1
     assert isinstance(result.exception, ReconcilerError)
-    assert result.exception.code in {"PFR6403", "PFR6404"}
+    assert result.exception.code == "PFR6403"
+    assert bench.writes() == 0
+
+
+def test_a_plan_that_has_expired_is_stale(bench: Bench) -> None:
+    assert bench.call("observe", "--product", "cold-chain", "--output", "seen.json", "--quiet").exit_code == 0
+    path = bench.folder / "seen.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**document, "observed_at": "2025-11-22T09:00:00Z"}), encoding="utf-8")
+    bench.plan("plan.json", "--observed", "seen.json")
+    result = bench.apply(what="plan.json")
+    assert result.exit_code == 4
+    assert "PFR6404" in result.stderr
     assert bench.writes() == 0
 
 

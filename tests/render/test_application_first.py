@@ -15,6 +15,7 @@ from reconciler.model.device import ObservedDevice
 from reconciler.model.fleet import ApplicationBinary, Delivery, Fleet, Order, Via
 from reconciler.model.plan import FleetPlan, Plan, PlanSource, Route
 from reconciler.planning.answer import Answers, Goal
+from reconciler.planning.planner import PLAN_VALID_SECONDS
 from reconciler.render.explain_text import explain_text
 from reconciler.render.plan_json import plan_document
 from reconciler.render.plan_reading import plan_from_document
@@ -49,7 +50,9 @@ def plan() -> Plan:
         observed_digest=DIGEST,
     )
     fleets = (FleetPlan(fleet=of_fleet(), current=(), routes=(route(),), refused=(), waiting=()),)
-    return Plan(source=source, fleets=fleets, created_at=NOW, expires_at=type(NOW)(NOW + 3600), complete=True)
+    return Plan(
+        source=source, fleets=fleets, created_at=NOW, expires_at=type(NOW)(NOW + PLAN_VALID_SECONDS), complete=True
+    )
 
 
 def explained(of_device: ObservedDevice, of_route: Route) -> str:

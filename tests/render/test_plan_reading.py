@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from reconciler.firmware.catalog import Catalog
 from reconciler.firmware.known import known_catalog
 from reconciler.model.error import OperatorError
-from reconciler.model.instant import Instant
+from reconciler.model.instant import Instant, iso_from_instant
+from reconciler.planning.planner import PLAN_VALID_SECONDS
 from reconciler.render.plan_json import digest_of, plan_document, plan_id_of, plan_json
 from reconciler.render.plan_reading import plan_from_document, read_plan
 from tests.render.sample_plan import COLD_CHAIN_PLAN, NOW, PLAN
@@ -83,6 +84,28 @@ def test_a_plan_with_another_plans_id_is_refused() -> None:
 def test_a_plan_is_refused_from_the_second_it_expires() -> None:
     assert refused_code(DOCUMENT, now=PLAN.expires_at) == "PFR6404"
     assert plan_from_document(DOCUMENT, known_catalog(), now=Instant(PLAN.expires_at - 1))
+
+
+def test_a_plan_whose_life_was_prolonged_is_refused() -> None:
+    prolonged = {**DOCUMENT, "expires_at": iso_from_instant(Instant(PLAN.expires_at + 60))}
+    assert refused_code(prolonged) == "PFR6403"
+
+
+def test_a_plan_that_was_made_to_look_younger_is_refused() -> None:
+    times = {name: iso_from_instant(Instant(getattr(PLAN, name) + 3600)) for name in ("created_at", "expires_at")}
+    assert refused_code({**DOCUMENT, **times}) == "PFR6403"
+
+
+def test_the_times_of_a_plan_may_have_any_fraction_of_a_second() -> None:
+    for fraction in (0.0005, 0.0015, 0.4995, 0.9996):
+        at = Instant(NOW + fraction)
+        plan = replace(
+            PLAN,
+            source=replace(PLAN.source, observed_at=at),
+            created_at=at,
+            expires_at=Instant(at + PLAN_VALID_SECONDS),
+        )
+        assert plan_from_document(plan_document(plan, tool_version="0.1.0"), known_catalog(), now=NOW).routes
 
 
 def test_a_module_that_the_catalog_does_not_know_is_refused() -> None:
