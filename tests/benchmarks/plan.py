@@ -33,7 +33,7 @@ output = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
 began = time.perf_counter()
 child = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, output, 1)])
 _, status, usage = os.wait4(child, 0)
-print([time.perf_counter() - began, usage.ru_maxrss])
+print([time.perf_counter() - began, usage.ru_maxrss, usage.ru_utime + usage.ru_stime])
 sys.exit(os.waitstatus_to_exitcode(status))
 """
 """A process of its own starts what is measured: a child's peak begins with the memory of the process that starts it."""
@@ -45,6 +45,7 @@ class Cost:
 
     seconds: float
     peak_bytes: int
+    processor_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +81,19 @@ class Row:
         pairs = zip(self.plan.runs, self.decode.runs, strict=True)
         return statistics.median(plan.seconds / decode.seconds for plan, decode in pairs)
 
+    @property
+    def processor_ratio(self) -> float:
+        """The same in processor time, which other work on the machine touches less."""
+        pairs = zip(self.plan.runs, self.decode.runs, strict=True)
+        return statistics.median(plan.processor_seconds / decode.processor_seconds for plan, decode in pairs)
+
 
 def measured(command: list[str], *, output: Path) -> Cost:
     """Run a command to its end, its standard output into a file. Raises CalledProcessError when it fails."""
     launched = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(output), *command]
     done = subprocess.run(launched, stdout=subprocess.PIPE, check=True)
-    seconds, peak = json.loads(done.stdout)
-    return Cost(seconds=seconds, peak_bytes=int(peak * _KIB_A_UNIT * 1024))
+    seconds, peak, processor_seconds = json.loads(done.stdout)
+    return Cost(seconds=seconds, peak_bytes=int(peak * _KIB_A_UNIT * 1024), processor_seconds=processor_seconds)
 
 
 def plan_command(manifests: Path, snapshot: Path) -> list[str]:
@@ -119,8 +126,8 @@ def row(devices: int, folder: Path, *, runs: int, seed: int) -> Row:
 def table(rows: Sequence[Row]) -> list[str]:
     """The figures as a Markdown table."""
     lines = [
-        "| Devices | File | Routes | Plan | Decode only | Ratio | Plan peak | Decode peak |",
-        "|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "| Devices | File | Routes | Plan | Decode only | Ratio | Processor ratio | Plan peak | Decode peak |",
+        "|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for each in rows:
         cells = [
@@ -130,6 +137,7 @@ def table(rows: Sequence[Row]) -> list[str]:
             f"{each.plan.seconds:.2f} s",
             f"{each.decode.seconds:.2f} s",
             f"{each.ratio:.1f}",
+            f"{each.processor_ratio:.1f}",
             f"{each.plan.peak_bytes / 1e6:.0f} MB",
             f"{each.decode.peak_bytes / 1e6:.0f} MB",
         ]

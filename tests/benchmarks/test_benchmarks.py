@@ -55,5 +55,5 @@ def test_a_process_is_measured_without_the_memory_of_the_one_that_measures(tmp_p
 
 def test_a_row_has_a_cell_for_every_column(tmp_path: Path) -> None:
     lines = table([row(60, tmp_path, runs=1, seed=7)])
-    assert {line.count("|") for line in lines} == {9}
+    assert {line.count("|") for line in lines} == {10}
     assert lines[2].startswith("| 60 | ")
