@@ -28,6 +28,7 @@ from reconciler.controller.run import Agreement
 from reconciler.firmware.catalog import Catalog
 from reconciler.journal.journal import Journal, KeptPlan
 from reconciler.journal.location import journal_location
+from reconciler.journal.lock import sole_run
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.device import DeviceId
 from reconciler.model.error import OperatorError
@@ -125,6 +126,7 @@ def command(
         with (
             terminated_like_interrupted(),
             SqliteJournal(journal_location(journal, os.environ)) as kept,
+            sole_run(kept.path, now=Instant(time.time())),
             CloudConnection(settings, intent.fleets, intent.manifests) as cloud,
         ):
             come_to = partial(_agreement, words, intent, saved, kept, on_stale=on_stale, auto_approve=auto_approve)

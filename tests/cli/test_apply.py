@@ -13,8 +13,10 @@ from click.testing import CliRunner, Result
 from reconciler.cli.main import cli
 from reconciler.emulator.serve import EmulatorServer
 from reconciler.emulator.world import load_world
+from reconciler.journal.lock import sole_run
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.error import ReconcilerError
+from reconciler.model.instant import Instant
 
 WORLD = """
 products:
@@ -159,6 +161,15 @@ def test_a_run_that_does_not_wait_starts_what_may_start_and_leaves(bench: Bench)
     assert bench.writes() == 2
     with SqliteJournal(bench.folder / "journal.sqlite") as journal:
         assert len(journal.open_attempts()) == 2
+
+
+def test_a_second_run_on_the_same_journal_ends_at_once(bench: Bench) -> None:
+    with sole_run(bench.folder / "journal.sqlite", now=Instant(0.0)):
+        result = bench.apply()
+        assert bench.call("history", "--journal", "journal.sqlite").exit_code == 0
+    assert isinstance(result.exception, ReconcilerError)
+    assert result.exception.code == "PFR5012"
+    assert bench.writes() == 0
 
 
 # --- asking ---

@@ -1,0 +1,72 @@
+"""One run at a time on one journal: an advisory lock in a file beside it, `<journal>.lock`.
+
+The operating system holds the lock for a process and frees it when the process ends, however it ends. So the file says
+who holds the lock, and its presence means nothing; it is never removed, or two runs could hold locks on two files of
+one name.
+
+Why: two runs that share a journal keep each other's devices apart, but plan on one another's half-done work.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from reconciler.model.error import JournalError
+from reconciler.model.instant import Instant, iso_from_instant
+
+_HOLDER_BYTES_MAX: Final = 200
+
+
+class RunUnderWayError(JournalError):
+    """Another run holds this journal. PFR5012."""
+
+
+@contextmanager
+def sole_run(journal: Path, *, now: Instant) -> Iterator[None]:
+    """Be the only run on a journal for as long as the context lasts. Two names of one file are one journal.
+
+    Raises:
+        RunUnderWayError: PFR5012 another process (or another context of this one) is at it; who, and since when.
+        JournalError: PFR5004 the lock's file cannot be opened or locked.
+    """
+    place = journal.resolve()
+    place = place.with_name(f"{place.name}.lock")
+    try:
+        handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise _unusable(place, error) from None
+    try:
+        _take(handle, journal, place)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"process {os.getpid()}, started at {iso_from_instant(now)}\n".encode(), 0)
+        try:
+            yield
+        finally:
+            os.ftruncate(handle, 0)
+    finally:
+        os.close(handle)
+
+
+def _take(handle: int, journal: Path, place: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        # Between locking and writing the holder has not said yet who it is.
+        holder = os.pread(handle, _HOLDER_BYTES_MAX, 0).decode(errors="replace").strip()
+    except OSError as error:
+        raise _unusable(place, error) from None
+    else:
+        return
+    message = f"another `apply` is at work on {journal}" + (f": {holder}" if holder else "")
+    next_step = "wait until it has ended, or end it with Ctrl-C; it can be run again and goes on where it was"
+    raise RunUnderWayError("PFR5012", message, next_step=next_step)
+
+
+def _unusable(place: Path, error: OSError) -> JournalError:
+    message = f"{place} cannot be locked: {error.strerror or type(error).__name__}"
+    return JournalError("PFR5004", message, next_step="check the folder and its permissions")
