@@ -7,7 +7,7 @@ bootloader (facts 4.3). All dependencies are minimum versions (facts 4.1).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -87,22 +87,24 @@ class Dependency(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
-    """One module: its slot, its version, and its first and second dependency as the prefix has them."""
+    """One module: its slot, its version, and its first and second dependency as the prefix has them.
+
+    `dependencies` are both in that order, without the empty ones.
+    """
 
     slot: ModuleSlot
     version: int
     first_dependency: Dependency | None = None
     second_dependency: Dependency | None = None
+    dependencies: tuple[Dependency, ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        both = (self.first_dependency, self.second_dependency)
+        object.__setattr__(self, "dependencies", tuple(dependency for dependency in both if dependency is not None))
 
     def __hash__(self) -> int:
         """Equal modules have equal hashes; few differ in their dependencies alone."""
         return hash((self.slot, self.version))
-
-    @property
-    def dependencies(self) -> tuple[Dependency, ...]:
-        """Both dependencies in the order of the module, without the empty ones."""
-        both = (self.first_dependency, self.second_dependency)
-        return tuple(dependency for dependency in both if dependency is not None)
 
     def __str__(self) -> str:
         return f"{self.slot} {self.version}"

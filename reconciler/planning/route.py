@@ -120,7 +120,7 @@ class RouteSearch:
             if release.published and not release.prerelease and self._number[release] < self._number[goal]
         ]
         search = _Search(node, start, goal, [*ladder, goal], full=completeness is Completeness.FULL)
-        best = self._search(search)
+        best = self._direct(search) or self._search(search)
         if best is None:
             return NoRoute(because=self._explain(search))
         return Found(steps=best.steps, hops=best.hops, safe_mode_boots=best.cost[0])
@@ -153,6 +153,23 @@ class RouteSearch:
             return NoRoute(because=f"completeness full asks for more of {desired} than is needed")
         return Found(steps=best.steps, hops=(desired,), safe_mode_boots=best.safe_mode_boots)
 
+    def _direct(self, search: _Search) -> _Path | None:
+        """One hop that is certainly the best: no boot into safe mode, and nothing sent that is not needed anyway.
+
+        Every other route makes a hop more, and each hop sends a system part more; but for a repair, which sends none.
+        """
+        node, goal = search.start, search.goal
+        if search.situation.mode is DeviceMode.SAFE_MODE or self._standing(node.versions).begun is not None:
+            return None
+        if not self._passable(node.last, [goal]):
+            return None
+        first = _Path(node, (0, 0, 0, 0, ()), (), ())
+        flashes = self._bound(first, goal)[1]
+        ends = self._hops.ends(node.versions, node.unmet, goal, full=search.full)
+        paths = [self._longer(first, goal, end) for end in ends if not end.unmet]
+        best = min(paths, key=_by_cost, default=None)
+        return best if best is not None and best.cost[:2] == (0, flashes) else None
+
     def _search(self, search: _Search) -> _Path | None:
         goal_number = self._number[search.goal]
         order = count()
@@ -176,7 +193,7 @@ class RouteSearch:
                 if longer.node not in known or longer.cost < known[longer.node]:
                     known[longer.node] = longer.cost
                     heapq.heappush(queue, (self._bound(longer, search.goal), next(order), longer))
-        return min(arrived, key=lambda path: (path.cost, path.node.versions), default=None)
+        return min(arrived, key=_by_cost, default=None)
 
     def _onward(self, path: _Path, search: _Search) -> Iterator[tuple[Release, HopEnd]]:
         node = path.node
@@ -292,3 +309,8 @@ class RouteSearch:
             and self._hops.installed(versions, shipped.module.slot) < shipped.module.version
             for shipped in goal.modules
         )
+
+
+def _by_cost(path: _Path) -> tuple[_Cost, Versions]:
+    """The cost, and what is still equal by the order of versions."""
+    return path.cost, path.node.versions
