@@ -47,6 +47,9 @@ class Platform:
     layout: tuple[ModuleBounds, ...]
     aliases: tuple[str, ...]
 
+    def __hash__(self) -> int:
+        return self.id
+
     @cached_property
     def system_parts(self) -> tuple[ModuleSlot, ...]:
         """The slots that together are the Device OS, ascending by index."""

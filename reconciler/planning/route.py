@@ -100,6 +100,8 @@ class RouteSearch:
         self._catalog = catalog
         self._hops = Hops(platform, catalog, via)
         self._number = {release: release_number(platform, release) for release in catalog.releases(platform)}
+        self._stable = [r for r in catalog.releases(platform) if r.published and not r.prerelease]
+        self._ladders: dict[Release, list[Release]] = {}
         stations = (catalog.release(platform, version) for version in catalog.stations(platform, via.value))
         self._stations = sorted(self._number[release] for release in stations if release is not None)
 
@@ -114,12 +116,7 @@ class RouteSearch:
         node = _Node(self._standing(versions).complete, versions, self._unmet(start, versions))
         if self._arrived(node, goal, completeness, start):
             return Found(steps=(), hops=(), safe_mode_boots=0)
-        ladder = [
-            release
-            for release in self._catalog.releases(self._platform)
-            if release.published and not release.prerelease and self._number[release] < self._number[goal]
-        ]
-        search = _Search(node, start, goal, [*ladder, goal], full=completeness is Completeness.FULL)
+        search = _Search(node, start, goal, self._ladder(goal), full=completeness is Completeness.FULL)
         best = self._direct(search) or self._search(search)
         if best is None:
             return NoRoute(because=self._explain(search))
@@ -152,6 +149,13 @@ class RouteSearch:
         if full and self._lacks(best.versions, goal):
             return NoRoute(because=f"completeness full asks for more of {desired} than is needed")
         return Found(steps=best.steps, hops=(desired,), safe_mode_boots=best.safe_mode_boots)
+
+    def _ladder(self, goal: Release) -> list[Release]:
+        """The releases that a route to the goal may pass, ascending, the goal last."""
+        if goal not in self._ladders:
+            below = (release for release in self._stable if self._number[release] < self._number[goal])
+            self._ladders[goal] = [*below, goal]
+        return self._ladders[goal]
 
     def _direct(self, search: _Search) -> _Path | None:
         """One hop that is certainly the best: no boot into safe mode, and nothing sent that is not needed anyway.
