@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from unittest.mock import patch
@@ -110,10 +111,10 @@ def again(world: World, *, runs: int, seed: int, clock: Callable[[], float] = ti
         with keeping(answers):
             _plan(world, world.observed)
         observed = changed(world.observed, dice)
-        seconds, plan = _timed(clock, lambda seen=observed: _plan(world, seen))
+        seconds, plan = _timed(clock, partial(_plan, world, observed))
         anew.append(seconds)
         with keeping(answers):
-            seconds, same = _timed(clock, lambda seen=observed: _plan(world, seen))
+            seconds, same = _timed(clock, partial(_plan, world, observed))
         kept.append(seconds)
         assert plan == same
         measured, kinds = parts_of(world, observed, clock)
