@@ -6,23 +6,19 @@ little later. A run that ended at such a moment would leave a device that it cou
 
 from __future__ import annotations
 
-from typing import Final
-
 from reconciler.controller.run import Run
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
-from reconciler.model.plan import FleetPlan, WaitingReason
+from reconciler.model.plan import FleetPlan
+from reconciler.rollout.gate import PASSING
 from reconciler.rollout.retry import GIVEN_UP, may_start_at
-
-_PASSING: Final = frozenset({WaitingReason.OFFLINE, WaitingReason.MODULES_UNKNOWN})
-"""Reasons to wait that may pass without anybody's doing."""
 
 
 def is_awaited(run: Run, plan: FleetPlan, *, now: Instant) -> bool:
     """Whether this run has ended a step on a device of the fleet that may be back within the time of a step."""
     if run.stopping or plan.fleet.name in run.halted:
         return False
-    waiting = (device_id for place in plan.waiting if place.reason in _PASSING for device_id in place.devices)
+    waiting = (device_id for place in plan.waiting if place.reason in PASSING for device_id in place.devices)
     deadline = plan.fleet.rollout.step_deadline_seconds
     return any(_is_expected(run, device_id, now, deadline) for device_id in waiting)
 

@@ -53,7 +53,7 @@ def _decide(run: Run, plan: Plan, in_flight: Sequence[InFlight], *, now: Instant
         moving = {device_id for route in fleet_plan.routes for device_id in route.devices}
         _note_arrivals(run, fleet_plan, now)
         _give_up(run, fleet_plan, now)
-        note_suffering(run, fleet_plan, now)
+        note_suffering(run, fleet_plan, {flight.attempt.device_id for flight in in_flight}, now)
         _halt(run, fleet_plan, now)
         ledger = Ledger(
             in_flight={

@@ -48,7 +48,7 @@ def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
             in_flight.append(InFlight(attempt, within_deadline))
         else:
             run.record(judged)
-        if judged is attempt and not within_deadline and attempt.plan_id == run.tools.agreement.plan_id:
+        if judged is attempt and not within_deadline and attempt.id in run.heard_before:
             run.lost[attempt.device_id] = attempt
         else:
             run.lost.pop(attempt.device_id, None)
@@ -64,13 +64,17 @@ def keep_reports(run: Run, scope: Scope) -> None:
 def _heard(run: Run, scope: Scope, attempt: Attempt) -> HeardTransfer | None:
     """How the transfer to the device ended that was the first to end since the attempt began.
 
-    A device takes one transfer at a time, so the first end is ours and a later one somebody else's. Nothing is compared
-    with a clock: our own sends are remembered by what had been heard before them, and of those of an earlier run
-    everything that this process hears came after.
+    A device takes one transfer at a time, so the first end is ours and a later one somebody else's. Our own clock, and
+    the date of an answer, are not compared: our own sends are remembered by what had been heard before them, and of
+    those of an earlier run everything that this process hears came after. The stream may be late, or say a thing twice:
+    an end that is older than the session in which the step was sent is of the step before.
     """
     ordinal = run.heard_before.get(attempt.id, 0)
+    session_began = attempt.handshake_before or 0.0
     ends = (
-        transfer for transfer in scope.hearing.transfers_since(attempt.device_id, ordinal) if transfer.status.is_end
+        transfer
+        for transfer in scope.hearing.transfers_since(attempt.device_id, ordinal)
+        if transfer.status.is_end and transfer.at > session_began
     )
     end = next(ends, None)
     return None if end is None else HeardTransfer(end.status is TransferStatus.SUCCESS, end.at)

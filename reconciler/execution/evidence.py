@@ -77,7 +77,7 @@ def judge(
     if heard is not None and (device.last_handshake_at or 0.0) > heard.ended_at:
         return _restarted_after_transfer(attempt, device, shown=shown)
     if shown is False and overdue:
-        return attempt.failed(FailureClass.INSTALL, "came back without the effect", now)
+        return _came_back_without(attempt, device)
     if shown is None and (overdue or _may_be_presumed(attempt, device)):
         return attempt.verified(Evidence.PRESUMED, now)
     return attempt
@@ -90,6 +90,12 @@ def _restarted_after_transfer(attempt: Attempt, device: ObservedDevice, *, shown
         # Of an attempt that we lost sight of nobody knows that the transfer which was heard was its own.
         is_ours = attempt.state is AttemptState.SENT
         return attempt.verified(Evidence.RESTARTED if is_ours else Evidence.PRESUMED, now)
+    return _came_back_without(attempt, device)
+
+
+def _came_back_without(attempt: Attempt, device: ObservedDevice) -> Attempt:
+    """The observation shows that the effect is not there. In safe mode it is worse than that: nothing runs."""
+    now = device.observed_at
     if device.mode is DeviceMode.SAFE_MODE:
         return attempt.failed(FailureClass.BOOT, "came back in safe mode without the effect", now)
     return attempt.failed(FailureClass.INSTALL, "came back without the effect", now)

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.model.attempt import Attempt
+from reconciler.model.attempt import Attempt, FailureClass
 from reconciler.model.device import DeviceId
 from reconciler.model.fleet import Fleet
 from reconciler.model.instant import Instant
-from reconciler.model.plan import FleetPlan, Route
+from reconciler.model.plan import FleetPlan, Route, WaitingReason
 from reconciler.model.step import Step
 from reconciler.rollout.retry import GIVEN_UP, may_start_at
 from reconciler.rollout.verdict import Hold, Start, Verdict, Wait
@@ -22,6 +22,12 @@ from reconciler.rollout.window import is_open
 
 TURNED_BACK_MAX: Final = 10
 """Last looks that may say no before a run leaves a device: it changes faster than we can plan."""
+
+PASSING: Final = frozenset({WaitingReason.OFFLINE, WaitingReason.MODULES_UNKNOWN})
+"""Reasons to wait that may pass without anybody's doing: every device is offline for a moment after a transfer."""
+
+_NOT_TAKEN: Final = frozenset({FailureClass.OFFLINE, FailureClass.REFUSED})
+"""Failures of a device to which certainly nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +66,8 @@ def verdicts(plan: FleetPlan, ledger: Ledger, *, now: Instant) -> Iterator[Verdi
 def _slot_holders(plan: FleetPlan, ledger: Ledger, now: Instant) -> frozenset[DeviceId]:
     """The devices that are being changed: with a step under way, between two steps, or pausing after a failure.
 
-    A device that is given up holds none, and neither does one whose step is past its deadline.
+    Between two steps a device may be out of sight, for the time of a step at most. A device that is given up holds no
+    slot, and neither does one whose step is past its deadline.
     """
     under_way = {device_id for device_id, within_deadline in ledger.in_flight.items() if within_deadline}
     begun = {device_id for route in plan.routes for device_id in route.devices if device_id in ledger.ended}
@@ -70,7 +77,21 @@ def _slot_holders(plan: FleetPlan, ledger: Ledger, now: Instant) -> frozenset[De
         if attempts[0].fleet == plan.fleet.name and now < (may_start_at(attempts) or now) < GIVEN_UP
     }
     overdue = ledger.in_flight.keys() - under_way
-    return frozenset(under_way | ((begun | pausing) - ledger.given_up - overdue))
+    between = begun | pausing | _out_of_sight(plan, ledger, now)
+    return frozenset(under_way | (between - ledger.given_up - overdue))
+
+
+def _out_of_sight(plan: FleetPlan, ledger: Ledger, now: Instant) -> frozenset[DeviceId]:
+    """The devices that took something and have no route because they are restarting, as far as anybody knows."""
+    deadline = plan.fleet.rollout.step_deadline_seconds
+    waiting = (device_id for place in plan.waiting if place.reason in PASSING for device_id in place.devices)
+    attempts_of = {device_id: ledger.ended[device_id] for device_id in waiting if device_id in ledger.ended}
+    return frozenset(
+        device_id
+        for device_id, attempts in attempts_of.items()
+        if any(attempt.failure not in _NOT_TAKEN for attempt in attempts)
+        and now - (attempts[0].ended_at or now) <= deadline
+    )
 
 
 def failures_that_halt(fleet: Fleet, devices: int) -> int:
