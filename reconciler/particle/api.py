@@ -17,8 +17,9 @@ import msgspec
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
+from reconciler.particle.call import Upload
 from reconciler.particle.error import GarbledError, MayHaveArrivedError, RefusedError
-from reconciler.particle.http import CloudWire, Upload
+from reconciler.particle.http import CloudWire
 from reconciler.particle.listing import DeviceListing, DevicePage, PageReader
 from reconciler.particle.records import DeviceRecord, decode_device, decode_devices
 

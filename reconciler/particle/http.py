@@ -6,7 +6,8 @@ The rules:
 - Nothing waits for ever: connecting, silence on the line, and the whole of an answer each have a limit.
 - Every failure leaves as a class of `error.py`, raised outside the handler of the library's exception, so that neither
   its traceback nor its attributes, which hold the Authorization header, travel with ours.
-- Redirects are not followed: the API sends none, and a captive portal is not the API.
+- Redirects are not followed: the API sends none, and a captive portal is not the API. Only reads without the token are
+  led on, see `redirect.py`; and what such an address answers says nothing of the token or of the cloud's limits.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import http.client
 import random
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 import requests
@@ -29,6 +30,7 @@ from reconciler.model.device import DeviceId
 from reconciler.model.error import WireError
 from reconciler.model.instant import Instant
 from reconciler.particle.budget import RequestBudget
+from reconciler.particle.call import Answer, Call, Upload
 from reconciler.particle.error import (
     GarbledError,
     MayHaveArrivedError,
@@ -40,6 +42,7 @@ from reconciler.particle.error import (
     UnauthorisedError,
 )
 from reconciler.particle.failure import clause, date_of, never_left, retry_after_seconds
+from reconciler.particle.redirect import REDIRECTS_MAX, absolute, leads_to
 from reconciler.particle.session import checked_api_url, new_session
 from reconciler.particle.token import AccessToken
 from reconciler.particle.traffic import Traffic, TrafficCount
@@ -47,10 +50,12 @@ from reconciler.particle.words import BODY_BYTES_MAX, cloud_words
 
 T = TypeVar("T")
 
-JSON_BYTES_MAX: Final = 128 * 1024 * 1024
-"""The own-devices list has no pages: 100,000 devices at about 1 KB each."""
-
 _CHUNK_BYTES: Final = 64 * 1024
+
+_SAYS_NO: Final = frozenset({401, 403, *range(300, 400)})
+_READ_BY_EVERYBODY: Final = (
+    "such an address is read without the access token: name one that everybody may read, or a file"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,45 +78,6 @@ class WirePatience:
     pause_first: float = 0.5
     pause_max: float = 15.0
     write_silence: float = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
-    """One file of a multipart request, with the form's other fields."""
-
-    part: str
-    file_name: str
-    content: bytes
-    fields: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Call:
-    """One request, as often as it is tried."""
-
-    method: str
-    url: str
-    authorised: bool = True
-    query: Mapping[str, str | int] | None = None
-    json: Mapping[str, object] | None = None
-    upload: Upload | None = None
-    device_id: DeviceId | None = None
-    bytes_max: int = JSON_BYTES_MAX
-
-    @property
-    def is_write(self) -> bool:
-        return self.method != "GET"
-
-    def __str__(self) -> str:
-        return f"{self.method} {urlsplit(self.url).path}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
-    status: int
-    # Not shown: a stranger's body may echo what we sent, the token included.
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
 
 
 class _Bearer(AuthBase):
@@ -178,16 +144,16 @@ class CloudWire:
         device_id: DeviceId | None = None,
     ) -> T:
         """GET a JSON document of a shape that msgspec can check. Raises any WireError but MayHaveArrivedError."""
-        call = _Call(method="GET", url=self._url(path), query=query, device_id=device_id)
+        call = Call(method="GET", url=self._url(path), query=query, device_id=device_id)
         return self._read(call, lambda answer: self._decoded(call, answer, shape))
 
     def read_bytes(self, address: str, *, bytes_max: int, authorised: bool = True) -> bytes:
         """GET raw bytes from a path of the API, or, without the token, from any HTTP address. Never empty."""
-        url = self._url(address) if authorised else urljoin(self.api_url + "/", address)
-        if urlsplit(url).scheme not in {"http", "https"}:
-            message = f"the cloud named an address that is none of HTTP: {urlsplit(url).scheme!r}"
+        url = self._url(address) if authorised else absolute(self.api_url + "/", address)
+        if url is None:
+            message = f"an application or a module is to be read from what is no address of HTTP: {address[:80]!r}"
             raise GarbledError(message)
-        call = _Call(method="GET", url=url, authorised=authorised, bytes_max=bytes_max)
+        call = Call(method="GET", url=url, authorised=authorised, bytes_max=bytes_max)
         return self._read(call, lambda answer: self._filled(call, answer))
 
     def write(
@@ -205,7 +171,7 @@ class CloudWire:
             NotSentError, RateLimitedError, RefusedError, UnauthorisedError: it was certainly not done.
             MayHaveArrivedError: anything else that is not the cloud's own yes.
         """
-        call = _Call(method=method, url=self._url(path), json=json, upload=upload, device_id=device_id)
+        call = Call(method=method, url=self._url(path), json=json, upload=upload, device_id=device_id)
         while (silence := self._budget.silence_seconds) > 0:
             if silence > self._patience.write_silence:
                 message = f"{call} was not sent: the cloud wants silence for {silence:.0f} s more"
@@ -221,7 +187,7 @@ class CloudWire:
             raise doubt
         return document
 
-    def _doubt(self, call: _Call, answer: _Answer, document: Mapping[str, object]) -> WireError | None:
+    def _doubt(self, call: Call, answer: Answer, document: Mapping[str, object]) -> WireError | None:
         """What is wrong with a 2xx answer to a write; None: it is the cloud's own yes."""
         words = cloud_words(answer.body, self.token)
         if document.get("ok") is False:
@@ -234,7 +200,7 @@ class CloudWire:
         assert path.startswith("/"), path
         return self.api_url + path
 
-    def _read(self, call: _Call, decode: Callable[[_Answer], T]) -> T:
+    def _read(self, call: Call, decode: Callable[[Answer], T]) -> T:
         deadline = self._clock() + self._patience.read_total
         tries = 0
         while True:
@@ -248,7 +214,7 @@ class CloudWire:
                     raise
             self._sleep(pause)
 
-    def _wait_for_silence(self, call: _Call, deadline: float) -> None:
+    def _wait_for_silence(self, call: Call, deadline: float) -> None:
         while (silence := self._budget.silence_seconds) > 0:
             if self._clock() + silence > deadline:
                 message = f"{call}: the cloud wants silence for {silence:.0f} s more"
@@ -262,7 +228,7 @@ class CloudWire:
         wished = error.retry_after_seconds if isinstance(error, RateLimitedError) else None
         return pause if wished is None else wished + pause
 
-    def _decoded(self, call: _Call, answer: _Answer, shape: type[T]) -> T:
+    def _decoded(self, call: Call, answer: Answer, shape: type[T]) -> T:
         reason = ""
         try:
             return msgspec.json.decode(answer.body, type=shape)
@@ -273,30 +239,46 @@ class CloudWire:
         message = f"{call}: the answer {reason}: {cloud_words(answer.body, self.token)}"
         raise GarbledError(message)
 
-    def _filled(self, call: _Call, answer: _Answer) -> bytes:
+    def _filled(self, call: Call, answer: Answer) -> bytes:
         if not answer.body:
             message = f"{call}: the answer is empty"
             raise GarbledError(message)
         return answer.body
 
-    def _once(self, call: _Call) -> _Answer:
+    def _once(self, call: Call) -> Answer:
         """Send it once, and judge the status. Everything but a 2xx leaves as an error."""
         self._budget.take()
         self._thread.answered_at = None
         answer = self._exchange(call)
-        self._thread.answered_at = date_of(answer.headers)
+        if call.authorised:
+            self._thread.answered_at = date_of(answer.headers)
+        else:
+            answer, call = self._led_on(call, answer)
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             raise self._judged(call, answer)
         return answer
 
-    def _judged(self, call: _Call, answer: _Answer) -> WireError:
+    def _led_on(self, call: Call, answer: Answer) -> tuple[Answer, Call]:
+        """The last answer that this one leads to, and the call that it answers."""
+        for _ in range(REDIRECTS_MAX):
+            url = leads_to(call.url, answer.status, answer.headers)
+            if url is None:
+                break
+            call = replace(call, url=url)
+            self._budget.take()
+            answer = self._exchange(call)
+        return answer, call
+
+    def _judged(self, call: Call, answer: Answer) -> WireError:
         words = cloud_words(answer.body, self.token)
         message = f"{call}: {answer.status} {words}"
+        if not call.authorised and answer.status in _SAYS_NO:
+            return RefusedError(message, status=answer.status, words=words, next_step=_READ_BY_EVERYBODY)
         if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             return UnauthorisedError(message, status=answer.status, words=words)
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             wished = retry_after_seconds(answer.headers)
-            if wished is not None:
+            if wished is not None and call.url.startswith(self.api_url + "/"):
                 self._budget.silence(wished)
             return RateLimitedError(message, retry_after_seconds=wished)
         # 408: the cloud did not reach the device in time (facts 5.12); what it had sent by then, nobody knows.
@@ -307,7 +289,7 @@ class CloudWire:
             return MayHaveArrivedError(message)
         return NoAnswerError(message) if answer.status >= HTTPStatus.BAD_REQUEST else GarbledError(message)
 
-    def _exchange(self, call: _Call) -> _Answer:
+    def _exchange(self, call: Call) -> Answer:
         failure: WireError
         limit = self._patience.write if call.is_write else self._patience.read
         try:
@@ -322,7 +304,7 @@ class CloudWire:
             return self._received(call, response)
         raise failure
 
-    def _prepared(self, call: _Call) -> requests.PreparedRequest:
+    def _prepared(self, call: Call) -> requests.PreparedRequest:
         request = requests.Request(
             call.method,
             call.url,
@@ -336,7 +318,7 @@ class CloudWire:
             request.files = {upload.part: (upload.file_name, upload.content, "application/octet-stream")}
         return self._session.prepare_request(request)
 
-    def _received(self, call: _Call, response: requests.Response) -> _Answer:
+    def _received(self, call: Call, response: requests.Response) -> Answer:
         is_error = response.status_code >= HTTPStatus.BAD_REQUEST
         bytes_max = BODY_BYTES_MAX if is_error else call.bytes_max
         answer, failure = self._drained(call, response, bytes_max)
@@ -348,7 +330,7 @@ class CloudWire:
             raise MayHaveArrivedError(message) if call.is_write else OversizedError(message)
         return answer
 
-    def _drained(self, call: _Call, response: requests.Response, bytes_max: int) -> tuple[_Answer, WireError | None]:
+    def _drained(self, call: Call, response: requests.Response, bytes_max: int) -> tuple[Answer, WireError | None]:
         """What came, a little more than `bytes_max` at most, and why it may not be all."""
         failure: WireError | None = None
         deadline = self._clock() + self._patience.answer_total
@@ -365,15 +347,15 @@ class CloudWire:
         finally:
             response.close()
         self._traffic.received(len(body))
-        return _Answer(status=response.status_code, headers=dict(response.headers), body=bytes(body)), failure
+        return Answer(status=response.status_code, headers=dict(response.headers), body=bytes(body)), failure
 
-    def _failed(self, call: _Call, error: Exception) -> WireError:
+    def _failed(self, call: Call, error: Exception) -> WireError:
         if never_left(error):
             message = f"{call} was not sent to {urlsplit(call.url).netloc}: {self.token.redacted(clause(error))}"
             return NotSentError(message)
         return self._lost(call, clause(error))
 
-    def _lost(self, call: _Call, reason: str) -> WireError:
+    def _lost(self, call: Call, reason: str) -> WireError:
         message = f"{call}: no whole answer from {urlsplit(call.url).netloc}: {self.token.redacted(reason)}"
         return MayHaveArrivedError(message) if call.is_write else NoAnswerError(message)
 

@@ -1,0 +1,57 @@
+"""One request and what came back, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+from reconciler.model.device import DeviceId
+
+JSON_BYTES_MAX: Final = 128 * 1024 * 1024
+"""The own-devices list has no pages: 100,000 devices at about 1 KB each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One file of a multipart request, with the form's other fields."""
+
+    part: str
+    file_name: str
+    content: bytes
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request, as often as it is tried."""
+
+    method: str
+    url: str
+    authorised: bool = True
+    query: Mapping[str, str | int] | None = None
+    json: Mapping[str, object] | None = None
+    upload: Upload | None = None
+    device_id: DeviceId | None = None
+    bytes_max: int = JSON_BYTES_MAX
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it changes something."""
+        return self.method != "GET"
+
+    def __str__(self) -> str:
+        parts = urlsplit(self.url)
+        # Never the query: it may hold the signature that opens the address.
+        return f"{self.method} {parts.path if self.authorised else f'{parts.scheme}://{parts.hostname}{parts.path}'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    # Not shown: a stranger's body may echo what we sent, the token included.
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
