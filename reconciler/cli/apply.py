@@ -121,7 +121,6 @@ def command(
     intent, saved = _intent(paths, catalog)
     access = cloud_access(api_url, token_file)
     settings = CloudSettings(api_url=access.api_url, token=access.token, firmware_cache=firmware_cache)
-    pace = Pace(poll_seconds=poll_seconds, until_done=wait)
     try:
         with (
             terminated_like_interrupted(),
@@ -130,7 +129,7 @@ def command(
             CloudConnection(settings, intent.fleets, intent.manifests) as cloud,
         ):
             come_to = partial(_agreement, words, intent, saved, kept, on_stale=on_stale, auto_approve=auto_approve)
-            code = _apply(words, cloud, kept, intent, pace, come_to)
+            code = _apply(words, cloud, kept, intent, Pace(poll_seconds=poll_seconds, until_done=wait), come_to)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; nothing was sent that is not in the journal: run the same command again", err=True)
         code = _INTERRUPTED
@@ -170,7 +169,7 @@ def _agreement(
     agreement = _agreed(words, plan, document["plan_id"], saved, on_stale)
     words.say(plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=words.colour))
     agreement = _with_earlier(words, agreement, still_agreed(kept, plan, intent.catalog), saved)
-    if agreement.steps or kept.open_attempts():
+    if agreement.steps:
         _ask(auto_approve=auto_approve, devices=len(agreement.steps))
         kept.keep_plan(KeptPlan(plan_id=document["plan_id"], digest=document["digest"], text=plan_json(document)))
     return agreement
