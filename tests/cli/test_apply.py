@@ -15,8 +15,11 @@ from reconciler.emulator.serve import EmulatorServer
 from reconciler.emulator.world import load_world
 from reconciler.journal.lock import sole_run
 from reconciler.journal.sqlite import SqliteJournal
+from reconciler.model.attempt import AttemptState
+from reconciler.model.device import DeviceId
 from reconciler.model.error import ReconcilerError
 from reconciler.model.instant import Instant
+from tests.fleet_samples import attempt
 
 WORLD = """
 products:
@@ -128,6 +131,19 @@ def test_a_fleet_as_desired_needs_no_word_and_no_write(bench: Bench) -> None:
     assert again.exit_code == 0
     assert "nothing to do" in again.stdout
     assert bench.writes() == before
+
+
+def test_a_step_of_an_earlier_run_on_a_device_that_is_gone_asks_for_no_word_and_fails_no_run(bench: Bench) -> None:
+    assert bench.apply().exit_code == 0
+    long_ago = Instant(bench.cloud.now() - 1e6)
+    gone = attempt(id="of-long-ago", device_id=DeviceId("e00fce6800000000000000ff"), intended_at=long_ago)
+    with SqliteJournal(bench.folder / "journal.sqlite") as kept:
+        kept.begin(gone)
+        kept.record(gone.sent(gone.intended_at))
+    again = bench.apply(approve=False)
+    assert again.exit_code == 0, again.output
+    with SqliteJournal(bench.folder / "journal.sqlite") as kept:
+        assert [(each.id, each.state) for each in kept.open_attempts()] == [("of-long-ago", AttemptState.UNKNOWN)]
 
 
 def test_a_saved_plan_is_carried_out(bench: Bench) -> None:
