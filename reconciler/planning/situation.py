@@ -9,6 +9,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
+from typing import Final
 
 from reconciler.firmware.catalog import Catalog
 from reconciler.firmware.known import BOOTLOADER, NEVER_SENT
@@ -19,6 +21,10 @@ from reconciler.model.platform import Platform, platform_by_id
 from reconciler.model.release import Release
 from reconciler.model.version import DeviceOsVersion, published_bootloader_numbers
 from reconciler.planning.standing import MixedPartsError, release_number, standing_of
+
+
+INFERRED_KEPT: Final = 4096
+"""Three times the releases of all platforms: each is inferred once."""
 
 
 def situation_of(device: ObservedDevice, catalog: Catalog) -> Situation | Refused | Waiting:
@@ -45,6 +51,7 @@ def situation_of(device: ObservedDevice, catalog: Catalog) -> Situation | Refuse
     return situation
 
 
+@lru_cache(maxsize=INFERRED_KEPT)
 def inferred_situation(platform: Platform, device_os: DeviceOsVersion, catalog: Catalog) -> Situation:
     """The situation of a device that runs this release in normal mode. Raises KeyError for an unknown release."""
     release = catalog.release(platform, device_os)
@@ -96,6 +103,8 @@ def _with_learnt(situation: Situation, platform: Platform, device: ObservedDevic
     The cloud shows the version of one system part only. When that one is lower than what we once put there,
     somebody has flashed the device since: then nothing that we learnt before counts.
     """
+    if not device.learnt:
+        return situation
     learnt = {module.slot: module for module in device.learnt}
     installed = {module.slot: module for module in situation.modules}
     shown = platform.shown_part
