@@ -47,6 +47,7 @@ class Answers:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._searches: dict[tuple[str, Via], RouteSearch] = {}
+        self._found: dict[tuple[Situation, Via, Desired], Found | Refused] = {}
         self._answers: dict[tuple[Situation, Goal], Placed] = {}
 
     def of(self, situation: Situation, goal: Goal) -> Placed:
@@ -104,6 +105,14 @@ class Answers:
         return self._route(platform, situation, goal, healed, (lock,), healed_by_cloud=healing.modules)
 
     def _device_os(self, platform: Platform, situation: Situation, goal: Goal) -> Found | Refused:
+        """The proven route of the Device OS; which application runs, and whose the device is, does not matter to it."""
+        anyones = replace(situation, application=None, development=False, own=False)
+        key = (anyones, goal.via, replace(goal.desired, application=None))
+        if key not in self._found:
+            self._found[key] = self._search_device_os(platform, situation, goal)
+        return self._found[key]
+
+    def _search_device_os(self, platform: Platform, situation: Situation, goal: Goal) -> Found | Refused:
         desired = goal.desired
         if desired.device_os is None:
             return Found(steps=(), hops=(), safe_mode_boots=0)

@@ -22,7 +22,6 @@ from reconciler.model.release import Release
 from reconciler.model.version import DeviceOsVersion, published_bootloader_numbers
 from reconciler.planning.standing import MixedPartsError, release_number, standing_of
 
-
 INFERRED_KEPT: Final = 4096
 """Three times the releases of all platforms: each is inferred once."""
 
