@@ -69,6 +69,12 @@ def ends_in_safe_mode(world: World, device: ObservedDevice, step: Step) -> SendO
     return Accepted(detail="Update started")
 
 
+def ends_in_safe_mode_unheard(world: World, device: ObservedDevice, step: Step) -> SendOutcome:
+    """The same, with a stream of events that is silent."""
+    world.take(device.id, step, heard=False, mode=DeviceMode.SAFE_MODE)
+    return Accepted(detail="Update started")
+
+
 def goes_offline(world: World, device: ObservedDevice, step: Step) -> SendOutcome:
     world.change(device.id, online=False)
     return Accepted(detail="Update started")
@@ -80,7 +86,11 @@ def refusing(outcome: NotSent) -> Behaviour:
 
 @dataclass
 class World:
-    """Devices of one product, and everything that was asked of them. `now` is the cloud's clock."""
+    """Devices of one product, and everything that was asked of them.
+
+    `now` is the cloud's clock; `skew_seconds` is by how much the dates of its answers are ahead of it. `silences` are
+    the seconds that every pause between passes had to last at least.
+    """
 
     devices: dict[DeviceId, ObservedDevice]
     now: Instant = NOW
@@ -90,6 +100,8 @@ class World:
     sent: list[tuple[DeviceId, Step]] = field(default_factory=list)
     recorded_at_send: list[bool] = field(default_factory=list)
     under_way_most: int = 0
+    silences: list[float] = field(default_factory=list)
+    skew_seconds: float = 0.0
     blind: WireError | None = None
     on_fresh: Callable[[ObservedDevice], ObservedDevice | None] = lambda device: device
     hearing: Hearing = field(default_factory=lambda: Hearing(clock=lambda: NOW))
@@ -137,8 +149,8 @@ class World:
     def change(self, device_id: DeviceId, **fields: Any) -> None:
         self.devices[device_id] = replace(self.devices[device_id], **fields)
 
-    def hear(self, device_id: DeviceId, status: str) -> None:
-        at = Instant(self.now + 1)
+    def hear(self, device_id: DeviceId, status: str, *, at: Instant | None = None) -> None:
+        at = Instant(self.now + 1) if at is None else at
         self.hearing.hear(CloudEvent(name="spark/flash/status", data=status, device_id=device_id, published_at=at))
 
     # --- a run ---
@@ -154,8 +166,12 @@ class World:
             inventory=self,
             hearing=self.hearing,
             executor=self,
-            answered_at=lambda: self.now,
+            answered_at=lambda: Instant(self.now + self.skew_seconds),
         )
+
+    def pause(self, silence_seconds: float) -> None:
+        self.silences.append(silence_seconds)
+        self.pass_time()
 
     def pass_time(self) -> None:
         self.now = Instant(self.now + PASS_SECONDS)
@@ -183,7 +199,7 @@ def carried_out(
             pool=pool,
         )
         run, rest = Run(tools=tools, knowledge=Knowledge(world.journal)), Rest()
-        run_to_rest(run, scopes or [world.scope(*fleets)], rest, pause=lambda _: world.pass_time(), once=once)
+        run_to_rest(run, scopes or [world.scope(*fleets)], rest, pause=world.pause, once=once)
     return run, rest
 
 
