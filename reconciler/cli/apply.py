@@ -22,6 +22,7 @@ from reconciler.cli.inputs import Intent, catalog_option, journal_option, plan_o
 from reconciler.cli.options import cloud_access, cloud_options
 from reconciler.cli.progress import Bars, Display, JsonLines, Lines, Silent
 from reconciler.cli.saved_plan import PlanFile, is_plan_file, read_saved_plan
+from reconciler.cli.saying import say
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.report import Ending, ending_of, holds_in_words, outcome_of
 from reconciler.controller.run import Agreement
@@ -55,10 +56,9 @@ class _Words:
     quiet: bool
     verbose: bool
 
-    def say(self, text: str) -> None:
-        """For people; standard output belongs to the machine when it asked for JSON."""
-        if not self.quiet:
-            click.echo(text, err=self.output == "json", nl=False)
+    def say(self, text: str) -> bool:
+        """For people; standard output belongs to the machine when it asked for JSON. False: nobody listens."""
+        return self.quiet or say(text, err=self.output == "json", nl=False)
 
     def display(self, agreement: Agreement, plan: Plan) -> Display:
         if self.output == "json":
@@ -131,7 +131,7 @@ def command(
             come_to = partial(_agreement, words, intent, saved, kept, on_stale=on_stale, auto_approve=auto_approve)
             code = _apply(words, cloud, kept, intent, Pace(poll_seconds=poll_seconds, until_done=wait), come_to)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; nothing was sent that is not in the journal: run the same command again", err=True)
+        say("interrupted; nothing was sent that is not in the journal: run the same command again", err=True)
         code = _INTERRUPTED
     sys.exit(code)
 
@@ -167,10 +167,10 @@ def _agreement(
     """Show the plan, ask, and keep what was agreed to."""
     document = plan_document(plan, tool_version=__version__)
     agreement = _agreed(words, plan, document["plan_id"], saved, on_stale)
-    words.say(plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=words.colour))
+    shown = words.say(plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=words.colour))
     agreement = _with_earlier(words, agreement, still_agreed(kept, plan, intent.catalog), saved)
     if agreement.steps:
-        _ask(auto_approve=auto_approve, devices=len(agreement.steps))
+        _ask(auto_approve=auto_approve, shown=shown, devices=len(agreement.steps))
         kept.keep_plan(KeptPlan(plan_id=document["plan_id"], digest=document["digest"], text=plan_json(document)))
     return agreement
 
@@ -191,7 +191,7 @@ def _read_plan_file(path: Path, catalog: Catalog) -> PlanFile:
     try:
         return read_saved_plan(path, catalog, now=Instant(time.time()))
     except PlanExpiredError as error:
-        click.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         sys.exit(Ending.STALE.value)
 
 
@@ -208,8 +208,8 @@ def _agreed(words: _Words, plan: Plan, plan_id: str, saved: PlanFile | None, on_
     ]
     if stale and on_stale == "fail":
         some = ", ".join(stale[:3])
-        click.echo(f"the plan is stale: {len(stale)} devices are not as they were planned on ({some})", err=True)
-        click.echo("nothing was sent; plan again, or choose --on-stale skip or replan", err=True)
+        say(f"the plan is stale: {len(stale)} devices are not as they were planned on ({some})", err=True)
+        say("nothing was sent; plan again, or choose --on-stale skip or replan", err=True)
         sys.exit(Ending.STALE.value)
     left_out: set[DeviceId] = set(stale) if on_stale == "skip" else set()
     if stale:
@@ -233,25 +233,25 @@ def _is_suffix(steps: tuple[object, ...], planned: tuple[object, ...]) -> bool:
     return planned[len(planned) - len(steps) :] == steps
 
 
-def _ask(*, auto_approve: bool, devices: int) -> None:
+def _ask(*, auto_approve: bool, shown: bool, devices: int) -> None:
     if auto_approve:
         return
-    if not sys.stdin.isatty():
-        click.echo("nobody can be asked here: give --auto-approve to act without asking", err=True)
+    if not shown or not sys.stdin.isatty():
+        say("nobody can be asked here: give --auto-approve to act without asking", err=True)
         sys.exit(Ending.AWAITING_APPROVAL.value)
     noun = "device" if devices == 1 else "devices"
     if not click.confirm(f"Carry this out on {devices} {noun}?", err=True):
-        click.echo("not approved; nothing was sent", err=True)
+        say("not approved; nothing was sent", err=True)
         sys.exit(Ending.AWAITING_APPROVAL.value)
 
 
 def _report(words: _Words, carried: Carried, cloud: CloudConnection) -> None:
     outcome = outcome_of(carried.run, cloud.api.wire.traffic(), interrupted=carried.interrupted)
     for left in carried.rest.left:
-        click.echo(f"error: {left.product or 'own devices'}: {left.error}", err=True)
+        say(f"error: {left.product or 'own devices'}: {left.error}", err=True)
     for line in holds_in_words(carried.run):
         words.say(f"{line}\n")
     if words.output == "json":
-        click.echo(json.dumps({"event": "outcome", **outcome_document(outcome)}, sort_keys=True))
+        say(json.dumps({"event": "outcome", **outcome_document(outcome)}, sort_keys=True))
     else:
         words.say(outcome_text(outcome, width=text_width(), colour=words.colour and sys.stdout.isatty()))

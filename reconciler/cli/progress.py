@@ -1,4 +1,7 @@
-"""How `apply` shows what happens: bars on a terminal, lines elsewhere, JSON lines for machines."""
+"""How `apply` shows what happens: bars on a terminal, lines elsewhere, JSON lines for machines.
+
+A display that cannot write any more is silent for the rest of the run; the run goes on.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,14 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, assert_never
 
-import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from reconciler.cli.saying import say
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.event import AttemptMoved, DeviceArrived, DeviceSetAside, Event, Finding, FleetHalted, PlanMade
 from reconciler.model.instant import iso_from_instant
@@ -56,7 +60,7 @@ class JsonLines(_Plain):
 
     def tell(self, event: Event) -> None:
         """Print the event."""
-        click.echo(json.dumps({"format_version": FORMAT_VERSION, **event_document(event)}, sort_keys=True))
+        say(json.dumps({"format_version": FORMAT_VERSION, **event_document(event)}, sort_keys=True))
 
 
 class Lines(_Plain):
@@ -69,7 +73,7 @@ class Lines(_Plain):
         """Print the event, if it is one to know of."""
         line = _line(event, verbose=self._verbose)
         if line:
-            click.echo(line, err=True)
+            say(line, err=True)
 
 
 class Bars:
@@ -92,7 +96,7 @@ class Bars:
 
     def tell(self, event: Event) -> None:
         """Move the bars; what a person should know of stands above them."""
-        with self._lock:
+        with self._lock, suppress(OSError):
             match event:
                 case DeviceArrived(fleet=fleet) if fleet in self._tasks:
                     self._progress.advance(self._tasks[fleet])
@@ -116,13 +120,15 @@ class Bars:
             self._progress.update(self._tasks[attempt.fleet], doing=doing)
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        with suppress(OSError):
+            self._progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        with suppress(OSError):
+            self._progress.stop()
 
 
 def event_document(event: Event) -> dict[str, Any]:
