@@ -287,11 +287,58 @@ def test_a_presumed_module_is_believed_in_after_failures_that_say_nothing_about_
     assert journal.learnt() == {"d1": (flash(BOOTLOADER, 3200).module,)}
 
 
-@pytest.mark.parametrize("evidence", [Evidence.EFFECT, Evidence.RESTARTED])
-def test_a_module_that_was_seen_to_arrive_is_never_forgotten(journal: Journal, evidence: Evidence) -> None:
-    flashed(journal, "a1", (BOOTLOADER, 3200), evidence)
-    failed(journal, "a2", FailureClass.BOOT)
+def failed_flash(journal: Journal, name: str, failure: FailureClass, device: str = "d1") -> None:
+    """A system part, which needs bootloader 3200, failed."""
+    lived(journal, an_attempt(name, device, step=flash()), lambda sent: sent.failed(failure, "no", Instant(103)))
+
+
+def test_a_module_that_was_seen_is_never_forgotten(journal: Journal) -> None:
+    flashed(journal, "a1", (BOOTLOADER, 3200), Evidence.EFFECT)
+    for number in range(2, 6):
+        failed_flash(journal, f"a{number}", FailureClass.BOOT)
     assert journal.learnt() == {"d1": (flash(BOOTLOADER, 3200).module,)}
+
+
+@pytest.mark.parametrize("failure", DOUBTS)
+def test_a_module_that_was_seen_to_restart_is_forgotten_when_one_that_needs_it_failed_twice(
+    journal: Journal, failure: FailureClass
+) -> None:
+    flashed(journal, "a1", (BOOTLOADER, 3200), Evidence.RESTARTED)
+    failed_flash(journal, "a2", failure)
+    assert journal.learnt() == {"d1": (flash(BOOTLOADER, 3200).module,)}
+    failed_flash(journal, "a3", failure)
+    assert journal.learnt() == {}
+
+
+@pytest.mark.parametrize("failure", sorted(set(FailureClass) - set(DOUBTS)))
+def test_failures_of_the_way_there_unlearn_nothing(journal: Journal, failure: FailureClass) -> None:
+    flashed(journal, "a1", (BOOTLOADER, 3200), Evidence.RESTARTED)
+    failed_flash(journal, "a2", failure)
+    failed_flash(journal, "a3", failure)
+    assert journal.learnt() == {"d1": (flash(BOOTLOADER, 3200).module,)}
+
+
+def test_a_module_that_was_seen_to_restart_is_believed_in_when_what_does_not_need_it_fails(journal: Journal) -> None:
+    flashed(journal, "a1", (SYSTEM, 6305), Evidence.RESTARTED)
+    for number in range(2, 6):
+        failed_flash(journal, f"a{number}", FailureClass.INSTALL)  # the same slot, not one that needs it
+        failed(journal, f"b{number}", FailureClass.BOOT)  # a lock
+    assert journal.learnt() == {"d1": (flash(SYSTEM, 6305).module,)}
+
+
+def test_failures_before_a_module_was_seen_to_restart_say_nothing_about_it(journal: Journal) -> None:
+    failed_flash(journal, "a1", FailureClass.INSTALL)
+    flashed(journal, "a2", (BOOTLOADER, 3200), Evidence.RESTARTED)
+    failed_flash(journal, "a3", FailureClass.INSTALL)
+    assert journal.learnt() == {"d1": (flash(BOOTLOADER, 3200).module,)}
+
+
+def test_failures_of_another_device_unlearn_nothing(journal: Journal) -> None:
+    flashed(journal, "a1", (BOOTLOADER, 3200), Evidence.RESTARTED, device="d1")
+    failed_flash(journal, "a2", FailureClass.INSTALL, device="d1")
+    failed_flash(journal, "a3", FailureClass.INSTALL, device="d2")
+    assert set(journal.learnt()) == {"d1"}
+    assert set(journal.learnt(device_id=DeviceId("d1"))) == {"d1"}
 
 
 def test_a_presumed_module_is_believed_in_again_when_it_was_sent_after_the_failure(journal: Journal) -> None:

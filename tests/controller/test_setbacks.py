@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.cli.carrying_out import agreement_on
-from reconciler.controller.apply import BLIND_PASSES_MAX
+from reconciler.controller.apply import BLIND_PASSES_MAX, SILENCE_SECONDS_MAX
 from reconciler.controller.report import Ending, ending_of, holds_in_words
 from reconciler.controller.run import Agreement, Scope
 from reconciler.execution.executor import NotSent, SendOutcome
@@ -15,12 +15,12 @@ from reconciler.journal.journal import DeviceBusyError
 from reconciler.journal.memory import MemoryJournal
 from reconciler.model.attempt import Attempt, AttemptState, FailureClass
 from reconciler.model.device import Observation, ObservedDevice
-from reconciler.model.error import JournalError
+from reconciler.model.error import JournalError, ManifestError, ReconcilerError
 from reconciler.model.event import Finding
 from reconciler.model.fleet import DenyWindow, Fleet, Rollout, Share, Wave
 from reconciler.model.instant import Instant
 from reconciler.model.step import Step
-from reconciler.particle.error import NoAnswerError, UnauthorisedError
+from reconciler.particle.error import NoAnswerError, RateLimitedError, UnauthorisedError
 from reconciler.rollout.gate import TURNED_BACK_MAX
 from tests.controller.pretend_world import World, carried_out, obeys, refusing, world_of
 from tests.fleet_samples import COLD_CHAIN, LOGGER, NOW, ONE, attempt, device, device_id, fleet
@@ -174,7 +174,7 @@ def test_an_intent_that_cannot_be_written_down_ends_the_run_and_sends_nothing() 
 class OtherProduct:
     """Eyes on a product that only raises."""
 
-    def __init__(self, error: NoAnswerError | UnauthorisedError) -> None:
+    def __init__(self, error: ReconcilerError) -> None:
         self.error = error
         self.looks = 0
 
@@ -186,7 +186,7 @@ class OtherProduct:
         raise self.error
 
 
-def beside(world: World, error: NoAnswerError | UnauthorisedError) -> tuple[list[Scope], OtherProduct]:
+def beside(world: World, error: ReconcilerError) -> tuple[list[Scope], OtherProduct]:
     eyes = OtherProduct(error)
     return [
         replace(world.scope(fleet("other", product="other")), product="other", inventory=eyes),
@@ -228,6 +228,45 @@ def test_a_product_that_can_be_seen_again_in_time_is_not_left(monkeypatch: pytes
     monkeypatch.setattr(world, "observe", blinks)
     run, rest = carried_out(world, FLEET)
     assert (rest.left, ending_of(run, rest)) == ([], Ending.DONE)
+
+
+@pytest.mark.parametrize(("wished", "granted"), [(120.0, 120.0), (3600.0, SILENCE_SECONDS_MAX), (None, 0.0)])
+def test_a_cloud_that_wants_silence_gets_it_before_the_next_look(
+    wished: float | None, granted: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = world_of(device())
+    original, looks = world.observe, 0
+
+    def limited_once() -> Observation:
+        nonlocal looks
+        looks += 1
+        if looks == 2:  # the first is the plan's
+            raise RateLimitedError("429", retry_after_seconds=wished)
+        return original()
+
+    monkeypatch.setattr(world, "observe", limited_once)
+    run, rest = carried_out(world, FLEET)
+    assert (world.silences[0], set(world.silences[1:])) == (granted, {0.0})
+    assert (rest.left, ending_of(run, rest)) == ([], Ending.DONE)
+
+
+def test_a_product_that_wants_silence_for_ever_is_left_in_the_end() -> None:
+    world = world_of(device())
+    scopes, eyes = beside(world, RateLimitedError("429", retry_after_seconds=90.0))
+    run, rest = carried_out(world, FLEET, scopes=scopes)
+    assert eyes.looks == BLIND_PASSES_MAX
+    assert [(left.product, left.error.code) for left in rest.left] == [("other", "PFR3006")]
+    assert ending_of(run, rest) is Ending.ERROR
+
+
+def test_a_product_whose_manifests_turn_out_to_be_wrong_is_left_at_once_and_the_others_go_on() -> None:
+    world = world_of(device())
+    scopes, eyes = beside(world, ManifestError("PFR1501", "two fleets want one device"))
+    run, rest = carried_out(world, FLEET, scopes=scopes)
+    assert [(left.product, left.error.code) for left in rest.left] == [("other", "PFR1501")]
+    assert eyes.looks == 1
+    assert world.devices[ONE].application == 44
+    assert ending_of(run, rest) is Ending.ERROR
 
 
 def test_a_token_refused_at_a_send_leaves_the_product_with_the_attempt_ended() -> None:

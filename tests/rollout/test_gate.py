@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.model.attempt import Attempt, AttemptState, FailureClass
-from reconciler.model.device import DeviceId
+from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
+from reconciler.model.device import DeviceId, DeviceMode
 from reconciler.model.fleet import AllowWindow, DenyWindow, Fleet, Rollout, Share, Wave
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan
@@ -40,6 +40,8 @@ def words(found: Sequence[Verdict]) -> list[str]:
 def failed(failure: FailureClass) -> Attempt:
     return attempt(AttemptState.FAILED, failure=failure, ended_at=NOW)
 
+
+VERIFIED = attempt(AttemptState.VERIFIED, evidence=Evidence.RESTARTED, ended_at=NOW)
 
 ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     # hold, what the ledger has, what the fleet has; each also has everything below it
@@ -85,6 +87,48 @@ def test_devices_under_way_take_slots() -> None:
     of_fleet = fleet(rollout=Rollout(concurrent_max=Share(2)))
     found = judged(planned(of_fleet, 4), in_flight={device_id(3): True})
     assert words(found) == ["START", "NO_SLOT", "IN_FLIGHT", "NO_SLOT"]
+
+
+@pytest.mark.parametrize("failure", [FailureClass.BOOT, FailureClass.INSTALL, FailureClass.TRANSPORT])
+def test_a_device_that_pauses_after_a_failure_keeps_its_slot(failure: FailureClass) -> None:
+    of_fleet = fleet(rollout=Rollout(concurrent_max=Share(1)))
+    assert words(judged(planned(of_fleet, 2), ended={ONE: [failed(failure)]})) == ["PAUSED", "NO_SLOT"]
+
+
+def test_a_device_that_pauses_keeps_its_slot_where_it_has_no_route_any_more() -> None:
+    plan = plan_of(
+        fleet(rollout=Rollout(concurrent_max=Share(1))), device(1), device(2, mode=DeviceMode.SAFE_MODE, modules=None)
+    )
+    assert words(judged(plan, ended={device_id(2): [failed(FailureClass.BOOT)]})) == ["NO_SLOT"]
+
+
+def test_a_device_between_two_steps_has_its_slot_and_starts_the_next() -> None:
+    of_fleet = fleet(rollout=Rollout(concurrent_max=Share(1)))
+    assert words(judged(planned(of_fleet, 3), ended={device_id(3): [VERIFIED]})) == ["NO_SLOT", "NO_SLOT", "START"]
+
+
+def test_a_device_that_is_given_up_has_no_slot() -> None:
+    of_fleet = fleet(rollout=Rollout(concurrent_max=Share(1)))
+    found = judged(planned(of_fleet, 2), ended={ONE: [failed(FailureClass.BOOT)] * 2}, given_up=frozenset({ONE}))
+    assert words(found) == ["GIVEN_UP", "START"]
+
+
+def out_of_sight(*attempts: Attempt, seconds: float) -> list[str]:
+    """What is said of device 1, when one slot is all there is, and device 2 was out of sight since its last attempt."""
+    plan = plan_of(fleet(rollout=Rollout(concurrent_max=Share(1))), device(1), device(2, online=False))
+    book = ledger(plan, ended={device_id(2): list(attempts)})
+    return words(list(verdicts(plan, book, now=Instant(NOW + seconds))))
+
+
+def test_a_device_that_is_out_of_sight_after_its_step_keeps_its_slot_for_the_time_of_a_step() -> None:
+    deadline = Rollout().step_deadline_seconds
+    assert out_of_sight(VERIFIED, seconds=deadline) == ["NO_SLOT"]
+    assert out_of_sight(VERIFIED, seconds=deadline + 1) == ["START"]
+
+
+def test_a_device_that_was_out_of_sight_before_anything_was_sent_has_no_slot() -> None:
+    assert out_of_sight(failed(FailureClass.OFFLINE), seconds=31) == ["START"]
+    assert out_of_sight(failed(FailureClass.OFFLINE), VERIFIED, seconds=31) == ["NO_SLOT"]
 
 
 def test_devices_past_their_deadline_take_none_and_start_nothing() -> None:

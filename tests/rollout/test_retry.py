@@ -4,7 +4,7 @@ import pytest
 
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
 from reconciler.model.instant import Instant
-from reconciler.rollout.retry import GIVEN_UP, may_start_at
+from reconciler.rollout.retry import GIVEN_UP, counts_against_rollout, may_start_at
 from tests.fleet_samples import NOW, attempt
 
 FAILED = AttemptState.FAILED
@@ -70,3 +70,31 @@ def test_only_failures_of_the_same_class_use_up_its_tries() -> None:
     mixed = [failed(FailureClass.INSTALL), failed(FailureClass.TRANSPORT), failed(FailureClass.TRANSPORT)]
     assert may_start_at(mixed) == NOW + 60
     assert may_start_at([failed(FailureClass.INSTALL), *mixed, failed(FailureClass.INSTALL)]) == GIVEN_UP
+
+
+AT_ONCE = {FailureClass.BOOT, FailureClass.INCOMPATIBLE, FailureClass.INTEGRITY, FailureClass.LOST}
+WHEN_GIVEN_UP = {FailureClass.TRANSPORT, FailureClass.INSTALL}
+NEVER = {FailureClass.OFFLINE, FailureClass.REFUSED, FailureClass.UNAUTHORISED}
+
+
+@pytest.mark.parametrize("failure", sorted(FailureClass))
+def test_a_failure_counts_against_the_rollout_at_once_when_given_up_or_never(failure: FailureClass) -> None:
+    once, for_good = [failed(failure)], [failed(failure)] * 6
+    assert counts_against_rollout(once) == (failure in AT_ONCE)
+    assert counts_against_rollout(for_good) == (failure in AT_ONCE | WHEN_GIVEN_UP)
+
+
+def test_every_class_of_failure_counts_in_one_way() -> None:
+    assert sorted([*AT_ONCE, *WHEN_GIVEN_UP, *NEVER]) == sorted(FailureClass)
+
+
+def test_what_came_right_counts_no_more() -> None:
+    good = attempt(AttemptState.VERIFIED, evidence=Evidence.EFFECT, ended_at=NOW)
+    assert not counts_against_rollout([good, failed(FailureClass.BOOT)])
+    assert not counts_against_rollout([])
+
+
+def test_being_offline_uses_up_no_try_of_a_device_that_boots_badly() -> None:
+    mixed = [failed(FailureClass.BOOT), *[failed(FailureClass.OFFLINE)] * 5]
+    assert may_start_at(mixed) == NOW + 120
+    assert counts_against_rollout(mixed)
