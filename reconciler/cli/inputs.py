@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 import click
 
@@ -117,14 +119,11 @@ def survey(
     intent: Intent, *, observed: Path | None, api_url: str, token_file: Path | None, journal: Path | None
 ) -> Observation | Census:
     """As `observe`, for commands that need no single device: of a large snapshot only what planning looks at."""
-    if observed is not None:
+    if observed is not None and observed.is_file():
         naming = Naming(intent.fleets)
-        try:
-            with observed.open("rb") as file:
-                read_at = Instant(os.fstat(file.fileno()).st_mtime)
-                census = census_from_snapshot(file, None if naming.names_nobody else naming.marks, read_at=read_at)
-        except OSError:
-            census = None
+        with _readable(observed) as file, _no_search_for_cycles():
+            read_at = Instant(os.fstat(file.fileno()).st_mtime)
+            census = census_from_snapshot(file, None if naming.names_nobody else naming.marks, read_at=read_at)
         if census is not None:
             return census
     return observe(intent, observed=observed, api_url=api_url, token_file=token_file, journal=journal)
@@ -147,11 +146,31 @@ def text_width() -> int:
 
 
 def _snapshot(path: Path) -> Observation:
-    """A snapshot without a date of its own is as old as its file."""
+    """A snapshot without a date of its own is as old as its file. A pipe is read once."""
+    with _readable(path) as file:
+        content = file.read(SNAPSHOT_BYTES_MAX + 1)
+        read_at = Instant(os.fstat(file.fileno()).st_mtime)
+    if len(content) > SNAPSHOT_BYTES_MAX:
+        raise OperatorError("PFR6701", f"{path} is larger than {SNAPSHOT_BYTES_MAX} bytes: is it a snapshot?")
+    return observation_from_document(content, name=str(path), read_at=read_at)
+
+
+@contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """A million devices are objects that live until the end; looking for cycles among them costs more than the rest."""
+    gc.disable()
     try:
-        if path.stat().st_size > SNAPSHOT_BYTES_MAX:
-            raise OperatorError("PFR6701", f"{path} is larger than {SNAPSHOT_BYTES_MAX} bytes: is it a snapshot?")
-        return observation_from_document(path.read_bytes(), name=str(path), read_at=Instant(path.stat().st_mtime))
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as file:
+            yield file
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror or type(error).__name__}"
         raise OperatorError("PFR6701", message, next_step="write one with `reconciler observe --output FILE`") from None

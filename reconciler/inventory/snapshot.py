@@ -19,7 +19,7 @@ from reconciler.particle.records import DeviceRecord, decode_device
 
 FORMAT_VERSION: Final = "1.0"
 
-_MAJOR: Final = "1."
+MAJOR: Final = "1."
 _WRITE_AGAIN: Final = "write the file again with `reconciler observe --output FILE`, or correct it"
 
 
@@ -69,7 +69,7 @@ def observation_from_document(content: bytes, *, name: str = "snapshot", read_at
             PFR6306 `observed_at` is no date and time.
     """
     document = _document(content.removeprefix(b"\xef\xbb\xbf"), name)
-    if document.format_version is not None and not document.format_version.startswith(_MAJOR):
+    if document.format_version is not None and not document.format_version.startswith(MAJOR):
         raise _error("PFR6303", f"{name} has the format version {document.format_version}, known is {FORMAT_VERSION}")
     observed_at = _observed_at(document, name, read_at)
     findings = list(document.findings)

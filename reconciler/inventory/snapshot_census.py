@@ -2,23 +2,23 @@
 
 The array of devices is cut into pieces that are decoded one by one. A cut is tried where one device object may end and
 the next begin, and proven by decoding: a piece that was cut in a string or inside an object is no valid JSON array. The
-beginning of the array is proven the same way.
+beginning of the array is proven the same way. Of a device object only what planning looks at is decoded: once without
+the id, as the key of its kind, and once the id (with the name where manifests name devices).
 
-What is unusual (a device object that is not as documented, an id in another spelling or there twice) is left to the
-reader of whole snapshots, which is tolerant where it may be and explains what is wrong: None is the answer then.
+What is unusual (a field of another type, an id in another spelling or there twice) is left to the reader of whole
+snapshots, which is tolerant where it may be and explains what is wrong: None is the answer then.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from operator import attrgetter
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
 from reconciler.inventory.conversion import observed_device
-from reconciler.inventory.snapshot import FORMAT_VERSION
+from reconciler.inventory.snapshot import MAJOR
 from reconciler.model.census import Census, Kind
 from reconciler.model.device import DeviceId, ObservedDevice, Product
 from reconciler.model.instant import Instant, instant_from_iso
@@ -30,11 +30,40 @@ PIECE_BYTES: Final = 4 * 1024 * 1024
 
 _CUTS_TRIED_MAX: Final = 64
 _ARRAY: Final = re.compile(rb'"devices"\s*:\s*\[')
-_BARE_ARRAY: Final = re.compile(rb"\s*\[")
+_BARE_ARRAY: Final = re.compile(rb"[ \t\r\n]*\[")
+_ID_AND_SPACE: Final = 25
 _IDS: Final = re.compile(r"(?:[0-9a-f]{24} )*", re.ASCII)
 
 Marks = Callable[[DeviceId, str | None], int]
 """Which of the manifests' lists name a device, by its id and name: see `planning.naming`."""
+
+
+class _Said(msgspec.Struct, frozen=True, gc=False):
+    """All that planning looks at of a device object, but the id."""
+
+    platform_id: int | None = None
+    product_id: int | None = None
+    system_firmware_version: str | None = None
+    firmware_version: int | None = None
+    online: bool | None = None
+    connected: bool | None = None
+    status: str | None = None
+    groups: tuple[str, ...] | None = None
+    development: bool | None = None
+    quarantined: bool | None = None
+    desired_firmware_version: int | None = None
+    firmware_updates_enabled: bool | None = None
+    firmware_updates_forced: bool | None = None
+    modules: Any = None
+
+
+class _Who(msgspec.Struct, frozen=True, gc=False):
+    id: str
+
+
+class _Named(msgspec.Struct, frozen=True, gc=False):
+    id: str
+    name: str | None = None
 
 
 class _Product(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,35 +71,24 @@ class _Product(msgspec.Struct, frozen=True, kw_only=True):
     slug: str
 
 
-class _Document(msgspec.Struct, kw_only=True):
-    devices: list[DeviceRecord]
-    format_version: str | None = None
-    observed_at: str | None = None
-    source: str | None = None
-    complete: bool | None = None
-    findings: tuple[str, ...] | None = None
-    products: tuple[_Product, ...] | None = None
+class _Around(msgspec.Struct, kw_only=True):
+    """What stands around the array. A field that is null is not as documented, unlike one that is left out."""
+
+    devices: msgspec.Raw
+    format_version: str | msgspec.UnsetType = msgspec.UNSET
+    observed_at: str | msgspec.UnsetType = msgspec.UNSET
+    source: str | msgspec.UnsetType = msgspec.UNSET
+    complete: bool | msgspec.UnsetType = msgspec.UNSET
+    findings: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    products: tuple[_Product, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
-_DECODE_ARRAY: Final = msgspec.json.Decoder(list[DeviceRecord]).decode
-_DECODE_DOCUMENT: Final = msgspec.json.Decoder(_Document).decode
+_Key = _Said | tuple[object, ...]
 
-_record_key = attrgetter(
-    "platform_id",
-    "product_id",
-    "system_firmware_version",
-    "firmware_version",
-    "online",
-    "connected",
-    "status",
-    "groups",
-    "development",
-    "quarantined",
-    "desired_firmware_version",
-    "firmware_updates_enabled",
-    "firmware_updates_forced",
-)
-"""What the fields of `planning.census.kind_key` are made from."""
+_SAID: Final = msgspec.json.Decoder(list[_Said]).decode
+_WHO: Final = msgspec.json.Decoder(list[_Who]).decode
+_NAMED: Final = msgspec.json.Decoder(list[_Named]).decode
+_AROUND: Final = msgspec.json.Decoder(_Around).decode
 
 
 class _UnusualError(Exception):
@@ -87,7 +105,7 @@ def census_from_snapshot(
     tally = _Tally(marks)
     try:
         around = _read(file, tally.count, piece_bytes)
-        observed_at = read_at if around.observed_at is None else instant_from_iso(around.observed_at)
+        observed_at = instant_from_iso(around.observed_at) if around.observed_at else read_at
         kinds = tally.kinds(observed_at)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, OverflowError, _UnusualError):
         return None
@@ -106,33 +124,41 @@ class _Tally:
 
     def __init__(self, marks: Marks | None) -> None:
         self._marks = marks
-        self._ids: dict[tuple[object, ...], list[str]] = {}
-        self._records: dict[tuple[object, ...], tuple[DeviceRecord, int]] = {}
+        self._ids: dict[_Key, list[str]] = {}
+        self._said: dict[_Key, tuple[_Said, int]] = {}
 
-    def count(self, records: list[DeviceRecord]) -> None:
-        marks = 0
-        for record in records:
-            key: tuple[object, ...] = _record_key(record)
-            if self._marks is not None:
-                marks = self._marks(DeviceId(record.id), record.name)
-                key = (marks, key)
-            if record.modules is not None:
-                key = (msgspec.json.encode(record.modules), key)
-            ids = self._ids.get(key)
-            if ids is None:
-                self._ids[key] = [record.id]
-                self._records[key] = record, marks
-            else:
-                ids.append(record.id)
+    def count(self, array: bytes) -> None:
+        """Count the devices of this JSON array. Raises msgspec.DecodeError when it is none; then nothing is counted."""
+        said = _SAID(array)
+        if self._marks is None:
+            for key, device in zip(said, _WHO(array), strict=True):
+                try:
+                    ids = self._ids.get(key)
+                except TypeError:  # reported modules are a list, which is no key
+                    self._add(_with_modules(key), key, 0, device.id)
+                    continue
+                if ids is None:
+                    self._add(key, key, 0, device.id)
+                else:
+                    ids.append(device.id)
+            return
+        for each, named in zip(said, _NAMED(array), strict=True):
+            marks = self._marks(DeviceId(named.id), named.name)
+            self._add((marks, _with_modules(each)), each, marks, named.id)
+
+    def _add(self, key: _Key, said: _Said, marks: int, device_id: str) -> None:
+        self._ids.setdefault(key, []).append(device_id)
+        self._said.setdefault(key, (said, marks))
 
     def kinds(self, observed_at: Instant) -> tuple[Kind, ...]:
         """The kinds; objects that differ in their wording alone are one."""
         self._check_ids()
         members: dict[tuple[object, ...], tuple[ObservedDevice, int, list[str]]] = {}
-        for key, (record, marks) in self._records.items():
-            timeless = msgspec.structs.replace(record, last_heard=None, last_handshake_at=None)
-            device = observed_device(timeless, observed_at).device
-            members.setdefault((marks, *kind_key(device)), (device, marks, []))[2].extend(self._ids[key])
+        for key, (said, marks) in self._said.items():
+            ids = self._ids[key]
+            record = DeviceRecord(id=ids[0], **{field: getattr(said, field) for field in _Said.__struct_fields__})
+            device = observed_device(record, observed_at).device
+            members.setdefault((marks, *kind_key(device)), (device, marks, []))[2].extend(ids)
         return tuple(
             Kind(device=device, marks=marks, ids=sorted(map(DeviceId, ids))) for device, marks, ids in members.values()
         )
@@ -141,7 +167,8 @@ class _Tally:
         seen: set[str] = set()
         total = 0
         for ids in self._ids.values():
-            if _IDS.fullmatch(" ".join([*ids, ""])) is None:
+            text = " ".join([*ids, ""])
+            if len(text) != _ID_AND_SPACE * len(ids) or _IDS.fullmatch(text) is None:
                 raise _UnusualError
             seen.update(ids)
             total += len(ids)
@@ -149,7 +176,14 @@ class _Tally:
             raise _UnusualError
 
 
-def _read(file: BinaryIO, count: Callable[[list[DeviceRecord]], None], piece_bytes: int) -> _Document:
+def _with_modules(said: _Said) -> _Key:
+    """A key in which reported modules are their own JSON."""
+    if said.modules is None:
+        return said
+    return msgspec.json.encode(said.modules), msgspec.structs.replace(said, modules=None)
+
+
+def _read(file: BinaryIO, count: Callable[[bytes], None], piece_bytes: int) -> _Around:
     """Give every piece to `count`; what stands around the array, from before and behind it."""
     buffer = file.read(piece_bytes)
     before, start = _beginning(buffer)
@@ -157,36 +191,37 @@ def _read(file: BinaryIO, count: Callable[[list[DeviceRecord]], None], piece_byt
     while more := file.read(piece_bytes):
         for end, behind in _cuts(buffer):
             try:
-                records = _DECODE_ARRAY(b"[" + buffer[:end] + b"]")
+                count(b"[" + buffer[:end] + b"]")
             except msgspec.ValidationError:
                 raise
             except msgspec.DecodeError:
                 continue
-            count(records)
             buffer = buffer[behind:]
             break
         buffer += more
     if before is None:
-        count(_DECODE_ARRAY(b"[" + buffer))
-        return _Document(devices=[])
-    after = _DECODE_DOCUMENT(b'{"devices":[' + buffer)
-    count(after.devices)
-    for name in ("format_version", "observed_at", "source", "complete", "findings", "products"):
-        if getattr(after, name) is None:
+        count(b"[" + buffer)
+        return _Around(devices=msgspec.Raw())
+    after = _AROUND(b'{"devices":[' + buffer)
+    if _ARRAY.search(buffer):
+        raise _UnusualError  # a second array of devices would take the place of the first
+    count(bytes(after.devices))
+    for name in _Around.__struct_fields__:
+        if getattr(after, name) is msgspec.UNSET:
             setattr(after, name, getattr(before, name))
-    if after.format_version is not None and after.format_version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
+    if after.format_version is not msgspec.UNSET and not after.format_version.startswith(MAJOR):
         raise _UnusualError
     return after
 
 
-def _beginning(buffer: bytes) -> tuple[_Document | None, int]:
+def _beginning(buffer: bytes) -> tuple[_Around | None, int]:
     """What stands before the array (None: nothing, the document is the array), and where its first element begins."""
     bare = _BARE_ARRAY.match(buffer)
     if bare is not None:
         return None, bare.end()
     for start in _ARRAY.finditer(buffer):
         try:
-            return _DECODE_DOCUMENT(buffer[: start.end()] + b"]}"), start.end()
+            return _AROUND(buffer[: start.end()] + b"]}"), start.end()
         except msgspec.DecodeError:
             continue
     raise _UnusualError
