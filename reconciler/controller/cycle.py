@@ -47,6 +47,8 @@ def reconcile_pass(run: Run, scope: Scope) -> bool:
 
 
 def _decide(run: Run, plan: Plan, in_flight: Sequence[InFlight], *, now: Instant) -> _Decided:
+    # A person's halt, by another command, reaches a run that is going on.
+    run.halted.update(halt.fleet for halt in run.tools.journal.halts())
     decided: dict[str, Sequence[Verdict]] = {}
     for fleet_plan in plan.fleets:
         name = fleet_plan.fleet.name

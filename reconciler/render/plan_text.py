@@ -219,6 +219,8 @@ def verdict_in_words(plan: Plan) -> tuple[str, Style]:
     summary = plan.summary
     others = [(summary.waiting, "waiting"), (summary.refused, "refused")]
     rest = ", ".join(f"{number:,} {what}" for number, what in others if number)
+    if not summary.devices:
+        return "Nothing to do: no observed device belongs to a fleet.", Style.WAITING
     if not summary.upgrade and not rest:
         return f"Nothing to do: {counted(summary.devices, 'device')}, all as desired.", Style.GOOD
     if not summary.upgrade:

@@ -100,6 +100,17 @@ def test_a_window_that_closes_lets_what_is_under_way_end_its_step() -> None:
     assert ending_of(run, rest) is Ending.OUTSIDE_WINDOW
 
 
+def test_a_persons_halt_reaches_a_run_that_is_going_on_and_what_is_under_way_ends_its_step() -> None:
+    def obeys_and_is_halted(world: World, to: ObservedDevice, step: Step) -> SendOutcome:
+        world.journal.halt(FLEET.name, "a person halted it", world.now)
+        return obeys(world, to, step)
+
+    world = world_of(device(), behaviour=obeys_and_is_halted)
+    run, rest = carried_out(world, FLEET)
+    assert [ended.state for ended in run.ended[ONE]] == [AttemptState.VERIFIED]
+    assert ending_of(run, rest) is Ending.DEVICES_FAILED
+
+
 # --- the last look ---
 
 
