@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,9 @@ from reconciler.model.device import Observation
 from reconciler.model.fleet import ApplicationBinary, FleetSet
 from reconciler.model.instant import Instant
 from reconciler.model.version import ApplicationVersion
+from reconciler.particle.api import ParticleApi
 from reconciler.particle.connect import connect_api, connect_stream
+from reconciler.particle.error import RefusedError
 from reconciler.particle.stream import EventStream
 from reconciler.particle.token import AccessToken
 from reconciler.sources import ManifestSet
@@ -46,7 +48,9 @@ class CloudSettings:
 class CloudConnection:
     """One cloud, with eyes and hands for every product that the manifests name. A context manager.
 
-    Without `manifests` it can only observe: applications are read from their folder when one is sent.
+    Where manifests name products by number and by slug the cloud is asked at once which is which, so that no product is
+    two: that may raise WireError. Without `manifests` it can only observe: applications are read from their folder when
+    one is sent.
     """
 
     def __init__(self, settings: CloudSettings, fleets: FleetSet, manifests: ManifestSet | None = None) -> None:
@@ -54,8 +58,11 @@ class CloudConnection:
         self._manifests = manifests
         self._streams: list[EventStream] = []
         self.api = connect_api(settings.api_url, settings.token)
-        products = sorted({fleet.product for fleet in fleets.fleets}, key=lambda product: product or "")
-        self.scopes = [self._scope(product, fleets) for product in products]
+        try:
+            self.scopes = [self._scope(words, fleets) for words in _products(self.api, fleets)]
+        except BaseException:
+            self.api.wire.close()
+            raise
 
     def listen(self) -> None:
         """Open the event stream of every product, and wait a little for it: what nobody hears is lost."""
@@ -97,8 +104,9 @@ class CloudConnection:
     ) -> None:
         self.close()
 
-    def _scope(self, product: str | None, fleets: FleetSet) -> Scope:
-        of_product = replace(fleets, fleets=tuple(fleet for fleet in fleets.fleets if fleet.product == product))
+    def _scope(self, words: Sequence[str | None], fleets: FleetSet) -> Scope:
+        product = words[0]
+        of_product = replace(fleets, fleets=tuple(fleet for fleet in fleets.fleets if fleet.product in words))
         hearing = Hearing(clock=_wall_clock)
         binaries = CloudBinaries(
             self.api,
@@ -146,6 +154,31 @@ class _Applications(Mapping[_ApplicationKey, bytes]):
 
     def __len__(self) -> int:
         return len(self._binaries)
+
+
+def _products(api: ParticleApi, fleets: FleetSet) -> list[list[str | None]]:
+    """The words that manifests use for each product, its number before its slug; None: no product."""
+    named = sorted({fleet.product for fleet in fleets.fleets}, key=lambda word: word or "")
+    has_numbers = any(word is not None and word.isdecimal() for word in named)
+    found: dict[str | int | None, list[str | None]] = {}
+    for word in named:
+        if word is None:
+            key: str | int | None = None
+        elif word.isdecimal():
+            key = int(word)
+        else:
+            key = _number_of(api, word) if has_numbers else word
+        found.setdefault(key, []).append(word)
+    return list(found.values())
+
+
+def _number_of(api: ParticleApi, slug: str) -> int | str:
+    try:
+        record = api.product(slug)
+    except RefusedError:
+        # A token may list the devices of a product and not see the product.
+        record = None
+    return slug if record is None else record.id
 
 
 def _wall_clock() -> Instant:

@@ -11,7 +11,8 @@ from reconciler.model.instant import Instant
 def merged(observations: Sequence[Observation], *, now: Instant) -> Observation:
     """One observation; its time is the earliest (`now` when there is none).
 
-    A device of two products is shown once, as the last of them shows it, and is a finding.
+    A device of two products is shown once, as the last of them shows it, and is a finding. A product that was looked at
+    twice, by its number and by its slug, is none.
     """
     devices: dict[DeviceId, ObservedDevice] = {}
     products: dict[int, Product] = {}
@@ -20,7 +21,7 @@ def merged(observations: Sequence[Observation], *, now: Instant) -> Observation:
         findings += observation.findings
         products |= {product.id: product for product in observation.products}
         for device in observation.devices:
-            if device.id in devices:
+            if device.id in devices and devices[device.id].product_id != device.product_id:
                 findings.append(f"device {device.id} was seen in two products")
             devices[device.id] = device
     return Observation(
