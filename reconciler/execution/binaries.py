@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
-from reconciler.firmware.binary import ParsedModule, parse_module
+from reconciler.firmware.binary import NO_PRODUCT, ParsedModule, parse_module
 from reconciler.model.error import FirmwareError
 from reconciler.model.module import ModuleFunction, ModuleSlot
 from reconciler.model.platform import Platform
@@ -57,9 +57,9 @@ def verify(binary: bytes, platform: Platform, step: FlashModule) -> None:
 
 
 def verify_application(binary: bytes, platform: Platform, application: ApplicationVersion, sha256: str | None) -> None:
-    """Raise FirmwareError PFR4401 unless these bytes are an application for the platform, of this version if it says.
+    """Raise FirmwareError PFR4401 unless these bytes are an application for the platform and say this version.
 
-    An application built before Device OS 4.0, or without a product, may carry no version (facts 5.5).
+    A device tells its application by nothing else (facts 5.3): one that says no version could never be seen to run.
     """
     what = f"the binary of application {application} for {platform}"
     if sha256 is not None and hashlib.sha256(binary).hexdigest() != sha256.lower():
@@ -69,8 +69,10 @@ def verify_application(binary: bytes, platform: Platform, application: Applicati
         raise _integrity(f"{what} is for platform {parsed.platform_id}, not {platform.id}")
     if parsed.module.slot.function is not ModuleFunction.USER_PART:
         raise _integrity(f"{what} is no application but {parsed.module}")
-    if parsed.product is not None and parsed.product[1] != application:
-        raise _integrity(f"{what} says that it is version {parsed.product[1]}")
+    if parsed.product_version in (None, NO_PRODUCT):
+        raise _integrity(f"{what} carries no version: build it with PRODUCT_VERSION({application})")
+    if parsed.product_version != application:
+        raise _integrity(f"{what} says that it is version {parsed.product_version}")
 
 
 class FolderBinaries:

@@ -48,6 +48,9 @@ def application_step(
             return Refused(reason=RefusalReason.APPLICATION_UNFIT, message=f"{name}: {unfit}", devices=())
         if binary.built.bundle and not takes_lock:
             return _unavailable(f"{name} is a bundle with assets, which only a product can deliver: name its .bin file")
+        if binary.built.product_version is None and not takes_lock:
+            message = f"{name}: its binary carries no version, so nobody could tell afterwards that it runs"
+            return Refused(reason=RefusalReason.APPLICATION_UNFIT, message=message, devices=())
     size = _size(binary)
     if takes_lock:
         return LockApplication(application=wanted.version, size=size)

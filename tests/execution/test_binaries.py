@@ -66,11 +66,13 @@ def test_a_valid_module_that_is_not_the_seen_file_is_refused() -> None:
 def test_an_application_is_known_by_platform_kind_and_version() -> None:
     application = build_application(BORON, system_version=4101, product=(12345, 2))
     verify_application(application, BORON, TWO, hashlib.sha256(application).hexdigest())
-    verify_application(build_application(BORON, system_version=4101, product=None), BORON, TWO, None)
+    no_product = build_application(BORON, system_version=4101, product=(BORON.id, 2))
+    verify_application(no_product, BORON, TWO, None)
     for wrong, platform, version, sha256 in (
         (application, PHOTON, TWO, None),
         (application, BORON, ApplicationVersion(3), None),
         (application, BORON, TWO, "0" * 64),
+        (build_application(BORON, system_version=4101, product=None), BORON, TWO, None),
         (binary(), BORON, TWO, None),
         (b"PK\3\4", BORON, TWO, None),
     ):

@@ -68,7 +68,7 @@ def test_a_fitting_application_is_the_last_step_with_its_size() -> None:
 
 
 def test_a_direct_flash_is_pinned_to_the_file_that_was_read() -> None:
-    application = built(product=None)
+    application = built(product=(PRODUCT, 44))
     placed = route(answer(desired(application), product_id=None, development=True))
     assert placed.steps[-1] == FlashApplication(application=V44, size=application.size, sha256=application.sha256)
 
@@ -125,6 +125,21 @@ def test_an_application_of_a_product_is_not_for_a_device_without_one() -> None:
     reason, message = refusal(answer_of_own(desired(built())))
     assert reason is RefusalReason.APPLICATION_UNFIT
     assert "and the device is in no product" in message
+
+
+@pytest.mark.parametrize("application", [built(product=None), replace(built(product=(13, 44)), product_version=None)])
+def test_an_application_without_a_version_is_not_flashed_to_a_device_that_takes_no_lock(
+    application: BuiltApplication,
+) -> None:
+    for placed in (answer_of_own(desired(application)), answer(desired(application), development=True)):
+        reason, message = refusal(placed)
+        assert reason is RefusalReason.APPLICATION_UNFIT
+        assert "carries no version" in message
+    assert route(answer(desired(application)))
+
+
+def test_an_application_of_no_product_with_its_version_is_for_a_device_without_one() -> None:
+    assert isinstance(route(answer_of_own(desired(built(product=(13, 44))))).steps[-1], FlashApplication)
 
 
 def test_the_large_slot_needs_a_device_os_that_knows_it() -> None:
