@@ -7,9 +7,10 @@ cloud; an element that is no device object, and a device that is there twice, ar
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from reconciler.inventory.conversion import device_object, observed_device
 from reconciler.model.device import DeviceId, Observation, ObservedDevice, Product
@@ -19,7 +20,7 @@ from reconciler.particle.records import DeviceRecord, decode_device
 
 FORMAT_VERSION: Final = "1.0"
 
-MAJOR: Final = "1."
+_MAJOR: Final = "1."
 _WRITE_AGAIN: Final = "write the file again with `reconciler observe --output FILE`, or correct it"
 
 
@@ -32,14 +33,43 @@ class _Product(msgspec.Struct, frozen=True):
     slug: str
 
 
-class _Document(msgspec.Struct, kw_only=True):
+class SnapshotHead(msgspec.Struct, kw_only=True):
+    """What a snapshot says beside its devices; UNSET: it does not say. Both readers of snapshots take it from here."""
+
+    format_version: str | UnsetType | None = UNSET
+    observed_at: str | UnsetType | None = UNSET
+    source: str | UnsetType | None = UNSET
+    complete: bool | UnsetType = UNSET
+    findings: tuple[str, ...] | UnsetType = UNSET
+    products: tuple[_Product, ...] | UnsetType = UNSET
+
+    def is_readable(self) -> bool:
+        """Whether its format is one that this program reads, or is not said."""
+        return not isinstance(self.format_version, str) or self.format_version.startswith(_MAJOR)
+
+    def time_of_observation(self, read_at: Instant) -> Instant:
+        """When the devices were seen, `read_at` where it does not say. Raises ValueError for what is no time."""
+        return instant_from_iso(self.observed_at) if isinstance(self.observed_at, str) else read_at
+
+    def about(self) -> _About:
+        """The rest, with what stands for what is not said."""
+        return {
+            "source": self.source or "snapshot",
+            "complete": self.complete is not False,
+            "findings": self.findings or (),
+            "products": tuple(Product(id=product.id, slug=product.slug) for product in self.products or ()),
+        }
+
+
+class _About(TypedDict):
+    source: str
+    complete: bool
+    findings: tuple[str, ...]
+    products: tuple[Product, ...]
+
+
+class _Document(SnapshotHead, kw_only=True):
     devices: list[msgspec.Raw]
-    format_version: str | None = None
-    observed_at: str | None = None
-    source: str | None = None
-    complete: bool = True
-    findings: tuple[str, ...] = ()
-    products: tuple[_Product, ...] = ()
 
 
 class SnapshotInventory:
@@ -69,10 +99,11 @@ def observation_from_document(content: bytes, *, name: str = "snapshot", read_at
             PFR6306 `observed_at` is no date and time.
     """
     document = _document(content.removeprefix(b"\xef\xbb\xbf"), name)
-    if document.format_version is not None and not document.format_version.startswith(MAJOR):
+    if not document.is_readable():
         raise _error("PFR6303", f"{name} has the format version {document.format_version}, known is {FORMAT_VERSION}")
     observed_at = _observed_at(document, name, read_at)
-    findings = list(document.findings)
+    about = document.about()
+    findings = list(about["findings"])
     places: dict[str, int] = {}
     devices: list[ObservedDevice] = []
     for index, raw in enumerate(document.devices):
@@ -84,14 +115,9 @@ def observation_from_document(content: bytes, *, name: str = "snapshot", read_at
         converted = observed_device(record, observed_at)
         findings += [*problems, *converted.findings]
         devices.append(converted.device)
-    return Observation(
-        observed_at=observed_at,
-        source=document.source or "snapshot",
-        devices=tuple(sorted(devices, key=lambda device: device.id)),
-        complete=document.complete,
-        findings=tuple(findings),
-        products=tuple(Product(id=product.id, slug=product.slug) for product in document.products),
-    )
+    about["findings"] = tuple(findings)
+    in_order = tuple(sorted(devices, key=lambda device: device.id))
+    return Observation(observed_at=observed_at, devices=in_order, **about)
 
 
 def document_from_observation(observation: Observation) -> bytes:
@@ -127,12 +153,10 @@ def _document(content: bytes, name: str) -> _Document:
 
 
 def _observed_at(document: _Document, name: str, read_at: Instant) -> Instant:
-    if document.observed_at is None:
-        return read_at
     try:
-        return instant_from_iso(document.observed_at)
+        return document.time_of_observation(read_at)
     except (ValueError, OverflowError):
-        message = f"{name}: observed_at is no date and time: {document.observed_at[:40]!r}"
+        message = f"{name}: observed_at is no date and time: {str(document.observed_at)[:40]!r}"
         raise _error("PFR6306", message) from None
 
 

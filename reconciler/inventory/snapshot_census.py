@@ -2,8 +2,8 @@
 
 The array of devices is cut into pieces that are decoded one by one. A cut is tried where one device object may end and
 the next begin, and proven by decoding: a piece that was cut in a string or inside an object is no valid JSON array. The
-beginning of the array is proven the same way. Of a device object only what planning looks at is decoded: once without
-the id, as the key of its kind, and once the id (with the name where manifests name devices).
+beginning of the array is proven the same way. Every device object is decoded twice: what planning looks at, as the key
+of its kind, and the rest, to see that it can be read. What else stands in it is not kept.
 
 What is unusual (a field of another type, an id in another spelling or there twice) is left to the reader of whole
 snapshots, which is tolerant where it may be and explains what is wrong: None is the answer then.
@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any, BinaryIO, Final
 
 import msgspec
 
 from reconciler.inventory.conversion import observed_device
-from reconciler.inventory.snapshot import MAJOR
+from reconciler.inventory.snapshot import SnapshotHead
 from reconciler.model.census import Census, Kind
-from reconciler.model.device import DeviceId, ObservedDevice, Product
-from reconciler.model.instant import Instant, instant_from_iso
+from reconciler.model.device import DeviceId, ObservedDevice
+from reconciler.model.instant import Instant
 from reconciler.particle.records import DeviceRecord
 from reconciler.planning.census import kind_key
 
@@ -30,6 +31,12 @@ PIECE_BYTES: Final = 4 * 1024 * 1024
 
 _CUTS_TRIED_MAX: Final = 64
 _ARRAY: Final = re.compile(rb'"devices"\s*:\s*\[')
+_SPACE: Final = b" \t\r\n"
+"""What JSON takes for space, which is less than Python does."""
+
+_REST: Final = "what is left of the array"
+"""Stands for `devices` when the end of the document is read."""
+
 _BARE_ARRAY: Final = re.compile(rb"[ \t\r\n]*\[")
 _ID_AND_SPACE: Final = 25
 _IDS: Final = re.compile(r"(?:[0-9a-f]{24} )*", re.ASCII)
@@ -58,37 +65,32 @@ class _Said(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Who(msgspec.Struct, frozen=True, gc=False):
-    id: str
+    """The id, and what planning does not look at: read all the same, because what cannot be read is a finding."""
 
-
-class _Named(msgspec.Struct, frozen=True, gc=False):
     id: str
     name: str | None = None
+    last_heard: datetime | None = None
+    last_handshake_at: datetime | None = None
+    targeted_firmware_release_version: int | None = None
 
 
-class _Product(msgspec.Struct, frozen=True, kw_only=True):
-    id: int
-    slug: str
-
-
-class _Around(msgspec.Struct, kw_only=True):
-    """What stands around the array. A field that is null is not as documented, unlike one that is left out."""
-
+class _Before(SnapshotHead, kw_only=True):
     devices: msgspec.Raw
-    format_version: str | msgspec.UnsetType = msgspec.UNSET
-    observed_at: str | msgspec.UnsetType = msgspec.UNSET
-    source: str | msgspec.UnsetType = msgspec.UNSET
-    complete: bool | msgspec.UnsetType = msgspec.UNSET
-    findings: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
-    products: tuple[_Product, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+class _After(SnapshotHead, kw_only=True):
+    """`devices` is a second array of that name, which would take the place of the first."""
+
+    rest: msgspec.Raw = msgspec.field(name=_REST)
+    devices: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 _Key = _Said | tuple[object, ...]
 
 _SAID: Final = msgspec.json.Decoder(list[_Said]).decode
 _WHO: Final = msgspec.json.Decoder(list[_Who]).decode
-_NAMED: Final = msgspec.json.Decoder(list[_Named]).decode
-_AROUND: Final = msgspec.json.Decoder(_Around).decode
+_BEFORE: Final = msgspec.json.Decoder(_Before).decode
+_AFTER: Final = msgspec.json.Decoder(_After).decode
 
 
 class _UnusualError(Exception):
@@ -105,18 +107,11 @@ def census_from_snapshot(
     tally = _Tally(marks)
     try:
         around = _read(file, tally.count, piece_bytes)
-        observed_at = instant_from_iso(around.observed_at) if around.observed_at else read_at
+        observed_at = around.time_of_observation(read_at)
         kinds = tally.kinds(observed_at)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, OverflowError, _UnusualError):
         return None
-    return Census(
-        observed_at=observed_at,
-        source=around.source or "snapshot",
-        kinds=kinds,
-        complete=around.complete is not False,
-        findings=around.findings or (),
-        products=tuple(Product(id=product.id, slug=product.slug) for product in around.products or ()),
-    )
+    return Census(observed_at=observed_at, kinds=kinds, **around.about())
 
 
 class _Tally:
@@ -142,7 +137,7 @@ class _Tally:
                 else:
                     ids.append(device.id)
             return
-        for each, named in zip(said, _NAMED(array), strict=True):
+        for each, named in zip(said, _WHO(array), strict=True):
             marks = self._marks(DeviceId(named.id), named.name)
             self._add((marks, _with_modules(each)), each, marks, named.id)
 
@@ -159,9 +154,10 @@ class _Tally:
             record = DeviceRecord(id=ids[0], **{field: getattr(said, field) for field in _Said.__struct_fields__})
             device = observed_device(record, observed_at).device
             members.setdefault((marks, *kind_key(device)), (device, marks, []))[2].extend(ids)
-        return tuple(
+        kinds = (
             Kind(device=device, marks=marks, ids=sorted(map(DeviceId, ids))) for device, marks, ids in members.values()
         )
+        return tuple(sorted(kinds, key=lambda kind: kind.ids[0]))
 
     def _check_ids(self) -> None:
         seen: set[str] = set()
@@ -183,7 +179,7 @@ def _with_modules(said: _Said) -> _Key:
     return msgspec.json.encode(said.modules), msgspec.structs.replace(said, modules=None)
 
 
-def _read(file: BinaryIO, count: Callable[[bytes], None], piece_bytes: int) -> _Around:
+def _read(file: BinaryIO, count: Callable[[bytes], None], piece_bytes: int) -> SnapshotHead:
     """Give every piece to `count`; what stands around the array, from before and behind it."""
     buffer = file.read(piece_bytes)
     before, start = _beginning(buffer)
@@ -201,27 +197,27 @@ def _read(file: BinaryIO, count: Callable[[bytes], None], piece_bytes: int) -> _
         buffer += more
     if before is None:
         count(b"[" + buffer)
-        return _Around(devices=msgspec.Raw())
-    after = _AROUND(b'{"devices":[' + buffer)
-    if _ARRAY.search(buffer):
-        raise _UnusualError  # a second array of devices would take the place of the first
-    count(bytes(after.devices))
-    for name in _Around.__struct_fields__:
+        return SnapshotHead()
+    after = _AFTER(b'{"%s":[' % _REST.encode() + buffer)
+    if after.devices is not msgspec.UNSET:
+        raise _UnusualError
+    count(bytes(after.rest))
+    for name in SnapshotHead.__struct_fields__:
         if getattr(after, name) is msgspec.UNSET:
             setattr(after, name, getattr(before, name))
-    if after.format_version is not msgspec.UNSET and not after.format_version.startswith(MAJOR):
+    if not after.is_readable():
         raise _UnusualError
     return after
 
 
-def _beginning(buffer: bytes) -> tuple[_Around | None, int]:
+def _beginning(buffer: bytes) -> tuple[SnapshotHead | None, int]:
     """What stands before the array (None: nothing, the document is the array), and where its first element begins."""
     bare = _BARE_ARRAY.match(buffer)
     if bare is not None:
         return None, bare.end()
     for start in _ARRAY.finditer(buffer):
         try:
-            return _AROUND(buffer[: start.end()] + b"]}"), start.end()
+            return _BEFORE(buffer[: start.end()] + b"]}"), start.end()
         except msgspec.DecodeError:
             continue
     raise _UnusualError
@@ -234,7 +230,7 @@ def _cuts(buffer: bytes) -> Iterator[tuple[int, int]]:
         place = buffer.rfind(b"{", 0, place)
         if place < 0:
             return
-        before = buffer[max(0, place - 64) : place].rstrip()
-        if before.endswith(b",") and before[:-1].rstrip().endswith(b"}"):
+        before = buffer[max(0, place - 64) : place].rstrip(_SPACE)
+        if before.endswith(b",") and before[:-1].rstrip(_SPACE).endswith(b"}"):
             comma = buffer.rindex(b",", 0, place)
             yield buffer.rindex(b"}", 0, comma) + 1, place

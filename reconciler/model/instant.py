@@ -14,7 +14,8 @@ NEVER: Final = Instant(0.0)
 
 def instant_from_iso(text: str) -> Instant:
     """Read an ISO 8601 date and time; one without an offset is UTC. Raises ValueError."""
-    moment = datetime.fromisoformat(text)
+    # RFC 3339 has a small z, too; Python does not.
+    moment = datetime.fromisoformat(text.removesuffix("z") + "Z" if text.endswith("z") else text)
     return Instant((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
