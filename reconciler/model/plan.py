@@ -6,7 +6,8 @@ a value: the dry run shows it and `apply` executes it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 from enum import Enum, StrEnum
 
 from reconciler.model.device import DeviceId, DeviceMode
@@ -142,6 +143,34 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What routes cost over all their devices. Bytes and unknown sizes as in `Route`."""
+
+    steps: int = 0
+    requests: int = 0
+    bytes_known: int = 0
+    bytes_unknown: int = 0
+    restarts: int = 0
+    safe_mode_boots: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(Cost)})
+
+    @staticmethod
+    def of(route: Route) -> Cost:
+        """What one route costs over its devices."""
+        devices = len(route.devices)
+        return Cost(
+            steps=devices * len(route.steps),
+            requests=devices * route.requests,
+            bytes_known=devices * route.bytes_known,
+            bytes_unknown=devices * route.bytes_unknown,
+            restarts=devices * route.restarts,
+            safe_mode_boots=devices * route.safe_mode_boots,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetPlan:
     """The plan of one fleet. `current` are the devices that are as desired."""
 
@@ -150,6 +179,22 @@ class FleetPlan:
     routes: tuple[Route, ...]
     refused: tuple[Refused, ...]
     waiting: tuple[Waiting, ...]
+
+    @property
+    def cost(self) -> Cost:
+        """What all routes cost."""
+        return sum(map(Cost.of, self.routes), Cost())
+
+    @property
+    def minutes(self) -> int | None:
+        """How long it takes in all at the fleet's concurrency, if devices follow one another evenly; None: held."""
+        at_a_time = self.fleet.rollout.concurrent_max.of(self.summary.upgrade)
+        if not self.routes:
+            return 0
+        if not at_a_time:
+            return None
+        minutes = sum(route.minutes * len(route.devices) for route in self.routes)
+        return max(math.ceil(minutes / at_a_time), *(route.minutes for route in self.routes))
 
     @property
     def summary(self) -> Summary:
@@ -206,6 +251,11 @@ class Plan:
     expires_at: Instant
     complete: bool
     findings: tuple[str, ...] = ()
+
+    @property
+    def cost(self) -> Cost:
+        """What the routes of all fleets cost."""
+        return sum((fleet.cost for fleet in self.fleets), Cost())
 
     @property
     def summary(self) -> Summary:

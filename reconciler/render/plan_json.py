@@ -116,6 +116,7 @@ def _fleet(plan: FleetPlan, change: Change | None, *, show_current: bool) -> dic
         "name": plan.fleet.name,
         "desired": desired_document(plan.fleet.desired),
         "summary": _summary(plan.summary),
+        "cost": _cost(plan),
         "routes": [_route(route) for route in plan.routes],
         "refused": [_set_aside(refused) for refused in plan.refused],
         "waiting": [_set_aside(waiting) for waiting in plan.waiting],
@@ -125,6 +126,19 @@ def _fleet(plan: FleetPlan, change: Change | None, *, show_current: bool) -> dic
     if show_current:
         document[CURRENT_DEVICES] = list(plan.current)
     return document
+
+
+def _cost(plan: FleetPlan) -> dict[str, Any]:
+    cost = plan.cost
+    return {
+        "steps": cost.steps,
+        "requests": cost.requests,
+        "bytes": cost.bytes_known,
+        "bytes_unknown": cost.bytes_unknown,
+        "restarts": cost.restarts,
+        "safe_mode_boots": cost.safe_mode_boots,
+        "minutes": plan.minutes,
+    }
 
 
 def _route(route: Route) -> dict[str, Any]:

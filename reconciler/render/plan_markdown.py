@@ -18,7 +18,7 @@ from reconciler.render.ink import counted, device_sample, duration, transfer_siz
 from reconciler.render.markdown import Section, fitted, row, safe, table_head
 from reconciler.render.plan_text import (
     change_in_words,
-    cost_in_all,
+    cost_in_words,
     counts_in_words,
     desired_in_words,
     pace_in_words,
@@ -97,13 +97,14 @@ def _warnings(plan: Plan) -> list[str]:
         if entries:
             devices = sum(len(entry.devices) for entry in entries)
             found.append(f"**{counted(devices, 'device')} {word}:** {_by_reason(entries)}. {what}")
-    cost = cost_in_all(plan)
-    if cost["unknown"]:
-        found.append(f"**{counted(cost['unknown'], 'file')} of unknown size:** more bytes are sent than the sum says.")
-    if cost["boots"]:
-        boots = counted(cost["boots"], "boot")
+    cost = plan.cost
+    if cost.bytes_unknown:
+        unknown = counted(cost.bytes_unknown, "file")
+        found.append(f"**{unknown} of unknown size:** more bytes are sent than the sum says.")
+    if cost.safe_mode_boots:
+        boots = counted(cost.safe_mode_boots, "boot")
         found.append(f"**{boots} into safe mode,** in which the application does not run.")
-    held = sum(1 for fleet in plan.fleets if fleet.routes and not _at_a_time(fleet))
+    held = sum(1 for fleet in plan.fleets if fleet.minutes is None)
     if held:
         found.append(f"**{counted(held, 'fleet')} held:** rollout.maxConcurrent is 0, nothing is started there.")
     return found
@@ -131,10 +132,6 @@ def _by_reason(entries: Sequence[Refused | Waiting]) -> str:
         counts[entry.reason.code, entry.reason.reason] += len(entry.devices)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{number:,} `{reason}` ({code})" for (code, reason), number in ordered)
-
-
-def _at_a_time(fleet: FleetPlan) -> int:
-    return fleet.fleet.rollout.concurrent_max.of(sum(len(route.devices) for route in fleet.routes))
 
 
 def _findings(plan: Plan) -> Section:
@@ -191,7 +188,7 @@ def _fleets(fleets: Sequence[FleetPlan]) -> Section:
     for plan in fleets:
         summary = plan.summary
         numbers = (summary.devices, summary.upgrade, summary.current, summary.waiting, summary.refused)
-        pace = pace_in_words(plan.fleet, plan.routes) if plan.routes else "nothing to deliver"
+        pace = f"{pace_in_words(plan)}; {cost_in_words(plan.cost)}" if plan.routes else "nothing to deliver"
         name = safe(plan.fleet.name, _NAME_MAX)
         items.append(row((name, safe(desired_in_words(plan.fleet.desired)), *(f"{n:,}" for n in numbers), safe(pace))))
     return Section(

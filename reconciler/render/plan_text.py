@@ -6,15 +6,14 @@ take the same steps from the same release stand together.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final, assert_never
 
 from reconciler.model.device import DeviceMode
-from reconciler.model.fleet import Desired, Fleet, Via
+from reconciler.model.fleet import Desired, Via
 from reconciler.model.instant import iso_from_instant
 from reconciler.model.module import ModuleSlot
-from reconciler.model.plan import FleetPlan, Plan, Refused, Route, RouteReason, Situation, Summary, Waiting
+from reconciler.model.plan import Cost, FleetPlan, Plan, Refused, Route, RouteReason, Situation, Summary, Waiting
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.render.ink import (
     Page,
@@ -111,7 +110,7 @@ def _fleet(page: Page, plan: FleetPlan) -> list[str]:
         f"  {counts_in_words(plan.summary)}",
     ]
     if plan.routes:
-        lines += [f"  {pace_in_words(plan.fleet, plan.routes)}"]
+        lines += [f"  {pace_in_words(plan)}", f"  In all {cost_in_words(plan.cost)}"]
     for routes in routes_together(plan.routes):
         lines += ["", *_routes(page, routes)]
     for title, style, entries in (
@@ -123,17 +122,27 @@ def _fleet(page: Page, plan: FleetPlan) -> list[str]:
     return lines
 
 
-def pace_in_words(fleet: Fleet, routes: tuple[Route, ...]) -> str:
+def pace_in_words(plan: FleetPlan) -> str:
     """By which hand, how many at a time, how long in all, and when the fleet halts."""
-    devices = sum(len(route.devices) for route in routes)
-    at_a_time = fleet.rollout.concurrent_max.of(devices)
-    if not at_a_time:
+    fleet = plan.fleet
+    if plan.minutes is None:
         return f"Held: rollout.maxConcurrent is 0, nothing is started {OVER[fleet.delivery.via]}"
-    minutes = sum(route.minutes * len(route.devices) for route in routes) / at_a_time
-    longest = max(route.minutes for route in routes)
+    at_a_time = fleet.rollout.concurrent_max.of(plan.summary.upgrade)
     return (
         f"Delivered {OVER[fleet.delivery.via]}, at most {at_a_time:,} at a time, about "
-        f"{duration(max(minutes, longest))} in all; halts at {fleet.rollout.failures_max} failed devices"
+        f"{duration(plan.minutes)} in all; halts at {fleet.rollout.failures_max} failed devices"
+    )
+
+
+def cost_in_words(cost: Cost) -> str:
+    """`66 steps, 66 requests, 9.6 MB, 66 restarts`."""
+    return ", ".join(
+        [
+            counted(cost.steps, "step"),
+            counted(cost.requests, "request"),
+            transfer_size(cost.bytes_known, cost.bytes_unknown),
+            counted(cost.restarts, "restart"),
+        ]
     )
 
 
@@ -225,27 +234,9 @@ def verdict_in_words(plan: Plan) -> tuple[str, Style]:
         return f"Nothing to do: {counted(summary.devices, 'device')}, all as desired.", Style.GOOD
     if not summary.upgrade:
         return f"Nothing to do now: {summary.current:,} as desired, {rest}.", Style.WAITING
-    cost = cost_in_all(plan)
+    boots = plan.cost.safe_mode_boots
     sentence = (
-        f"Plan: {summary.upgrade:,} of {counted(summary.devices, 'device')} to upgrade, "
-        f"{counted(cost['steps'], 'step')}, {counted(cost['requests'], 'request')}, "
-        f"{transfer_size(cost['bytes'], cost['unknown'])}, "
-        f"{counted(cost['boots'], 'boot') if cost['boots'] else 'no boot'} into safe mode"
+        f"Plan: {summary.upgrade:,} of {counted(summary.devices, 'device')} to upgrade, {cost_in_words(plan.cost)}, "
+        f"{counted(boots, 'boot') if boots else 'no boot'} into safe mode"
     )
     return sentence + (f"; {rest}." if rest else "."), Style.CHANGE
-
-
-def cost_in_all(plan: Plan) -> Counter[str]:
-    """What the routes of all devices add up to: steps, requests, bytes, unknown (files without a size), boots.
-
-    `boots` are those into safe mode.
-    """
-    cost: Counter[str] = Counter()
-    for route in (route for fleet in plan.fleets for route in fleet.routes):
-        devices = len(route.devices)
-        cost["steps"] += devices * len(route.steps)
-        cost["requests"] += devices * route.requests
-        cost["bytes"] += devices * route.bytes_known
-        cost["unknown"] += devices * route.bytes_unknown
-        cost["boots"] += devices * route.safe_mode_boots
-    return cost
