@@ -54,8 +54,9 @@ def look_for_both(
 ) -> tuple[Observation | Census, Observation | Census]:
     """One observation, as planning these manifests needs it and as planning the base needs it.
 
-    A census is taken for one set of manifests, so a snapshot is read twice. In the cloud the products of both are
-    looked at, or nobody would see what leaves a product that only the base names.
+    A census is taken for one set of manifests, so its snapshot is read twice; an observation serves both, and is what a
+    pipe gives, which can be read only once. In the cloud the products of both are looked at, or nobody would see what
+    leaves a product that only the base names.
 
     Raises:
         OperatorError: As `look` does; PFR6701 the snapshot was changed between the two readings.
@@ -64,7 +65,8 @@ def look_for_both(
         fleets = replace(intent.fleets, fleets=(*intent.fleets.fleets, *base.intent.fleets.fleets))
         both = look(replace(intent, fleets=fleets))
         return (of_products(both, intent.fleets) if isinstance(both, Observation) else both), both
-    first, second = look(intent), look(base.intent)
+    first = look(intent)
+    second = first if isinstance(first, Observation) else look(base.intent)
     if (first.observed_at, first.source) != (second.observed_at, second.source):
         message = f"{snapshot} was changed while it was read"
         raise OperatorError("PFR6701", message, next_step="plan again when it is written")

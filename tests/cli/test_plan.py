@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,17 @@ def test_the_same_inputs_in_any_order_give_the_same_bytes(place: Path, output: s
     first, again = ended(*words, seen(place, DEVICES)), ended(*words, seen(place, DEVICES))
     other = ended(*words, seen(place, shuffled, "shuffled.json"))
     assert first.stdout_bytes == again.stdout_bytes == other.stdout_bytes
+
+
+def test_a_snapshot_may_come_through_a_pipe(place: Path) -> None:
+    words = ["plan", "fleet.yaml", "--output", "json", "--observed"]
+    on_a_file = ended(*words, seen(place, DEVICES)).stdout_bytes
+    content = (place / "seen.json").read_bytes()
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=lambda: Path("pipe").write_bytes(content), daemon=True)
+    writer.start()
+    assert ended(*words, "pipe").stdout_bytes == on_a_file
+    writer.join(10)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ from reconciler.model.device import Observation, Product
 from reconciler.model.error import OperatorError
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import instant_from_iso
+from reconciler.planning.census import census_of
+from reconciler.planning.naming import Naming
 from tests.fleet_samples import device, fleet, observation, platform
 from tests.manifests.sample import FLEET, RELEASE, bent, text
 from tests.sources.sample_repository import SampleRepository
@@ -285,10 +287,22 @@ def test_in_the_cloud_the_products_of_both_are_looked_at_and_the_plan_sees_its_o
     assert both is everything
 
 
+def test_a_snapshot_that_is_an_observation_serves_both_and_is_read_once(sample: SampleRepository) -> None:
+    """A pipe gives one, and nothing when it is read again."""
+    intent = read_intent(["m"], None)
+    readings = iter([observation(device(1))])
+    first, second = look_for_both(
+        intent, read_base("HEAD", ["m"], intent), lambda _: next(readings), snapshot=Path("pipe")
+    )
+    assert first is second
+
+
 def test_a_snapshot_that_changes_between_its_two_readings_is_an_error(sample: SampleRepository) -> None:
     intent = read_intent(["m"], None)
     base = read_base("HEAD", ["m"], intent)
-    readings = iter([observation(device(1)), observation(device(1), observed_at=observation().observed_at + 1)])
+    nobody = Naming(FleetSet(fleets=()))
+    seen = [observation(device(1)), observation(device(1), observed_at=observation().observed_at + 1)]
+    readings = iter([census_of(each, nobody) for each in seen])
     with pytest.raises(OperatorError, match="changed while it was read"):
         look_for_both(intent, base, lambda _: next(readings), snapshot=Path("snapshot.json"))
 
