@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.cli.carrying_out import agreement_on
-from reconciler.controller.apply import BLIND_PASSES_MAX, SILENCE_SECONDS_MAX
+from reconciler.controller.apply import BLIND_PASSES_MAX, SILENCE_SECONDS_MAX, SILENT_PASSES_MAX
 from reconciler.controller.report import Ending, ending_of, holds_in_words
 from reconciler.controller.run import Agreement, Scope
 from reconciler.execution.executor import NotSent, SendOutcome
@@ -225,6 +225,17 @@ def test_a_product_that_cannot_be_observed_is_tried_a_few_times_and_then_left() 
     assert ending_of(run, rest) is Ending.ERROR
 
 
+def test_when_nothing_can_be_seen_any_more_all_products_are_left_together() -> None:
+    world = world_of(device())
+    others = [OtherProduct(NoAnswerError("no answer")) for _ in range(4)]
+    scopes = [
+        replace(world.scope(fleet("other")), product=f"other-{n}", inventory=eyes) for n, eyes in enumerate(others)
+    ]
+    _run, rest = carried_out(world, FLEET, scopes=scopes)
+    assert len(rest.left) == len(others)
+    assert sum(other.looks for other in others) == len(others)
+
+
 def test_a_product_that_can_be_seen_again_in_time_is_not_left(monkeypatch: pytest.MonkeyPatch) -> None:
     world = world_of(device())
     original, looks = world.observe, 0
@@ -265,7 +276,7 @@ def test_a_product_that_wants_silence_for_ever_is_left_in_the_end() -> None:
     world = world_of(device())
     scopes, eyes = beside(world, RateLimitedError("429", retry_after_seconds=90.0))
     run, rest = carried_out(world, FLEET, scopes=scopes)
-    assert eyes.looks == BLIND_PASSES_MAX
+    assert eyes.looks == SILENT_PASSES_MAX
     assert [(left.product, left.error.code) for left in rest.left] == [("other", "PFR3006")]
     assert ending_of(run, rest) is Ending.ERROR
 
