@@ -72,7 +72,6 @@ class CloudConnection:
                 self._settings.token,
                 scope.product,
                 on_event=scope.hearing.hear,
-                on_gap=scope.hearing.missed,
             )
             stream.start()
             self._streams.append(stream)

@@ -2,7 +2,7 @@
 
 Everything heard gets the next ordinal of one running counter. Whoever sends something notes the ordinal first and later
 asks what came after it. Events get lost and may come twice (facts 5.8): what was heard happened; what was not heard may
-have happened too. `deaf_since` says whether there was such a hole.
+have happened too.
 """
 
 from __future__ import annotations
@@ -45,40 +45,19 @@ class HeardTransfer:
     at: Instant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeardReset:
-    """Why a device restarted, in its own words: `update`, `update_timeout`, `panic, hard_fault` and others."""
-
-    ordinal: int
-    reason: str
-    at: Instant
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeardPresence:
-    """A device came online or went offline."""
-
-    ordinal: int
-    online: bool
-    at: Instant
-
-
 @dataclass(slots=True)
 class _Memory:
     transfers: deque[HeardTransfer] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_PER_DEVICE))
-    reset: HeardReset | None = None
-    presence: HeardPresence | None = None
     report: ModuleReport | None = None
 
 
 class Hearing:
-    """Give `hear` and `missed` to an EventStream as its callbacks. `clock` is wall time, for events without a time."""
+    """Give `hear` to an EventStream as its callback. `clock` is wall time, for events without a time."""
 
     def __init__(self, *, clock: Callable[[], Instant]) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._ordinal = 0
-        self._gap_ordinal = 0
         self._devices: dict[DeviceId, _Memory] = {}
 
     def hear(self, event: CloudEvent) -> None:
@@ -90,45 +69,17 @@ class Hearing:
             self._ordinal += 1
             self._remember(event, event.device_id, at)
 
-    def missed(self) -> None:
-        """There was a time without connection: events may be missing from here back."""
-        with self._lock:
-            self._ordinal += 1
-            self._gap_ordinal = self._ordinal
-
     @property
     def ordinal(self) -> int:
         """The ordinal of what was heard last. Note it before sending something."""
         with self._lock:
             return self._ordinal
 
-    def deaf_since(self, ordinal: int) -> bool:
-        """Whether there was a gap after that ordinal."""
-        with self._lock:
-            return self._gap_ordinal > ordinal
-
     def transfers_since(self, device_id: DeviceId, ordinal: int) -> tuple[HeardTransfer, ...]:
         """All statuses of transfers to this device heard after that ordinal, in order, the last 16 at most."""
         with self._lock:
             memory = self._devices.get(device_id)
             return tuple(t for t in memory.transfers if t.ordinal > ordinal) if memory else ()
-
-    def transfer_ended_since(self, device_id: DeviceId, ordinal: int) -> HeardTransfer | None:
-        """Has a transfer to this device ended since, and how? The last end that was heard, or None."""
-        ends = [transfer for transfer in self.transfers_since(device_id, ordinal) if transfer.status.is_end]
-        return ends[-1] if ends else None
-
-    def last_reset(self, device_id: DeviceId) -> HeardReset | None:
-        """The last restart that was heard of, or None."""
-        with self._lock:
-            memory = self._devices.get(device_id)
-            return memory.reset if memory else None
-
-    def last_presence(self, device_id: DeviceId) -> HeardPresence | None:
-        """The last coming or going that was heard of, or None."""
-        with self._lock:
-            memory = self._devices.get(device_id)
-            return memory.presence if memory else None
 
     def module_report(self, device_id: DeviceId) -> ModuleReport | None:
         """The last account of its modules that the device gave, or None. One that cannot be read says no modules."""
@@ -158,10 +109,6 @@ class Hearing:
                 if status is None:
                     return
                 memory.transfers.append(HeardTransfer(ordinal=self._ordinal, status=status, at=at))
-            case "spark/status" if words in {"online", "offline"}:
-                memory.presence = HeardPresence(ordinal=self._ordinal, online=words == "online", at=at)
-            case "spark/device/last_reset":
-                memory.reset = HeardReset(ordinal=self._ordinal, reason=event.data.strip(), at=at)
             case "spark/status/safe-mode":
                 memory.report = ModuleReport(
                     device_id=device_id, modules=modules_from_describe(event.data), reported_at=at

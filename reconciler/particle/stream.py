@@ -1,8 +1,7 @@
 """The event stream of one product, or of the token's own devices, kept open by a thread of its own (facts 5.8).
 
 The rules:
-- Events are hints and get lost: the cloud repeats nothing that was missed. After every reconnection `on_gap` is called,
-  and whoever relies on events must look again.
+- Events are hints and get lost: the cloud repeats nothing that was missed. Nobody may rely on hearing one.
 - Nothing that the cloud or the network does reaches the caller as an exception. The stream tries for ever, with pauses
   that grow while connections do not last: opening streams is limited to 100 in 5 minutes.
 - Silence for 30 s ends a connection; the cloud sends keep-alives far more often.
@@ -17,7 +16,6 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
@@ -88,7 +86,7 @@ def event_from(event: ServerEvent) -> CloudEvent | None:
 
 
 class EventStream:
-    """Listens from `start` to `stop`. Both callbacks run on the stream's own thread and must be quick.
+    """Listens from `start` to `stop`. The callback runs on the stream's own thread and must be quick.
 
     `clock` is monotonic in seconds; `dice` spreads the pauses. `trouble` says why there is no connection, or is empty.
     """
@@ -100,7 +98,6 @@ class EventStream:
         token: AccessToken,
         product: str | None,
         on_event: Callable[[CloudEvent], None],
-        on_gap: Callable[[], None],
         clock: Callable[[], float],
         dice: random.Random,
         patience: StreamPatience | None = None,
@@ -111,7 +108,6 @@ class EventStream:
         self._url = f"{checked_api_url(api_url)}/v1/{scope}/events/{EVENT_PREFIX}"
         self._token = token
         self._on_event = on_event
-        self._on_gap = on_gap
         self._clock = clock
         self._dice = dice
         self._patience = patience or StreamPatience()
@@ -129,7 +125,7 @@ class EventStream:
         self._thread.start()
 
     def stop(self, timeout_seconds: float = 5.0) -> None:
-        """End the connection and the thread. After it no callback is called any more. Safe to call twice."""
+        """End the connection and the thread. After it the callback is not called any more. Safe to call twice."""
         self._stopping.set()
         with self._lock:
             response = self._response
@@ -208,19 +204,17 @@ class EventStream:
             return
         self._connections += 1
         self._connected.set()
-        if self._connections > 1:
-            self._call(self._on_gap)
         parser = EventParser()
         while portion := response.raw.read1(_CHUNK_BYTES, decode_content=True):
             for event in map(event_from, parser.feed(portion)):
                 if self._stopping.is_set():
                     return
                 if event is not None:
-                    self._call(partial(self._on_event, event))
+                    self._tell(event)
         self._trouble = "the cloud ended the stream"
 
-    def _call(self, callback: Callable[[], None]) -> None:
+    def _tell(self, event: CloudEvent) -> None:
         try:
-            callback()
+            self._on_event(event)
         except Exception:  # noqa: BLE001  # a listener's error must not end the listening of the others
             _LOG.exception("a listener of the event stream failed")

@@ -49,9 +49,7 @@ class Cloud:
         token = AccessToken("1" * 40)
         self.hearing = Hearing(clock=lambda: Instant(time.time()))
         self.api = connect_api(server.url, token)
-        self.stream = connect_stream(
-            server.url, token, "cold-chain", on_event=self.hearing.hear, on_gap=self.hearing.missed
-        )
+        self.stream = connect_stream(server.url, token, "cold-chain", on_event=self.hearing.hear)
         self.stream.start()
         assert self.stream.wait_connected(PATIENCE_SECONDS), self.stream.trouble
         self.eyes = CloudInventory(

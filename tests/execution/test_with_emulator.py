@@ -72,7 +72,7 @@ def reach() -> Iterator[Reach]:
     hearing = Hearing(clock=lambda: Instant(time.time()))
     with EmulatorServer(load_world(WORLD), speed=600.0) as server:
         api = connect_api(server.url, token)
-        stream = connect_stream(server.url, token, "cold-chain", on_event=hearing.hear, on_gap=hearing.missed)
+        stream = connect_stream(server.url, token, "cold-chain", on_event=hearing.hear)
         stream.start()
         assert stream.wait_connected(PATIENCE_SECONDS), stream.trouble
         eyes = CloudInventory(api, product="cold-chain", hearing=hearing, clock=lambda: Instant(time.time()))
@@ -107,9 +107,8 @@ def test_one_hop_by_flash_and_one_application_by_lock(reach: Reach) -> None:
         noted, handshake = reach.hearing.ordinal, before.last_handshake_at
         assert isinstance(reach.hands.send(before, step(reach, slot, "4.1.0")), Accepted)
         reach.until(ONLINE, lambda device, since=handshake: device.online and (device.last_handshake_at or 0) > since)
-        ended = reach.hearing.transfer_ended_since(ONLINE, noted)
-        assert ended is not None
-        assert ended.status is TransferStatus.SUCCESS
+        ends = [heard.status for heard in reach.hearing.transfers_since(ONLINE, noted) if heard.status.is_end]
+        assert ends == [TransferStatus.SUCCESS]
     done = reach.until(ONLINE, lambda device: device.device_os == "4.1.0" and device.mode is DeviceMode.NORMAL)
 
     assert isinstance(reach.hands.send(done, LockApplication(application=ApplicationVersion(2))), Accepted)

@@ -52,52 +52,22 @@ def test_only_what_came_after_the_noted_ordinal_is_told() -> None:
     memory = hearing()
     memory.hear(flash("success"))
     noted = memory.ordinal
-    assert memory.transfer_ended_since(ONE, noted) is None
+    assert memory.transfers_since(ONE, noted) == ()
     memory.hear(flash("started"))
-    assert memory.transfer_ended_since(ONE, noted) is None
     memory.hear(flash("failed"))
-    ended = memory.transfer_ended_since(ONE, noted)
-    assert ended is not None
+    started, ended = memory.transfers_since(ONE, noted)
+    assert not started.status.is_end
+    assert ended.status.is_end
     assert ended.status is TransferStatus.FAILED
     assert ended.at == 100.0
-
-
-def test_a_transfer_that_begins_afterwards_does_not_hide_the_one_that_ended() -> None:
-    memory = hearing()
-    memory.hear(flash("success"))
-    memory.hear(flash("started"))
-    ended = memory.transfer_ended_since(ONE, 0)
-    assert ended is not None
-    assert ended.status is TransferStatus.SUCCESS
+    assert started.ordinal < ended.ordinal
 
 
 def test_devices_are_kept_apart() -> None:
     memory = hearing()
     memory.hear(flash("success", TWO))
-    assert memory.transfer_ended_since(ONE, 0) is None
-    assert memory.transfer_ended_since(TWO, 0) is not None
-
-
-def test_a_gap_is_remembered_by_its_place() -> None:
-    memory = hearing()
-    before = memory.ordinal
-    assert not memory.deaf_since(before)
-    memory.missed()
-    assert memory.deaf_since(before)
-    assert not memory.deaf_since(memory.ordinal)
-
-
-def test_presence_and_restarts_are_remembered() -> None:
-    memory = hearing()
-    memory.hear(event("spark/status", "offline"))
-    memory.hear(event("spark/device/last_reset", "panic, hard_fault "))
-    memory.hear(event("spark/status", "online"))
-    memory.hear(event("spark/status", "auto-update"))
-    presence, reset = memory.last_presence(ONE), memory.last_reset(ONE)
-    assert presence is not None
-    assert presence.online
-    assert reset is not None
-    assert reset.reason == "panic, hard_fault"
+    assert memory.transfers_since(ONE, 0) == ()
+    assert len(memory.transfers_since(TWO, 0)) == 1
 
 
 def test_a_safe_mode_describe_is_a_module_report() -> None:
@@ -141,8 +111,7 @@ def test_what_nobody_said_is_not_known() -> None:
     memory = hearing()
     memory.hear(event("spark/status", "online", device=None))
     memory.hear(event("temperature", "21"))
-    assert memory.last_presence(ONE) is None
-    assert memory.last_reset(ONE) is None
+    assert memory.transfers_since(ONE, 0) == ()
     assert memory.module_report(ONE) is None
 
 
