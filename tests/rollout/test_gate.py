@@ -10,10 +10,10 @@ from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureCla
 from reconciler.model.device import DeviceId, DeviceMode
 from reconciler.model.fleet import AllowWindow, DenyWindow, Fleet, Rollout, Share, Wave
 from reconciler.model.instant import Instant
-from reconciler.model.plan import FleetPlan
+from reconciler.model.plan import FleetPlan, WaitingReason
 from reconciler.rollout.gate import TURNED_BACK_MAX, Ledger, failures_that_halt, verdicts
 from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Start, Verdict
-from tests.fleet_samples import NOW, ONE, attempt, device, device_id, flash, fleet, plan_of
+from tests.fleet_samples import NOW, ONE, attempt, device, device_id, flash, fleet, modules, plan_of
 
 CLOSED = DenyWindow(from_instant=Instant(NOW - 1), until_instant=Instant(NOW + 1), reason="no")
 NEVER = AllowWindow(days=(), start_minute=0, duration_seconds=60, time_zone="UTC")
@@ -96,9 +96,10 @@ def test_a_device_that_pauses_after_a_failure_keeps_its_slot(failure: FailureCla
 
 
 def test_a_device_that_pauses_keeps_its_slot_where_it_has_no_route_any_more() -> None:
-    plan = plan_of(
-        fleet(rollout=Rollout(concurrent_max=Share(1))), device(1), device(2, mode=DeviceMode.SAFE_MODE, modules=None)
-    )
+    complete = modules(bootloader_0=3200, radio_stack_0=202, system_part_1=6305)
+    dark = device(2, device_os="6.3.4", mode=DeviceMode.SAFE_MODE, modules=complete)
+    plan = plan_of(fleet(rollout=Rollout(concurrent_max=Share(1))), device(1), dark)
+    assert [place.reason for place in plan.waiting] == [WaitingReason.SAFE_MODE]
     assert words(judged(plan, ended={device_id(2): [failed(FailureClass.BOOT)]})) == ["NO_SLOT"]
 
 
