@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
+from operator import attrgetter
 from typing import Final, TypeVar
 
 from reconciler.firmware.catalog import Catalog
@@ -35,6 +36,13 @@ from reconciler.planning.situation import situation_of
 
 PLAN_VALID_SECONDS: Final = 24 * 3600
 """How long a saved plan may be applied; every step is checked again on a fresh observation all the same."""
+
+_situation_key = attrgetter(
+    "platform_id", "product_id", "device_os", "application", "mode", "modules", "learnt", "development"
+)
+"""All that an answer depends on of a device: what `situation_of` looks at, and the product."""
+
+_Answered = dict[tuple[object, ...], Placed]
 
 _Place = TypeVar("_Place", Route, Refused, Waiting)
 
@@ -78,7 +86,8 @@ class _Planner:
         self._answers = Answers(catalog)
 
     def plan_fleet(self, fleet: Fleet, members: list[Member]) -> FleetPlan:
-        placed = [(member.kind.ids, self._place(fleet, member)) for member in members]
+        answers: _Answered = {}
+        placed = [(member.kind.ids, self._place(fleet, member, answers)) for member in members]
         upgrades = sum(len(ids) for ids, place in placed if isinstance(place, Route))
         if fleet.targets_max is not None and upgrades > fleet.targets_max:
             message = f"{upgrades} devices would change, limits.maxTargets is {fleet.targets_max}: a person must agree"
@@ -92,23 +101,30 @@ class _Planner:
             waiting=_grouped((ids, place) for ids, place in placed if isinstance(place, Waiting)),
         )
 
-    def _place(self, fleet: Fleet, member: Member) -> Placed:
+    def _place(self, fleet: Fleet, member: Member, answers: _Answered) -> Placed:
         device, override = member.kind.device, member.override
         if override is not None and override.mode is OverrideMode.HOLD:
             return _wait(WaitingReason.HELD, f"held by override {override.name}: {override.reason}")
         if device.quarantined:
             return _wait(WaitingReason.QUARANTINED, "is quarantined: approve or deny it in the product first")
+        if override is not None and override.pin is not None:
+            desired, answers = override.pin, {}
+        else:
+            desired = fleet.desired
+        key = _situation_key(device)
+        if key not in answers:
+            answers[key] = self._answer(fleet, device, desired)
+        answer = answers[key]
+        return (self._not_now(fleet, device, desired) or answer) if isinstance(answer, Route) else answer
+
+    def _answer(self, fleet: Fleet, device: ObservedDevice, desired: Desired) -> Placed:
         situation = situation_of(device, self._catalog)
         if not isinstance(situation, Situation):
             return replace(situation, devices=())
-        desired = override.pin if override is not None and override.pin is not None else fleet.desired
         delivery = fleet.delivery
         product_id = None if situation.own else device.product_id
         goal = Goal(desired, delivery.via, delivery.bytes_per_device_max, order=delivery.order, product_id=product_id)
-        answer = self._answers.of(situation, goal)
-        if not isinstance(answer, Route):
-            return answer
-        return self._not_now(fleet, device, desired) or answer
+        return self._answers.of(situation, goal)
 
     def _not_now(self, fleet: Fleet, device: ObservedDevice, desired: Desired) -> Refused | Waiting | None:
         """Why a route that exists must not start, the word of a person first."""
@@ -141,10 +157,14 @@ def _wait(reason: WaitingReason, message: str) -> Waiting:
 
 def _grouped(placed: Iterable[tuple[Sequence[DeviceId], _Place]]) -> tuple[_Place, ...]:
     """One entry for every different answer, with its devices, in an order that depends on the answers alone."""
-    devices: dict[_Place, list[Sequence[DeviceId]]] = {}
+    same: dict[int, tuple[_Place, list[Sequence[DeviceId]]]] = {}
     for ids, place in placed:
-        devices.setdefault(place, []).append(ids)
-    groups = (replace(place, devices=_together(parts)) for place, parts in devices.items())
+        same.setdefault(id(place), (place, []))[1].append(ids)
+    # Few answers are left to be compared by what they say, which is deep.
+    equal: dict[_Place, list[Sequence[DeviceId]]] = {}
+    for place, parts in same.values():
+        equal.setdefault(place, []).extend(parts)
+    groups = (replace(place, devices=_together(parts)) for place, parts in equal.items())
     return tuple(sorted(groups, key=_reading_order))
 
 

@@ -30,11 +30,14 @@ def members_by_fleet(fleets: FleetSet, census: Census, naming: Naming, *, now: I
     products = _product_ids(fleets, census)
     overrides = [override for override in fleets.overrides if override.expires is None or override.expires > now]
     members: dict[str, list[Member]] = {fleet.name: [] for fleet in fleets.fleets}
+    by_product: dict[int | None, list[Fleet]] = {}
+    for fleet in fleets.fleets:
+        by_product.setdefault(None if fleet.product is None else products[fleet.product], []).append(fleet)
     for kind in census.kinds:
         override = _override_of(kind, naming, overrides)
         if override is not None and override.mode is OverrideMode.EXCLUDE:
             continue
-        claims = [fleet for fleet in fleets.fleets if _claims(fleet, kind, products, naming)]
+        claims = [fleet for fleet in by_product.get(_product_of(kind), ()) if _claims(fleet, kind, naming)]
         if len(claims) > 1:
             raise _claimed_twice(kind, claims)
         for fleet in claims:
@@ -42,13 +45,13 @@ def members_by_fleet(fleets: FleetSet, census: Census, naming: Naming, *, now: I
     return members
 
 
-def _claims(fleet: Fleet, kind: Kind, products: Mapping[str, int], naming: Naming) -> bool:
+def _product_of(kind: Kind) -> int | None:
+    """The product's number; None: the token's own device."""
     device = kind.device
-    if fleet.product is None:
-        if device.product_id is not None and device.product_id != device.platform_id:
-            return False
-    elif device.product_id != products[fleet.product]:
-        return False
+    return None if device.product_id == device.platform_id else device.product_id
+
+
+def _claims(fleet: Fleet, kind: Kind, naming: Naming) -> bool:
     if not _matches(fleet.select, kind, naming):
         return False
     return fleet.exclude is None or not _matches(fleet.exclude, kind, naming)
