@@ -110,7 +110,8 @@ def _fleet(page: Page, plan: FleetPlan) -> list[str]:
         f"  {counts_in_words(plan.summary)}",
     ]
     if plan.routes:
-        lines += [f"  {pace_in_words(plan)}", f"  In all {cost_in_words(plan.cost)}"]
+        for sentence in (pace_in_words(plan), f"In all {cost_in_words(plan.cost)}"):
+            lines += page.wrapped(sentence, indent=2, hanging=2)
     for routes in routes_together(plan.routes):
         lines += ["", *_routes(page, routes)]
     for title, style, entries in (
@@ -125,6 +126,9 @@ def _fleet(page: Page, plan: FleetPlan) -> list[str]:
 def pace_in_words(plan: FleetPlan) -> str:
     """By which hand, how many at a time, how long in all, and when the fleet halts."""
     fleet = plan.fleet
+    if fleet.rollout.waves or fleet.approval_required:
+        asked = "rollout.waves" if fleet.rollout.waves else "approval.required"
+        return f"Held: this version of `apply` does not carry out {asked}, and starts nothing in the fleet"
     if plan.minutes is None:
         return f"Held: rollout.maxConcurrent is 0, nothing is started {OVER[fleet.delivery.via]}"
     at_a_time = fleet.rollout.concurrent_max.of(plan.summary.upgrade)
