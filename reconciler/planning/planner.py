@@ -59,49 +59,57 @@ def plan_fleets(
     naming = Naming(fleets)
     census = observed if isinstance(observed, Census) else census_of(observed, naming)
     members = members_by_fleet(fleets, census, naming, now=now)
-    planner = _Planner(catalog, now)
+    placing = Placing(catalog, now)
+    by_name = sorted(fleets.fleets, key=lambda fleet: fleet.name)
+    plans = [placing.plan_fleet(fleet, members[fleet.name]) for fleet in by_name]
+    return whole_plan(fleets, plans, census, catalog, observed_digest=census_digest(census), revision=revision)
+
+
+def whole_plan(
+    fleets: FleetSet,
+    plans: Iterable[FleetPlan],
+    seen: Observation | Census,
+    catalog: Catalog,
+    *,
+    observed_digest: str,
+    revision: str | None,
+) -> Plan:
+    """The plans of all fleets with what they were made from."""
     return Plan(
         source=PlanSource(
             revision=revision,
             manifest_digest=fleets.digest,
             catalog_digest=catalog.digest,
-            observed_at=census.observed_at,
-            observed_digest=census_digest(census),
+            observed_at=seen.observed_at,
+            observed_digest=observed_digest,
         ),
-        fleets=tuple(
-            planner.plan_fleet(fleet, members[fleet.name])
-            for fleet in sorted(fleets.fleets, key=lambda fleet: fleet.name)
-        ),
-        created_at=census.observed_at,
-        expires_at=Instant(census.observed_at + PLAN_VALID_SECONDS),
-        complete=census.complete,
-        findings=census.findings,
+        fleets=tuple(plans),
+        created_at=seen.observed_at,
+        expires_at=Instant(seen.observed_at + PLAN_VALID_SECONDS),
+        complete=seen.complete,
+        findings=seen.findings,
     )
 
 
-class _Planner:
+class Placing:
+    """Where kinds of devices go, at one moment; what was answered for one fleet is kept for its next device."""
+
     def __init__(self, catalog: Catalog, now: Instant) -> None:
         self._catalog = catalog
         self._now = now
         self._answers = Answers(catalog)
+        self._answered: dict[str, _Answered] = {}
 
     def plan_fleet(self, fleet: Fleet, members: list[Member]) -> FleetPlan:
-        answers: _Answered = {}
-        placed = [(member.kind.ids, self._place(fleet, member, answers)) for member in members]
-        upgrades = sum(len(ids) for ids, place in placed if isinstance(place, Route))
-        if fleet.targets_max is not None and upgrades > fleet.targets_max:
-            message = f"{upgrades} devices would change, limits.maxTargets is {fleet.targets_max}: a person must agree"
-            too_many = _wait(WaitingReason.TARGETS_EXCEEDED, message)
-            placed = [(ids, too_many if isinstance(place, Route) else place) for ids, place in placed]
-        return FleetPlan(
-            fleet=fleet,
-            current=_together(ids for ids, place in placed if place is None),
-            routes=_grouped((ids, place) for ids, place in placed if isinstance(place, Route)),
-            refused=_grouped((ids, place) for ids, place in placed if isinstance(place, Refused)),
-            waiting=_grouped((ids, place) for ids, place in placed if isinstance(place, Waiting)),
-        )
+        """The plan of one fleet with these devices."""
+        placed = [(member.kind.ids, self.place(fleet, member)) for member in members]
+        groups: dict[int, tuple[Placed, list[Sequence[DeviceId]]]] = {}
+        for ids, place in placed:
+            groups.setdefault(id(place), (place, []))[1].append(ids)
+        return fleet_plan(fleet, [(place, together(parts)) for place, parts in groups.values()])
 
-    def _place(self, fleet: Fleet, member: Member, answers: _Answered) -> Placed:
+    def place(self, fleet: Fleet, member: Member) -> Placed:
+        """Where these devices of this fleet go; the answer names no devices."""
         device, override = member.kind.device, member.override
         if override is not None and override.mode is OverrideMode.HOLD:
             return _wait(WaitingReason.HELD, f"held by override {override.name}: {override.reason}")
@@ -110,7 +118,7 @@ class _Planner:
         if override is not None and override.pin is not None:
             desired, answers = override.pin, {}
         else:
-            desired = fleet.desired
+            desired, answers = fleet.desired, self._answered.setdefault(fleet.name, {})
         key = _situation_key(device)
         if key not in answers:
             answers[key] = self._answer(fleet, device, desired)
@@ -155,22 +163,33 @@ def _wait(reason: WaitingReason, message: str) -> Waiting:
     return Waiting(reason=reason, message=message, devices=())
 
 
-def _grouped(placed: Iterable[tuple[Sequence[DeviceId], _Place]]) -> tuple[_Place, ...]:
-    """One entry for every different answer, with its devices, in an order that depends on the answers alone."""
-    same: dict[int, tuple[_Place, list[Sequence[DeviceId]]]] = {}
-    for ids, place in placed:
-        same.setdefault(id(place), (place, []))[1].append(ids)
-    # Few answers are left to be compared by what they say, which is deep.
-    equal: dict[_Place, list[Sequence[DeviceId]]] = {}
-    for place, parts in same.values():
-        equal.setdefault(place, []).extend(parts)
-    groups = (replace(place, devices=_together(parts)) for place, parts in equal.items())
-    return tuple(sorted(groups, key=_reading_order))
+def fleet_plan(fleet: Fleet, placed: Iterable[tuple[Placed, tuple[DeviceId, ...]]]) -> FleetPlan:
+    """The plan of a fleet from its answers and their devices, in an order that depends on the answers alone."""
+    equal: dict[Placed, list[tuple[DeviceId, ...]]] = {}
+    for place, ids in placed:
+        equal.setdefault(place, []).append(ids)
+    upgrades = sum(len(ids) for place, parts in equal.items() if isinstance(place, Route) for ids in parts)
+    if fleet.targets_max is not None and upgrades > fleet.targets_max:
+        message = f"{upgrades} devices would change, limits.maxTargets is {fleet.targets_max}: a person must agree"
+        too_many = [ids for place, parts in equal.items() if isinstance(place, Route) for ids in parts]
+        equal = {place: parts for place, parts in equal.items() if not isinstance(place, Route)}
+        equal[_wait(WaitingReason.TARGETS_EXCEEDED, message)] = too_many
+    return FleetPlan(
+        fleet=fleet,
+        current=together(equal.pop(None, [])),
+        routes=_with_devices((place, parts) for place, parts in equal.items() if isinstance(place, Route)),
+        refused=_with_devices((place, parts) for place, parts in equal.items() if isinstance(place, Refused)),
+        waiting=_with_devices((place, parts) for place, parts in equal.items() if isinstance(place, Waiting)),
+    )
 
 
-def _together(parts: Iterable[Sequence[DeviceId]]) -> tuple[DeviceId, ...]:
+def _with_devices(placed: Iterable[tuple[_Place, list[tuple[DeviceId, ...]]]]) -> tuple[_Place, ...]:
+    return tuple(sorted((replace(place, devices=together(parts)) for place, parts in placed), key=_reading_order))
+
+
+def together(parts: Sequence[Sequence[DeviceId]]) -> tuple[DeviceId, ...]:
     """All ids, ascending. Each part is ascending already, so that sorting them together is little more than merging."""
-    return tuple(sorted(chain.from_iterable(parts)))
+    return tuple(parts[0]) if len(parts) == 1 else tuple(sorted(chain.from_iterable(parts)))
 
 
 def _reading_order(place: Route | Refused | Waiting) -> tuple[str, ...]:

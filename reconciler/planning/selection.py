@@ -21,27 +21,44 @@ class Member:
     override: DeviceOverride | None
 
 
-def members_by_fleet(fleets: FleetSet, census: Census, naming: Naming, *, now: Instant) -> Mapping[str, list[Member]]:
-    """Every fleet's devices, in the order of the census.
+class Selection:
+    """Whose a kind of devices is, by the manifests' own words, at one moment.
 
-    Raises ManifestError: PFR1901 two fleets claim one device, PFR1902 a product cannot be told, PFR1903 two overrides
-    name one device.
+    Raises ManifestError PFR1902 when a product cannot be told.
     """
-    products = _product_ids(fleets, census)
-    overrides = [override for override in fleets.overrides if override.expires is None or override.expires > now]
-    members: dict[str, list[Member]] = {fleet.name: [] for fleet in fleets.fleets}
-    by_product: dict[int | None, list[Fleet]] = {}
-    for fleet in fleets.fleets:
-        by_product.setdefault(None if fleet.product is None else products[fleet.product], []).append(fleet)
-    for kind in census.kinds:
-        override = _override_of(kind, naming, overrides)
+
+    def __init__(self, fleets: FleetSet, census: Census, naming: Naming, *, now: Instant) -> None:
+        products = _product_ids(fleets, census)
+        self._naming = naming
+        self._overrides = [each for each in fleets.overrides if each.expires is None or each.expires > now]
+        self._by_product: dict[int | None, list[Fleet]] = {}
+        for fleet in fleets.fleets:
+            number = None if fleet.product is None else products[fleet.product]
+            self._by_product.setdefault(number, []).append(fleet)
+
+    def of(self, kind: Kind) -> tuple[Fleet, Member] | None:
+        """The fleet of these devices; None: they belong to none.
+
+        Raises ManifestError: PFR1901 two fleets claim one device, PFR1903 two overrides name one device.
+        """
+        override = _override_of(kind, self._naming, self._overrides)
         if override is not None and override.mode is OverrideMode.EXCLUDE:
-            continue
-        claims = [fleet for fleet in by_product.get(_product_of(kind), ()) if _claims(fleet, kind, naming)]
+            return None
+        fleets = self._by_product.get(_product_of(kind), ())
+        claims = [fleet for fleet in fleets if _claims(fleet, kind, self._naming)]
         if len(claims) > 1:
             raise _claimed_twice(kind, claims)
-        for fleet in claims:
-            members[fleet.name].append(Member(kind, override))
+        return (claims[0], Member(kind, override)) if claims else None
+
+
+def members_by_fleet(fleets: FleetSet, census: Census, naming: Naming, *, now: Instant) -> Mapping[str, list[Member]]:
+    """Every fleet's devices, in the order of the census. Raises ManifestError as `Selection` does."""
+    selection = Selection(fleets, census, naming, now=now)
+    members: dict[str, list[Member]] = {fleet.name: [] for fleet in fleets.fleets}
+    for kind in census.kinds:
+        found = selection.of(kind)
+        if found is not None:
+            members[found[0].name].append(found[1])
     return members
 
 

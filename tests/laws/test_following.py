@@ -1,0 +1,57 @@
+"""A plan that follows the world is the plan made anew, after any change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reconciler.firmware.known import known_catalog
+from reconciler.model.device import DeviceMode, Observation, ObservedDevice
+from reconciler.model.fleet import FleetSet, Selector
+from reconciler.model.instant import Instant
+from reconciler.planning.following import FollowingPlan
+from reconciler.planning.planner import plan_fleets
+from tests.fleet_samples import COLD_CHAIN, LOGGER, NOW, device, fleet
+
+NAMED = Selector(devices=frozenset({"eu-1", "eu-2"}))
+FLEETS = FleetSet(
+    fleets=(
+        fleet("named", select=NAMED, application=LOGGER),
+        fleet("limited", select=Selector(groups=frozenset({"us"})), exclude=NAMED, targets_max=2),
+        fleet("rest", select=Selector(groups=frozenset({"eu"})), exclude=NAMED),
+    )
+)
+
+looks = st.builds(
+    lambda number, device_os, application, group, online, mode: device(
+        number, device_os=device_os, application=application, groups=(group,), online=online, mode=mode
+    ),
+    st.integers(1, 8),
+    st.sampled_from(["1.5.2", "2.0.1", "6.3.4", "6.4.1", "9.9.9", None]),
+    st.sampled_from([12, 44, 45, None]),
+    st.sampled_from(["eu", "us", "lab"]),
+    st.booleans(),
+    st.sampled_from([DeviceMode.NORMAL, DeviceMode.SAFE_MODE, None]),
+)
+
+
+def seen(devices: dict[str, ObservedDevice], at: Instant) -> Observation:
+    return Observation(observed_at=at, source="cloud", devices=tuple(devices.values()), products=(COLD_CHAIN,))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(looks, max_size=8), st.lists(st.lists(looks, max_size=6), max_size=4))
+def test_following_any_changes_gives_the_plan_made_anew(
+    beginning: list[ObservedDevice], changes: list[list[ObservedDevice]]
+) -> None:
+    devices: dict[str, ObservedDevice] = {each.id: each for each in beginning}
+    following = FollowingPlan(FLEETS, seen(devices, NOW), known_catalog(), now=NOW)
+    assert following.plan() == plan_fleets(FLEETS, seen(devices, NOW), known_catalog(), now=NOW)
+    for number, change in enumerate(changes, 1):
+        at = Instant(NOW + number)
+        changed = [replace(each, observed_at=at) for each in change]
+        devices |= {each.id: each for each in changed}
+        following.change(changed, observed_at=at)
+        assert following.plan() == plan_fleets(FLEETS, seen(devices, at), known_catalog(), now=NOW)
