@@ -15,11 +15,11 @@ from reconciler.model.census import Kind
 from reconciler.model.device import DeviceId, Observation, ObservedDevice
 from reconciler.model.fleet import Fleet, FleetSet
 from reconciler.model.instant import Instant
-from reconciler.model.plan import FleetPlan, Plan
+from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Waiting
 from reconciler.planning.answer import Placed
 from reconciler.planning.census import census_of, digest_of_kinds, kind_digest, kind_key
 from reconciler.planning.naming import Naming
-from reconciler.planning.planner import Placing, fleet_plan, together, whole_plan
+from reconciler.planning.planner import Placing, fleet_plan, reading_order, together, whole_plan
 from reconciler.planning.selection import Selection
 
 _Key = tuple[object, ...]
@@ -27,11 +27,16 @@ _Key = tuple[object, ...]
 
 @dataclass(slots=True)
 class _Group:
-    """Kinds of one fleet that share an answer, and their devices put together; None: to be put together anew."""
+    """Kinds of one fleet that share an answer.
+
+    `devices` are all of theirs, `entry` the answer with them, `order` its place in the plan; None: to be put together.
+    """
 
     place: Placed
     kinds: set[_Key] = field(default_factory=set)
     devices: tuple[DeviceId, ...] | None = None
+    entry: Placed = None
+    order: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -129,7 +134,20 @@ class FollowingPlan:
         for group in groups:
             if group.devices is None:
                 group.devices = together([sorted(self._standing[key].ids) for key in group.kinds])
-        return fleet_plan(fleet, [(group.place, group.devices or ()) for group in groups])
+                if group.place is not None:
+                    group.entry = replace(group.place, devices=group.devices)
+                    group.order = reading_order(group.entry)
+        if fleet.targets_max is not None:
+            return fleet_plan(fleet, [(group.place, group.devices or ()) for group in groups])
+        entries = [group.entry for group in sorted(groups, key=lambda group: group.order)]
+        current = [group.devices for group in groups if group.place is None]
+        return FleetPlan(
+            fleet=fleet,
+            current=current[0] or () if current else (),
+            routes=tuple(entry for entry in entries if isinstance(entry, Route)),
+            refused=tuple(entry for entry in entries if isinstance(entry, Refused)),
+            waiting=tuple(entry for entry in entries if isinstance(entry, Waiting)),
+        )
 
 
 def _touched(standing: _Standing) -> None:

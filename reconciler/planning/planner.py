@@ -184,7 +184,7 @@ def fleet_plan(fleet: Fleet, placed: Iterable[tuple[Placed, tuple[DeviceId, ...]
 
 
 def _with_devices(placed: Iterable[tuple[_Place, list[tuple[DeviceId, ...]]]]) -> tuple[_Place, ...]:
-    return tuple(sorted((replace(place, devices=together(parts)) for place, parts in placed), key=_reading_order))
+    return tuple(sorted((replace(place, devices=together(parts)) for place, parts in placed), key=reading_order))
 
 
 def together(parts: Sequence[Sequence[DeviceId]]) -> tuple[DeviceId, ...]:
@@ -192,7 +192,8 @@ def together(parts: Sequence[Sequence[DeviceId]]) -> tuple[DeviceId, ...]:
     return tuple(parts[0]) if len(parts) == 1 else tuple(sorted(chain.from_iterable(parts)))
 
 
-def _reading_order(place: Route | Refused | Waiting) -> tuple[str, ...]:
+def reading_order(place: Route | Refused | Waiting) -> tuple[str, ...]:
+    """Where an entry stands among its like: a key that depends on what it says alone."""
     if isinstance(place, Route):
         situation = place.situation
         numbers = (f"{module.slot}:{module.version:05d}" for module in situation.modules)

@@ -8,11 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reconciler.model.instant import NEVER
-from reconciler.model.plan import Situation
-from reconciler.planning.answer import Answers, Goal, Placed
-from reconciler.planning.planner import plan_fleets
-from tests.benchmarks.replan import World, again, changed, keeping, report, world_of
+from tests.benchmarks.replan import World, again, changed, report, world_of
 
 
 def ticking() -> Callable[[], float]:
@@ -26,7 +22,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 def test_planning_again_is_measured_both_ways(world: World) -> None:
     row = again(world, runs=1, seed=3, clock=ticking())
-    assert (row.devices, row.anew, row.kept, row.ratio) == (300, 1.0, 1.0, 1.0)
+    assert (row.devices, row.anew, row.followed, row.ratio) == (300, 1.0, 1.0, 1.0)
     assert 1 < row.kinds <= 300
     assert {line.count("|") for line in report([row])[:3]} == {6}
 
@@ -36,17 +32,3 @@ def test_one_device_of_a_hundred_changes(world: World) -> None:
     pairs = zip(world.observed.devices, after.devices, strict=True)
     assert sum(before is not now for before, now in pairs) == 3
     assert [device.id for device in after.devices] == [device.id for device in world.observed.devices]
-
-
-def test_kept_answers_are_asked(world: World) -> None:
-    class Counting(Answers):
-        asked = 0
-
-        def of(self, situation: Situation, goal: Goal) -> Placed:
-            self.asked += 1
-            return super().of(situation, goal)
-
-    answers = Counting(world.catalog)
-    with keeping(answers):
-        plan_fleets(world.fleets, world.observed, world.catalog, now=NEVER)
-    assert answers.asked > 0
