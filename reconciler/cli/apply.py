@@ -95,7 +95,7 @@ class _Words:
 )
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For whom.")
 @cloud_options
-@output_options
+@output_options("no_color", "quiet", "verbose")
 def command(
     paths: tuple[str, ...],
     catalog: Path | None,

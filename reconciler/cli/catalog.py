@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from reconciler.cli.catalog_file import binaries_below, read_binary, read_catalog, read_catalog_alone
+from reconciler.cli.display_options import output_options, wants_color
 from reconciler.firmware.assembly import catalog_from_modules, seen_modules
 from reconciler.firmware.catalog import Catalog
 from reconciler.firmware.document import VIAS
@@ -126,7 +127,7 @@ def show(platform_name: str | None, device_os: str | None, catalog_file: Path | 
     help="An older whole catalog, as `catalog show --output json` wrote it: what does the change take away?",
 )
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("--no-color", is_flag=True, help="No colours. NO_COLOR in the environment does the same.")
+@output_options("no_color")
 def lint_command(catalog_file: Path | None, against: Path | None, output: str, no_color: bool) -> None:
     """Prove that the catalog is fit to plan with.
 
@@ -135,7 +136,6 @@ def lint_command(catalog_file: Path | None, against: Path | None, output: str, n
 
     Exit codes: 0 nothing is wrong, 1 findings or an error.
     """
-    from reconciler.cli.display_options import wants_color
     from reconciler.cli.inputs import text_width
     from reconciler.planning.lint import lint
     from reconciler.planning.lint_change import compared

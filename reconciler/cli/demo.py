@@ -52,7 +52,7 @@ _NOT_AS_PROMISED = 1
     help="A folder of real Device OS binaries; without it the pretend cloud serves synthetic ones.",
 )
 @click.option("--journal", type=click.Path(path_type=Path, dir_okay=False), help="Keep the journal here.")
-@output_options
+@output_options("no_color", "quiet", "verbose")
 def command(
     speed: float,
     seed: int,

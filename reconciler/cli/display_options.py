@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-
-def output_options(command: Command) -> Command:
-    """Adds `--no-color`, `--quiet` and `--verbose`; the command gets `no_color`, `quiet` and `verbose`."""
-    command = click.option("--verbose", "-v", is_flag=True, help="Say more on standard error.")(command)
-    command = click.option("--quiet", "-q", is_flag=True, help="Say nothing on standard error but errors.")(command)
-    return click.option("--no-color", is_flag=True, help="No colours. NO_COLOR in the environment does the same.")(
-        command
-    )
+_FLAGS: Final = (
+    ("no_color", (), "No colours. NO_COLOR in the environment does the same."),
+    ("quiet", ("-q",), "Say nothing but results and errors."),
+    ("verbose", ("-v",), "Say more on standard error."),
+)
 
 
-def plain_output_options(command: Command) -> Command:
-    """The same for a command without colours and details: it gets `quiet` alone, the other two change nothing."""
-    command = click.option("--verbose", "-v", is_flag=True, expose_value=False, help="Changes nothing here.")(command)
-    command = click.option("--quiet", "-q", is_flag=True, help="Say nothing but results and errors.")(command)
-    return click.option("--no-color", is_flag=True, expose_value=False, help="Changes nothing here: no colours.")(
-        command
-    )
+def output_options(*heeded: str) -> Callable[[Command], Command]:
+    """Adds `--no-color`, `--quiet` and `--verbose`; the command gets those that it heeds as parameters.
+
+    `heeded` are names of parameters: `no_color`, `quiet`, `verbose`. Every command takes all three, so that no script
+    needs to know which; help says of the others that they change nothing.
+    """
+
+    def adding(command: Command) -> Command:
+        for name, short, meaning in reversed(_FLAGS):
+            heeds = name in heeded
+            command = click.option(
+                "--" + name.replace("_", "-"),
+                *short,
+                is_flag=True,
+                expose_value=heeds,
+                help=meaning if heeds else "Changes nothing here.",
+            )(command)
+        return command
+
+    return adding
 
 
 def wants_color(*, no_color: bool) -> bool:

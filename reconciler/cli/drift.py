@@ -33,7 +33,7 @@ _DRIFT = 2
 @journal_option
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For whom.")
 @cloud_options
-@output_options
+@output_options("no_color")
 def command(
     paths: tuple[str, ...],
     observed: Path | None,
@@ -43,8 +43,6 @@ def command(
     api_url: str,
     token_file: Path | None,
     no_color: bool,
-    quiet: bool,  # noqa: ARG001  # every command takes the flag
-    verbose: bool,  # noqa: ARG001  # every command takes the flag
 ) -> None:
     """Say where the fleet differs from the manifests in PATH.
 

@@ -32,7 +32,7 @@ from reconciler.render.explain_text import explain_text
 @catalog_option
 @journal_option
 @cloud_options
-@output_options
+@output_options("no_color")
 def command(
     device: str,
     paths: tuple[str, ...],
@@ -42,8 +42,6 @@ def command(
     api_url: str,
     token_file: Path | None,
     no_color: bool,
-    quiet: bool,  # noqa: ARG001  # every command takes the flag
-    verbose: bool,  # noqa: ARG001  # every command takes the flag
 ) -> None:
     """Say what is planned for DEVICE (its id or name) under the manifests in PATH, and why."""
     intent = read_intent(paths, catalog)

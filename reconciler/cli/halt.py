@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.display_options import plain_output_options
+from reconciler.cli.display_options import output_options
 from reconciler.cli.inputs import journal_option
 from reconciler.journal.location import journal_location
 from reconciler.journal.sqlite import SqliteJournal
@@ -19,9 +19,9 @@ from reconciler.model.instant import Instant
 @click.argument("fleet")
 @click.option("--reason", default="a person halted it", show_default=True)
 @journal_option
-@plain_output_options
+@output_options("quiet")
 def command(fleet: str, reason: str, journal: Path | None, quiet: bool) -> None:
-    """Start nothing more in FLEET, in runs to come; what is under way ends its step. `resume` lifts it."""
+    """Start nothing more in FLEET until `resume`, also in a run that is going on. What is under way ends its step."""
     with SqliteJournal(journal_location(journal, os.environ)) as kept:
         kept.halt(fleet, reason, Instant(time.time()))
     if not quiet:

@@ -11,7 +11,7 @@ from typing import Any, assert_never
 
 import click
 
-from reconciler.cli.display_options import plain_output_options
+from reconciler.cli.display_options import output_options
 from reconciler.journal.journal import Halt, Journal, Move
 from reconciler.journal.location import journal_location
 from reconciler.journal.sqlite import SqliteJournal
@@ -22,6 +22,9 @@ from reconciler.model.step import FlashApplication, FlashModule, LockApplication
 from reconciler.render.ink import harmless
 
 FORMAT_VERSION = "1.0"
+
+_SECONDS_PER_MINUTE = 60
+_MINUTES_PER_HOUR = 60
 
 _DEVICE_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 
@@ -43,7 +46,7 @@ _EVIDENCE = {
 @click.option("--fleet", help="Only the attempts of this fleet.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most the last so many.")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For whom.")
-@plain_output_options
+@output_options("quiet")
 def command(
     journal_file: Path | None, device_id: str | None, fleet: str | None, limit: int, output: str, quiet: bool
 ) -> None:
@@ -115,12 +118,12 @@ def outcome_in_words(attempt: Attempt) -> str:
 def duration_in_words(seconds: float) -> str:
     """`43 s`, `12 min 5 s`, `3 h 5 min`."""
     whole = max(0, round(seconds))
-    if whole < 60:  # noqa: PLR2004  # seconds of a minute
+    if whole < _SECONDS_PER_MINUTE:
         return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:  # noqa: PLR2004  # minutes of an hour
+    minutes, rest = divmod(whole, _SECONDS_PER_MINUTE)
+    if minutes < _MINUTES_PER_HOUR:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, rest = divmod(minutes, 60)
+    hours, rest = divmod(minutes, _MINUTES_PER_HOUR)
     return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 

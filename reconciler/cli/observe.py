@@ -30,14 +30,13 @@ _FINDINGS_SHOWN = 20
 @click.option("--own", is_flag=True, help="The token's own devices as well. Without --product they are meant anyway.")
 @click.option("--output", required=True, metavar="FILE", help="Where to write the snapshot; - is standard output.")
 @cloud_options
-@output_options
+@output_options("quiet", "verbose")
 def command(
     products: tuple[str, ...],
     own: bool,
     output: str,
     api_url: str,
     token_file: Path | None,
-    no_color: bool,  # noqa: ARG001  # nothing here has colours; every command takes the flag
     quiet: bool,
     verbose: bool,
 ) -> None:

@@ -50,7 +50,7 @@ _CHANGES = 2
 @click.option("--show-current", is_flag=True, help="With --output json: list the devices that are as desired, too.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to do.")
 @cloud_options
-@output_options
+@output_options("no_color", "quiet")
 def command(
     paths: tuple[str, ...],
     observed: Path | None,
@@ -66,7 +66,6 @@ def command(
     token_file: Path | None,
     no_color: bool,
     quiet: bool,
-    verbose: bool,  # noqa: ARG001  # every command takes the flag
 ) -> None:
     """Show what would happen to which device, in which order, at which cost, and what will not happen and why.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.display_options import plain_output_options
+from reconciler.cli.display_options import output_options
 from reconciler.cli.inputs import journal_option
 from reconciler.journal.location import journal_location
 from reconciler.journal.sqlite import SqliteJournal
@@ -17,7 +17,7 @@ from reconciler.journal.sqlite import SqliteJournal
 @click.command("resume")
 @click.argument("fleet")
 @journal_option
-@plain_output_options
+@output_options("quiet")
 def command(fleet: str, journal: Path | None, quiet: bool) -> None:
     """Lift the halt of FLEET. The next `apply` goes on where it was stopped."""
     with SqliteJournal(journal_location(journal, os.environ), create=False) as kept:

@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from reconciler import __version__
-from reconciler.cli.display_options import plain_output_options
+from reconciler.cli.display_options import output_options
 from reconciler.manifests import ManifestErrors, Problem
 from reconciler.model.error import OperatorError
 from reconciler.model.fleet import FleetSet
@@ -36,7 +36,7 @@ _USAGE: Final = 2
     show_default=True,
     help="How problems are told; all but text go to standard output.",
 )
-@plain_output_options
+@output_options("quiet")
 def command(paths: tuple[str, ...], output: str, quiet: bool) -> None:
     """Check manifest files and folders. All problems are told at once.
 
