@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from reconciler.controller.pace import pause_after
 from reconciler.controller.run import Scope
 from reconciler.execution.binaries import CloudBinaries
 from reconciler.execution.cloud import CloudExecutor
@@ -21,6 +23,7 @@ from reconciler.model.fleet import ApplicationBinary, FleetSet
 from reconciler.model.instant import Instant
 from reconciler.model.version import ApplicationVersion
 from reconciler.particle.api import ParticleApi
+from reconciler.particle.budget import REQUESTS_PER_WINDOW, WINDOW_SECONDS
 from reconciler.particle.connect import connect_api, connect_stream
 from reconciler.particle.error import RefusedError
 from reconciler.particle.stream import EventStream
@@ -57,6 +60,8 @@ class CloudConnection:
         self._settings = settings
         self._manifests = manifests
         self._streams: list[EventStream] = []
+        self._news = threading.Event()
+        self._eyes: list[CloudInventory] = []
         self.api = connect_api(settings.api_url, settings.token)
         try:
             self.scopes = [self._scope(words, fleets) for words in _products(self.api, fleets)]
@@ -89,6 +94,16 @@ class CloudConnection:
         """All devices of all products that the manifests name. Raises WireError."""
         return merged([scope.inventory.observe() for scope in self.scopes], now=_wall_clock())
 
+    def pause(self, silence_seconds: float, *, poll_seconds: float | None) -> None:
+        """Wait until another look is worth its requests: for news of the steps under way, or for its time."""
+        looks = sum(eyes.requests_a_look for eyes in self._eyes)
+        rate = REQUESTS_PER_WINDOW / WINDOW_SECONDS
+        pause = pause_after(looks, rate, poll_seconds=poll_seconds, silence=silence_seconds)
+        time.sleep(pause.at_least)
+        self._news.wait(pause.at_most - pause.at_least)
+        # What is heard from here on is of after the next look, or seen by it.
+        self._news.clear()
+
     def close(self) -> None:
         """End the event streams and all connections."""
         for stream in self._streams:
@@ -106,7 +121,9 @@ class CloudConnection:
     def _scope(self, words: Sequence[str | None], fleets: FleetSet) -> Scope:
         product = words[0]
         of_product = replace(fleets, fleets=tuple(fleet for fleet in fleets.fleets if fleet.product in words))
-        hearing = Hearing(clock=_wall_clock)
+        hearing = Hearing(clock=_wall_clock, on_news=self._news.set)
+        eyes = CloudInventory(self.api, product=product, hearing=hearing, clock=_wall_clock)
+        self._eyes.append(eyes)
         binaries = CloudBinaries(
             self.api,
             applications=_Applications(of_product, self),
@@ -115,7 +132,7 @@ class CloudConnection:
         return Scope(
             product=product,
             fleets=of_product,
-            inventory=CloudInventory(self.api, product=product, hearing=hearing, clock=_wall_clock),
+            inventory=eyes,
             hearing=hearing,
             executor=CloudExecutor(self.api, product=product, binaries=binaries),
             answered_at=lambda: self.api.wire.answered_at,

@@ -87,7 +87,9 @@ class _Words:
     help="What to do when a device of a saved plan is not as it was planned on.",
 )
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until everything is verified.")
-@click.option("--poll-seconds", type=click.FloatRange(min=0.05), default=15.0, show_default=True, help="Between looks.")
+@click.option(
+    "--poll-seconds", type=click.FloatRange(min=0.05), help="Between looks without news. Default: 15 or more."
+)
 @click.option(
     "--firmware-cache",
     type=click.Path(path_type=Path, file_okay=False),
@@ -103,7 +105,7 @@ def command(
     auto_approve: bool,
     on_stale: str,
     wait: bool,
-    poll_seconds: float,
+    poll_seconds: float | None,
     firmware_cache: Path | None,
     output: str,
     api_url: str,

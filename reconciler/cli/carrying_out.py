@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 
 from reconciler.cli.progress import Display
@@ -24,9 +24,9 @@ from reconciler.wiring import SENDS_AT_ONCE, CloudConnection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """`poll_seconds` between two looks; `until_done` False: start what may start now, and leave."""
+    """`poll_seconds` between two looks, None: as they cost; `until_done` False: start what may start now, and leave."""
 
-    poll_seconds: float
+    poll_seconds: float | None = None
     until_done: bool = True
 
 
@@ -74,7 +74,7 @@ def carry_out(
                     run,
                     cloud.scopes,
                     rest,
-                    pause=lambda seconds: time.sleep(max(pace.poll_seconds, seconds)),
+                    pause=partial(cloud.pause, poll_seconds=pace.poll_seconds),
                     once=not pace.until_done,
                 )
         except KeyboardInterrupt:

@@ -60,6 +60,7 @@ def act(run: Run, scope: Scope, fleet: str, start: Start, planned_on: ObservedDe
 
 def _send(run: Run, scope: Scope, attempt: Attempt, fresh: ObservedDevice) -> None:
     run.heard_before[attempt.id] = scope.hearing.ordinal
+    scope.hearing.listen_also_for(attempt.device_id)
     outcome = scope.executor.send(fresh, attempt.step)
     now = scope.answered_at() or fresh.observed_at
     match outcome:

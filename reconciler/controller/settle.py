@@ -52,6 +52,7 @@ def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
             run.lost[attempt.device_id] = attempt
         else:
             run.lost.pop(attempt.device_id, None)
+    scope.hearing.listen_for(flight.attempt.device_id for flight in in_flight)
     return in_flight
 
 

@@ -38,6 +38,12 @@ class CloudInventory:
         self._hearing = hearing
         self._clock = clock
         self._known: Product | None = None
+        self._requests_a_look = 1
+
+    @property
+    def requests_a_look(self) -> int:
+        """How many requests the last look at all devices took."""
+        return self._requests_a_look
 
     def observe(self) -> Observation:
         """All devices. Raises WireError when the cloud cannot be read; the time is that of the first answer."""
@@ -48,6 +54,7 @@ class CloudInventory:
         else:
             listing = self._api.product_devices(self._product)
             records = list(listing.records)
+            self._requests_a_look = max(1, -(-len(records) // self._api.page_size))
         observed_at = started_at if listing.dated is None else listing.dated
         findings = list(listing.findings)
         devices: list[ObservedDevice] = []

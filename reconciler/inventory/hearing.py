@@ -3,13 +3,15 @@
 Everything heard gets the next ordinal of one running counter. Whoever sends something notes the ordinal first and later
 asks what came after it. Events get lost and may come twice (facts 5.8): what was heard happened; what was not heard may
 have happened too.
+
+Of devices with a step under way it also says at once that there is news, so that nobody need look every second.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -52,13 +54,19 @@ class _Memory:
 
 
 class Hearing:
-    """Give `hear` to an EventStream as its callback. `clock` is wall time, for events without a time."""
+    """Give `hear` to an EventStream as its callback. `clock` is wall time, for events without a time.
 
-    def __init__(self, *, clock: Callable[[], Instant]) -> None:
+    `on_news` is called, on the stream's thread, when a device that is listened for has ended a transfer badly, has
+    begun a session, or has told of its modules: then another look at it may settle something.
+    """
+
+    def __init__(self, *, clock: Callable[[], Instant], on_news: Callable[[], None] = lambda: None) -> None:
         self._clock = clock
+        self._on_news = on_news
         self._lock = threading.Lock()
         self._ordinal = 0
         self._devices: dict[DeviceId, _Memory] = {}
+        self._awaited: set[DeviceId] = set()
 
     def hear(self, event: CloudEvent) -> None:
         """Remember what an event says; events of no use to us are not kept."""
@@ -68,6 +76,19 @@ class Hearing:
         with self._lock:
             self._ordinal += 1
             self._remember(event, event.device_id, at)
+            is_news = event.device_id in self._awaited and _may_settle(event)
+        if is_news:
+            self._on_news()
+
+    def listen_for(self, devices: Iterable[DeviceId]) -> None:
+        """From now on news of these devices is waited for, and of no others."""
+        with self._lock:
+            self._awaited = set(devices)
+
+    def listen_also_for(self, device_id: DeviceId) -> None:
+        """From now on news of this device is waited for too."""
+        with self._lock:
+            self._awaited.add(device_id)
 
     @property
     def ordinal(self) -> int:
@@ -116,3 +137,15 @@ class Hearing:
             case _:
                 return
         self._devices[device_id] = memory
+
+
+def _may_settle(event: CloudEvent) -> bool:
+    """Whether something may be known after this event that was not known before it."""
+    words = event.data.strip().lower()
+    match event.name:
+        case "spark/flash/status":
+            return words.startswith(TransferStatus.FAILED.value)
+        case "spark/status":
+            return words == "online"
+        case name:
+            return name == "spark/status/safe-mode"

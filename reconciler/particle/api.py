@@ -107,7 +107,7 @@ class ParticleApi:
 
     def __init__(self, wire: CloudWire, *, page_size: int = PAGE_SIZE) -> None:
         self.wire = wire
-        self._page_size = page_size
+        self.page_size = page_size
 
     def own_devices(self) -> DeviceListing:
         """All devices of the token's owner, those in products included. The cloud has no pages for them."""
@@ -124,8 +124,8 @@ class ParticleApi:
             # The documentation says perPage, the vendor's own client sends per_page; a stable order keeps pages still.
             query: dict[str, str | int] = {
                 "page": number,
-                "perPage": self._page_size,
-                "per_page": self._page_size,
+                "perPage": self.page_size,
+                "per_page": self.page_size,
                 "sortAttr": "deviceId",
                 "sortDir": "asc",
             }

@@ -133,3 +133,38 @@ def test_many_threads_may_speak_at_once() -> None:
     for thread in threads:
         thread.join(10)
     assert memory.ordinal == 1600
+
+
+@pytest.mark.parametrize(
+    ("said", "is_news"),
+    [
+        (event("spark/status", "online"), True),
+        (event("spark/status", "offline"), False),
+        (flash("started "), False),
+        (flash("success "), False),
+        (flash("failed "), True),
+        (event("spark/status/safe-mode", DESCRIBE), True),
+        (event("spark/device/last_reset", "update"), False),
+        (event("spark/status", "online", device=TWO), False),
+    ],
+)
+def test_news_is_what_may_settle_a_step_of_a_device_that_is_listened_for(said: CloudEvent, is_news: bool) -> None:
+    told: list[bool] = []
+    memory = Hearing(clock=lambda: Instant(500.0), on_news=lambda: told.append(True))
+    memory.hear(said)
+    assert told == []
+    memory.listen_for([ONE])
+    memory.hear(said)
+    assert bool(told) is is_news
+
+
+def test_who_is_listened_for_changes_with_every_look() -> None:
+    told: list[bool] = []
+    memory = Hearing(clock=lambda: Instant(500.0), on_news=lambda: told.append(True))
+    memory.listen_for([ONE])
+    memory.listen_for([])
+    memory.hear(flash("failed "))
+    assert told == []
+    memory.listen_also_for(ONE)
+    memory.hear(flash("failed "))
+    assert told == [True]

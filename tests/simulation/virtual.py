@@ -1,0 +1,281 @@
+"""The whole client and the whole pretend cloud in one thread and in virtual time: no socket, no server, no waiting.
+
+Everything between the API's methods and the controller is the client of production: typed calls, judging of answers,
+retries, the budget, eyes, hands, evidence, journal, passes. Only three things are replaced: connections (a request goes
+to the emulated cloud as a value), time (it moves where somebody waits, and nowhere else), and the pool (a step at a
+time). One seed, one history; a virtual hour takes as long as its requests.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import requests
+import urllib3
+from requests.adapters import BaseAdapter
+from urllib3.exceptions import ProtocolError, ReadTimeoutError
+
+from reconciler.cli.carrying_out import agreement_on
+from reconciler.controller.apply import Rest, run_to_rest
+from reconciler.controller.knowledge import Knowledge
+from reconciler.controller.pace import pause_after
+from reconciler.controller.run import Agreement, Run, Scope, Tools
+from reconciler.emulator.binaries import EmulatedBinaries
+from reconciler.emulator.cloud import Cloud
+from reconciler.emulator.message import Answer, Manner, Request
+from reconciler.emulator.world import load_world
+from reconciler.execution.binaries import CloudBinaries
+from reconciler.execution.cloud import CloudExecutor
+from reconciler.firmware.known import known_catalog
+from reconciler.inventory.cloud import CloudInventory
+from reconciler.inventory.hearing import Hearing
+from reconciler.inventory.merge import merged
+from reconciler.journal.journal import Journal
+from reconciler.model.event import Event
+from reconciler.model.fleet import FleetSet
+from reconciler.model.instant import Instant
+from reconciler.model.plan import Plan
+from reconciler.particle.api import ParticleApi
+from reconciler.particle.budget import RequestBudget
+from reconciler.particle.http import CloudWire
+from reconciler.particle.sse import EventParser
+from reconciler.particle.stream import event_from
+from reconciler.particle.token import AccessToken
+from reconciler.planning.planner import plan_fleets
+from reconciler.sources import read_manifests
+
+TOKEN = "7e57" * 10
+URL = "http://cloud.test"
+_HEARD_EVERY_SECONDS = 1.0
+"""How long a client takes to hear of an event, and to begin another look."""
+START = Instant(1_795_338_000.0)
+
+
+@cache
+def synthetic_binaries() -> EmulatedBinaries:
+    """The binaries of every emulated cloud here: building their catalog takes a second."""
+    return EmulatedBinaries(known_catalog())
+
+
+class VirtualCloud:
+    """An emulated cloud, and the time on it, in seconds since 1970."""
+
+    def __init__(self, world: str, *, seed: int = 7, read_file: Callable[[str], bytes] | None = None) -> None:
+        self.now = START
+        self.cloud = Cloud(
+            load_world(world),
+            start=START,
+            seed=seed,
+            binaries=synthetic_binaries(),
+            read_file=read_file or _no_file,
+        )
+        self.cloud.state.base_url = URL
+        self.catalog = synthetic_binaries().catalog
+        self.ears: list[Callable[[], None]] = []
+        """Called whenever time has moved: what the event streams have brought by then is heard."""
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now = Instant(self.now + seconds)
+        self.cloud.run_until(self.now)
+        for hear in self.ears:
+            hear()
+
+    def clock(self) -> Instant:
+        """What time it is."""
+        return self.now
+
+    def api(self, *, token: str = TOKEN, seed: int = 7, requests_per_window: int = 8_000) -> ParticleApi:
+        """The client of production, with connections that lead here."""
+        wire = CloudWire(
+            api_url=URL,
+            token=AccessToken(token),
+            budget=RequestBudget(clock=self.clock, sleep=self.sleep, requests=requests_per_window),
+            clock=self.clock,
+            sleep=self.sleep,
+            dice=random.Random(seed),
+        )
+        wire._session.mount("http://", _Connections(self))  # no sockets in virtual time
+        return ParticleApi(wire)
+
+    def listen(self, product: str | None, hearing: Hearing) -> None:
+        """An event stream that never breaks off."""
+        path = "/v1/devices/events/spark" if product is None else f"/v1/products/{product}/events/spark"
+        listener = self.cloud.handle(Request(method="GET", path=path, headers=_authorised(TOKEN)), self.now).listener
+        assert listener is not None
+        parser = EventParser()
+
+        def hear() -> None:
+            for said in parser.feed(listener.take()):
+                event = event_from(said)
+                if event is not None:
+                    hearing.hear(event)
+
+        self.ears.append(hear)
+
+
+class _Connections(BaseAdapter):
+    """Requests as values to the emulated cloud, and its answers as the library would have received them."""
+
+    def __init__(self, virtual: VirtualCloud) -> None:
+        super().__init__()
+        self._virtual = virtual
+
+    def send(self, request: requests.PreparedRequest, *_: Any, timeout: Any = None, **__: Any) -> requests.Response:
+        """One request. Raises what the library raises for connections that break off or say nothing."""
+        parts = urlsplit(request.url or "")
+        body = request.body or b""
+        answer = self._virtual.cloud.handle(
+            Request(
+                method=request.method or "GET",
+                path=parts.path,
+                query=dict(parse_qsl(parts.query)),
+                headers={name.lower(): value for name, value in request.headers.items()},
+                body=body.encode() if isinstance(body, str) else body,
+            ),
+            self._virtual.now,
+        )
+        if answer.delay_seconds:
+            self._virtual.sleep(answer.delay_seconds)
+        match answer.manner:
+            case Manner.SILENT:
+                self._virtual.sleep(timeout[1])
+                raise requests.exceptions.ReadTimeout(
+                    ReadTimeoutError(urllib3.HTTPConnectionPool("cloud.test"), "", "")
+                )
+            case Manner.BROKEN:
+                raise requests.exceptions.ConnectionError(ProtocolError("Connection broken"))
+            case Manner.PROPER:
+                return self._received(request, answer)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def _received(self, request: requests.PreparedRequest, answer: Answer) -> requests.Response:
+        response = requests.Response()
+        response.request, response.url, response.status_code = request, request.url or "", answer.status
+        response.headers.update(
+            {"content-type": answer.content_type, "date": formatdate(self._virtual.now, usegmt=True)}
+        )
+        response.headers.update(answer.headers)
+        response.raw = urllib3.HTTPResponse(body=_Content(answer.body), preload_content=False)
+        return response
+
+
+class _Content:
+    """A body for urllib3 to read from."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.closed = False
+
+    def read(self, size: int | None = None) -> bytes:
+        taken = self._content if size is None or size < 0 else self._content[:size]
+        self._content = self._content[len(taken) :]
+        return taken
+
+    read1 = read
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class OneAtATime(Executor):
+    """A pool that does at once what it is given."""
+
+    def submit(self, work: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
+        """Do it, and keep what came of it."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(work(*arguments, **named))
+        except BaseException as error:  # noqa: BLE001  # whoever asks for the result gets it
+            future.set_exception(error)
+        return future
+
+
+@dataclass(kw_only=True)
+class Play:
+    """One client over one virtual cloud: `agree` as a person would, then `carry_out` as `apply` does."""
+
+    virtual: VirtualCloud
+    fleets: FleetSet
+    journal: Journal
+    poll_seconds: float | None = None
+    seed: int = 7
+    requests_per_second: float = 8_000 / 300
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.api = self.virtual.api(seed=self.seed)
+        self._ids = count(1)
+        self._news: list[bool] = []
+        self._eyes: list[CloudInventory] = []
+        self.scopes = [self._scope(product) for product in sorted({f.product for f in self.fleets.fleets}, key=str)]
+
+    def agree(self) -> tuple[Plan, Agreement]:
+        """What would be done now."""
+        observation = merged([scope.inventory.observe() for scope in self.scopes], now=self.virtual.now)
+        known = Knowledge(self.journal).added_to_all(observation)
+        plan = plan_fleets(self.fleets, known, self.virtual.catalog, now=self.virtual.now)
+        return plan, agreement_on("plan-virtual", plan)
+
+    def carry_out(self, agreement: Agreement) -> tuple[Run, Rest]:
+        """Passes until there is nothing more to come back for."""
+        tools = Tools(
+            journal=self.journal,
+            catalog=self.virtual.catalog,
+            agreement=agreement,
+            new_id=lambda: f"attempt-{next(self._ids)}",
+            tell=self.events.append,
+            pool=OneAtATime(),
+        )
+        run, rest = Run(tools=tools, knowledge=Knowledge(self.journal)), Rest()
+        run_to_rest(run, self.scopes, rest, pause=self._pause)
+        return run, rest
+
+    def _pause(self, silence_seconds: float) -> None:
+        looks = sum(eyes.requests_a_look for eyes in self._eyes)
+        pause = pause_after(looks, self.requests_per_second, poll_seconds=self.poll_seconds, silence=silence_seconds)
+        self.virtual.sleep(pause.at_least)
+        end = self.virtual.now + pause.at_most - pause.at_least
+        while not self._news and self.virtual.now < end:
+            self.virtual.sleep(min(_HEARD_EVERY_SECONDS, end - self.virtual.now))
+        self._news.clear()
+
+    def _scope(self, product: str | None) -> Scope:
+        hearing = Hearing(clock=self.virtual.clock, on_news=lambda: self._news.append(True))
+        eyes = CloudInventory(self.api, product=product, hearing=hearing, clock=self.virtual.clock)
+        self._eyes.append(eyes)
+        self.virtual.listen(product, hearing)
+        return Scope(
+            product=product,
+            fleets=FleetSet(fleets=tuple(fleet for fleet in self.fleets.fleets if fleet.product == product)),
+            inventory=eyes,
+            hearing=hearing,
+            executor=CloudExecutor(self.api, product=product, binaries=CloudBinaries(self.api)),
+            answered_at=lambda: self.api.wire.answered_at,
+        )
+
+
+def fleets_from(folder: Path, files: Mapping[str, str]) -> FleetSet:
+    """Write manifests into a folder and compile them."""
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return read_manifests([str(folder)]).compile()
+
+
+def _authorised(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def _no_file(name: str) -> bytes:
+    raise FileNotFoundError(2, "no such file", name)
