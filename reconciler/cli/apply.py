@@ -87,9 +87,7 @@ class _Words:
     help="What to do when a device of a saved plan is not as it was planned on.",
 )
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until everything is verified.")
-@click.option(
-    "--poll-seconds", type=click.FloatRange(min=0.05), help="Between looks without news. Default: 15 or more."
-)
+@click.option("--poll-seconds", type=click.FloatRange(min=0.05), help="Between looks without news; default 15 or more.")
 @click.option(
     "--firmware-cache",
     type=click.Path(path_type=Path, file_okay=False),
