@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor as Pool
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import cache
@@ -35,6 +36,7 @@ from reconciler.emulator.message import Answer, Manner, Request
 from reconciler.emulator.world import load_world
 from reconciler.execution.binaries import CloudBinaries
 from reconciler.execution.cloud import CloudExecutor
+from reconciler.execution.executor import Executor
 from reconciler.firmware.known import known_catalog
 from reconciler.inventory.cloud import CloudInventory
 from reconciler.inventory.hearing import Hearing
@@ -189,7 +191,7 @@ class _Content:
         self.closed = True
 
 
-class OneAtATime(Executor):
+class OneAtATime(Pool):
     """A pool that does at once what it is given."""
 
     def submit(self, work: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
@@ -212,6 +214,7 @@ class Play:
     poll_seconds: float | None = None
     seed: int = 7
     requests_per_second: float = 8_000 / 300
+    hands: Callable[[Executor], Executor] = lambda executor: executor
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -261,7 +264,7 @@ class Play:
             fleets=FleetSet(fleets=tuple(fleet for fleet in self.fleets.fleets if fleet.product == product)),
             inventory=eyes,
             hearing=hearing,
-            executor=CloudExecutor(self.api, product=product, binaries=CloudBinaries(self.api)),
+            executor=self.hands(CloudExecutor(self.api, product=product, binaries=CloudBinaries(self.api))),
             answered_at=lambda: self.api.wire.answered_at,
         )
 
