@@ -134,7 +134,7 @@ def test_no_fault_at_any_step_leaves_a_device_in_the_dark(tmp_path: Path, device
     if fault == GONE:
         assert [waiting.reason for waiting in fleet.waiting] == [WaitingReason.OFFLINE]
         return
-    if fault == "boot-crash" and kind in {"lock", "flash"}:
+    if fault == "boot-crash" and kind == "lock":
         # The new application itself crashes, at every boot: a person has to bring another one.
         assert [attempt.failure for attempt in played.journal.attempts()[:1]] == [FailureClass.BOOT]
         return
