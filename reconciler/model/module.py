@@ -55,8 +55,7 @@ _BY_LETTER: Final = {letter: function for function, letter in _LETTERS.items()}
 _BY_LABEL: Final = {function.label: function for function in ModuleFunction}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ModuleSlot:
+class ModuleSlot(NamedTuple):
     """Where a module sits: its function and index. Written `system_part/1`."""
 
     function: ModuleFunction
