@@ -22,6 +22,7 @@ from reconciler.model.module import Dependency, Module, ModuleFunction, ModuleSl
 from reconciler.model.platform import Platform
 from reconciler.model.release import Release, ReleaseModule
 from reconciler.model.step import FlashModule, enforced_on_transfer, goes_in_dfu_mode
+from reconciler.model.version import DeviceOsVersion
 
 Unmet = frozenset[tuple[ModuleSlot, Dependency]]
 """Needs that do not hold: the slot of the module that has the need, and the need."""
@@ -96,8 +97,8 @@ class Hops:
         self._platform = platform
         self._catalog = catalog
         self._via = via
-        self._offered: dict[Release, tuple[_Offer, ...]] = {}
-        self._ends: dict[tuple[Versions, Unmet, Release, bool], tuple[HopEnd, ...]] = {}
+        self._offered: dict[DeviceOsVersion, tuple[_Offer, ...]] = {}
+        self._ends: dict[tuple[Versions, Unmet, DeviceOsVersion, bool], tuple[HopEnd, ...]] = {}
 
     def versions_of(self, modules: tuple[Module, ...]) -> Versions:
         """The versions of these modules by slot."""
@@ -131,7 +132,7 @@ class Hops:
 
         `full`: send every module of the release that is higher than what is there.
         """
-        key = (versions, unmet, release, full)
+        key = (versions, unmet, release.version, full)
         if key not in self._ends:
             self._ends[key] = self._search(versions, unmet, release, full=full)
         return self._ends[key]
@@ -177,11 +178,11 @@ class Hops:
 
     def _offers(self, release: Release) -> tuple[_Offer, ...]:
         """What the release ships, in the order in which it is sent wherever that is legal."""
-        if release not in self._offered:
+        if release.version not in self._offered:
             plain = [s for s in release.modules if not self._platform.bounds[s.module.slot].encrypted]
             plain.sort(key=lambda shipped: _rank(shipped.module.slot))
-            self._offered[release] = tuple(self._offer(shipped, release) for shipped in plain)
-        return self._offered[release]
+            self._offered[release.version] = tuple(self._offer(shipped, release) for shipped in plain)
+        return self._offered[release.version]
 
     def _offer(self, shipped: ReleaseModule, release: Release) -> _Offer:
         module = shipped.module
