@@ -12,6 +12,7 @@ from reconciler.cli.display_options import output_options, wants_color
 from reconciler.cli.inputs import (
     catalog_option,
     journal_option,
+    no_search_for_cycles,
     observed_option,
     plan_on,
     read_intent,
@@ -34,6 +35,7 @@ _DRIFT = 2
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For whom.")
 @cloud_options
 @output_options("no_color")
+@no_search_for_cycles()
 def command(
     paths: tuple[str, ...],
     observed: Path | None,

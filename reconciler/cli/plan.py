@@ -16,6 +16,7 @@ from reconciler.cli.inputs import (
     Intent,
     catalog_option,
     journal_option,
+    no_search_for_cycles,
     observed_option,
     plan_on,
     read_intent,
@@ -23,7 +24,6 @@ from reconciler.cli.inputs import (
     text_width,
 )
 from reconciler.cli.options import cloud_options
-from reconciler.cli.saved_plan import write_saved_plan
 from reconciler.model.change import Change
 from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan
@@ -51,6 +51,7 @@ _CHANGES = 2
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to do.")
 @cloud_options
 @output_options("no_color", "quiet")
+@no_search_for_cycles()
 def command(
     paths: tuple[str, ...],
     observed: Path | None,
@@ -87,6 +88,8 @@ def command(
         text = plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=colour, compared=compared)
         click.echo(text, nl=False)
     if out is not None:
+        from reconciler.cli.saved_plan import write_saved_plan
+
         write_saved_plan(out, document, intent)
         if not quiet:
             with_catalog = "" if catalog is None else f" --catalog {catalog}"

@@ -59,7 +59,7 @@ class ModuleSlot(NamedTuple):
     """Where a module sits: its function and index. Written `system_part/1`."""
 
     function: ModuleFunction
-    index: int
+    index: int  # type: ignore[assignment]  # the index of the slot; nobody asks a slot for tuple.index
 
     def __str__(self) -> str:
         return f"{self.function.label}/{self.index}"

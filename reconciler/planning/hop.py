@@ -163,17 +163,13 @@ class Hops:
                 ends.append(self._end(booted, sendable, here, lacking))
             after_a_write = bool(booted.order) and sendable[booted.order[-1]].is_unchecked
             for i, offer in enumerate(sendable):
-                if mask & 1 << i:
+                then = mask | 1 << i
+                if then == mask:
                     continue
-                if not offer.is_unchecked:
-                    if all(here[position] >= version for position, version in offer.enforced):
-                        _keep_best(checked, mask | 1 << i, _sent(booted, i))
-                    continue
-                if mask in written:
-                    _keep_best(written, mask | 1 << i, _sent(written[mask], i))
-                # Two writes in a row are one visit to DFU mode: there is no boot between them.
-                if not after_a_write:
-                    _keep_best(written, mask | 1 << i, _sent(booted, i))
+                partials = written if offer.is_unchecked else checked
+                for partial in _ready(offer, here, booted, written.get(mask), after_a_write=after_a_write):
+                    candidate = _sent(partial, i)
+                    partials[then] = min(partials.get(then, candidate), candidate)
         return tuple(ends)
 
     def _offers(self, release: Release) -> tuple[_Offer, ...]:
@@ -245,6 +241,16 @@ def _installed(versions: Versions, sent: list[_Offer]) -> list[int]:
     return here
 
 
+def _ready(
+    offer: _Offer, here: list[int], booted: _Partial, writing: _Partial | None, *, after_a_write: bool
+) -> list[_Partial]:
+    """The orders that this module may follow: in DFU mode it joins the writes there, else the device checks it."""
+    if not offer.is_unchecked:
+        return [booted] if all(here[position] >= version for position, version in offer.enforced) else []
+    # Two writes in a row are one visit to DFU mode: there is no boot between them.
+    return [partial for partial in (writing, None if after_a_write else booted) if partial is not None]
+
+
 def _sent(partial: _Partial, index: int) -> _Partial:
     return _Partial(partial.safe_mode_boots, (*partial.order, index), partial.safe, partial.unbooted + 1)
 
@@ -256,7 +262,3 @@ def _booted(partial: _Partial, *, into_safe_mode: bool) -> _Partial:
         last = (1 << unbooted) - 1 << len(order) - unbooted
         return _Partial(safe_mode_boots + 1, order, safe | last, 0)
     return _Partial(safe_mode_boots, order, safe, 0)
-
-
-def _keep_best(partials: dict[int, _Partial], mask: int, candidate: _Partial) -> None:
-    partials[mask] = min(partials.get(mask, candidate), candidate)
