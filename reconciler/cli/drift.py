@@ -21,7 +21,7 @@ from reconciler.cli.inputs import (
 )
 from reconciler.cli.options import cloud_options
 from reconciler.render.drift_text import drift_text, drifted_devices
-from reconciler.render.plan_json import plan_document, plan_json
+from reconciler.render.plan_json import plan_document, plan_json_pieces
 
 _DRIFT = 2
 """Exit code (contracts section 5)."""
@@ -56,7 +56,8 @@ def command(
     observation = survey(intent, observed=observed, api_url=api_url, token_file=token_file, journal=journal)
     plan = plan_on(intent, observation)
     if output == "json":
-        click.echo(plan_json(plan_document(plan, tool_version=__version__)), nl=False)
+        sys.stdout.buffer.writelines(plan_json_pieces(plan_document(plan, tool_version=__version__)))
+        sys.stdout.buffer.flush()
     else:
         colour = wants_color(no_color=no_color) and sys.stdout.isatty()
         click.echo(drift_text(plan, width=text_width(), colour=colour), nl=False)

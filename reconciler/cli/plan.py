@@ -28,7 +28,7 @@ from reconciler.model.change import Change
 from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan
 from reconciler.render.change_text import change_lines
-from reconciler.render.plan_json import plan_document, plan_json
+from reconciler.render.plan_json import plan_document, plan_json_pieces
 from reconciler.render.plan_markdown import plan_markdown
 from reconciler.render.plan_text import plan_text
 
@@ -80,7 +80,8 @@ def command(
     document = plan_document(plan, tool_version=__version__, show_current=show_current, change=change)
     compared = [] if change is None else change_lines(change)
     if output == "json":
-        click.echo(plan_json(document), nl=False)
+        sys.stdout.buffer.writelines(plan_json_pieces(document))
+        sys.stdout.buffer.flush()
     elif output == "markdown":
         click.echo(plan_markdown(plan, plan_id=document["plan_id"], compared=compared), nl=False)
     else:
