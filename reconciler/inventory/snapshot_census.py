@@ -2,8 +2,8 @@
 
 The array of devices is cut into pieces that are decoded one by one. A cut is tried where one device object may end and
 the next begin, and proven by decoding: a piece that was cut in a string or inside an object is no valid JSON array. The
-beginning of the array is proven the same way. Every device object is decoded twice: what planning looks at, as the key
-of its kind, and the rest, to see that it can be read. What else stands in it is not kept.
+beginning of the array is proven the same way. Of a device object all fields that we know are decoded, to see that they
+can be read; what planning looks at is the key of its kind, and nothing else is kept but the id.
 
 What is unusual (a field of another type, an id in another spelling or there twice) is left to the reader of whole
 snapshots, which is tolerant where it may be and explains what is wrong: None is the answer then.
@@ -12,8 +12,13 @@ snapshots, which is tolerant where it may be and explains what is wrong: None is
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
+from itertools import chain
+from operator import attrgetter
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -23,11 +28,13 @@ from reconciler.inventory.snapshot import SnapshotHead
 from reconciler.model.census import Census, Kind
 from reconciler.model.device import DeviceId, ObservedDevice
 from reconciler.model.instant import Instant
+from reconciler.model.module import Module
+from reconciler.particle.describe import modules_from_entries
 from reconciler.particle.records import DeviceRecord
 from reconciler.planning.census import kind_key
 
-PIECE_BYTES: Final = 4 * 1024 * 1024
-"""Large enough that cutting costs nothing, small enough that a piece's records do not count."""
+PIECE_BYTES: Final = 512 * 1024
+"""Large enough that cutting costs nothing, small enough that a piece and its records stay near the processor."""
 
 _CUTS_TRIED_MAX: Final = 64
 _ARRAY: Final = re.compile(rb'"devices"\s*:\s*\[')
@@ -38,6 +45,25 @@ _REST: Final = "what is left of the array"
 """Stands for `devices` when the end of the document is read."""
 
 _BARE_ARRAY: Final = re.compile(rb"[ \t\r\n]*\[")
+_NO_MODULES: Final = msgspec.Raw(b"null")
+_LOOKED_AT: Final = (
+    "platform_id",
+    "product_id",
+    "system_firmware_version",
+    "firmware_version",
+    "online",
+    "connected",
+    "status",
+    "groups",
+    "development",
+    "quarantined",
+    "desired_firmware_version",
+    "firmware_updates_enabled",
+    "firmware_updates_forced",
+)
+"""All that planning looks at of a device object, but for its modules."""
+
+_REPORTS_KEPT: Final = 4096
 _ID_AND_SPACE: Final = 25
 _IDS: Final = re.compile(r"(?:[0-9a-f]{24} )*", re.ASCII)
 
@@ -45,9 +71,11 @@ Marks = Callable[[DeviceId, str | None], int]
 """Which of the manifests' lists name a device, by its id and name: see `planning.naming`."""
 
 
-class _Said(msgspec.Struct, frozen=True, gc=False):
-    """All that planning looks at of a device object, but the id."""
+class _Device(msgspec.Struct, frozen=True, gc=False):
+    """A device object. What planning does not look at is read all the same: what cannot be read is a finding."""
 
+    id: str
+    name: str | None = None
     platform_id: int | None = None
     product_id: int | None = None
     system_firmware_version: str | None = None
@@ -55,23 +83,16 @@ class _Said(msgspec.Struct, frozen=True, gc=False):
     online: bool | None = None
     connected: bool | None = None
     status: str | None = None
+    last_heard: datetime | None = None
+    last_handshake_at: datetime | None = None
     groups: tuple[str, ...] | None = None
     development: bool | None = None
     quarantined: bool | None = None
     desired_firmware_version: int | None = None
+    targeted_firmware_release_version: int | None = None
     firmware_updates_enabled: bool | None = None
     firmware_updates_forced: bool | None = None
-    modules: Any = None
-
-
-class _Who(msgspec.Struct, frozen=True, gc=False):
-    """The id, and what planning does not look at: read all the same, because what cannot be read is a finding."""
-
-    id: str
-    name: str | None = None
-    last_heard: datetime | None = None
-    last_handshake_at: datetime | None = None
-    targeted_firmware_release_version: int | None = None
+    modules: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Before(SnapshotHead, kw_only=True):
@@ -85,10 +106,8 @@ class _After(SnapshotHead, kw_only=True):
     devices: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-_Key = _Said | tuple[object, ...]
-
-_SAID: Final = msgspec.json.Decoder(list[_Said]).decode
-_WHO: Final = msgspec.json.Decoder(list[_Who]).decode
+_looked_at: Final = attrgetter(*_LOOKED_AT)
+_DEVICES: Final = msgspec.json.Decoder(list[_Device]).decode
 _BEFORE: Final = msgspec.json.Decoder(_Before).decode
 _AFTER: Final = msgspec.json.Decoder(_After).decode
 
@@ -115,45 +134,33 @@ def census_from_snapshot(
 
 
 class _Tally:
-    """Devices counted by what their objects say."""
+    """Devices counted by the manifests' marks and by what their objects say: what is looked at, and modules as JSON."""
 
     def __init__(self, marks: Marks | None) -> None:
         self._marks = marks
-        self._ids: dict[_Key, list[str]] = {}
-        self._said: dict[_Key, tuple[_Said, int]] = {}
+        self._ids: defaultdict[int, dict[tuple[Any, ...], list[str]]] = defaultdict(dict)
 
     def count(self, array: bytes) -> None:
         """Count the devices of this JSON array. Raises msgspec.DecodeError when it is none; then nothing is counted."""
-        said = _SAID(array)
-        if self._marks is None:
-            for key, device in zip(said, _WHO(array), strict=True):
-                try:
-                    ids = self._ids.get(key)
-                except TypeError:  # reported modules are a list, which is no key
-                    self._add(_with_modules(key), key, 0, device.id)
-                    continue
-                if ids is None:
-                    self._add(key, key, 0, device.id)
-                else:
-                    ids.append(device.id)
-            return
-        for each, named in zip(said, _WHO(array), strict=True):
-            marks = self._marks(DeviceId(named.id), named.name)
-            self._add((marks, _with_modules(each)), each, marks, named.id)
-
-    def _add(self, key: _Key, said: _Said, marks: int, device_id: str) -> None:
-        self._ids.setdefault(key, []).append(device_id)
-        self._said.setdefault(key, (said, marks))
+        marks_of, ids_by_key = self._marks, self._ids[0]
+        for device in _DEVICES(array):
+            key = (*_looked_at(device), None if device.modules == _NO_MODULES else bytes(device.modules))
+            if marks_of is not None:
+                ids_by_key = self._ids[marks_of(DeviceId(device.id), device.name)]
+            ids = ids_by_key.get(key)
+            if ids is None:
+                ids_by_key[key] = [device.id]
+            else:
+                ids.append(device.id)
 
     def kinds(self, observed_at: Instant) -> tuple[Kind, ...]:
         """The kinds; objects that differ in their wording alone are one."""
         self._check_ids()
         members: dict[tuple[object, ...], tuple[ObservedDevice, int, list[str]]] = {}
-        for key, (said, marks) in self._said.items():
-            ids = self._ids[key]
-            record = DeviceRecord(id=ids[0], **{field: getattr(said, field) for field in _Said.__struct_fields__})
-            device = observed_device(record, observed_at).device
-            members.setdefault((marks, *kind_key(device)), (device, marks, []))[2].extend(ids)
+        for marks, ids_by_key in self._ids.items():
+            for said, ids in ids_by_key.items():
+                device = _device(said, ids[0], observed_at)
+                members.setdefault((marks, *kind_key(device)), (device, marks, []))[2].extend(ids)
         kinds = (
             Kind(device=device, marks=marks, ids=sorted(map(DeviceId, ids))) for device, marks, ids in members.values()
         )
@@ -162,7 +169,7 @@ class _Tally:
     def _check_ids(self) -> None:
         seen: set[str] = set()
         total = 0
-        for ids in self._ids.values():
+        for ids in chain.from_iterable(ids_by_key.values() for ids_by_key in self._ids.values()):
             text = " ".join([*ids, ""])
             if len(text) != _ID_AND_SPACE * len(ids) or _IDS.fullmatch(text) is None:
                 raise _UnusualError
@@ -172,11 +179,18 @@ class _Tally:
             raise _UnusualError
 
 
-def _with_modules(said: _Said) -> _Key:
-    """A key in which reported modules are their own JSON."""
-    if said.modules is None:
-        return said
-    return msgspec.json.encode(said.modules), msgspec.structs.replace(said, modules=None)
+def _device(said: tuple[Any, ...], device_id: str, observed_at: Instant) -> ObservedDevice:
+    *fields, modules = said
+    record = DeviceRecord(id=device_id, **dict(zip(_LOOKED_AT, fields, strict=True)))
+    device = observed_device(record, observed_at).device
+    return device if modules is None else replace(device, modules=_modules(modules))
+
+
+@lru_cache(maxsize=_REPORTS_KEPT)
+def _modules(json: bytes) -> tuple[Module, ...] | None:
+    """What a device reported. A fleet's devices report few different things."""
+    entries = msgspec.json.decode(json)
+    return None if entries is None else modules_from_entries(entries)
 
 
 def _read(file: BinaryIO, count: Callable[[bytes], None], piece_bytes: int) -> SnapshotHead:
