@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -89,14 +91,19 @@ def command(
         text = plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=colour, compared=compared)
         click.echo(text, nl=False)
     if out is not None:
-        from reconciler.cli.saved_plan import write_saved_plan
-
-        write_saved_plan(out, document, intent)
+        _save(out, document, intent)
         if not quiet:
             with_catalog = "" if catalog is None else f" --catalog {catalog}"
             click.echo(f"saved as {out}; carry it out with: reconciler apply {out}{with_catalog}", err=True)
     if detailed_exitcode and plan.summary.upgrade:
         sys.exit(_CHANGES)
+
+
+def _save(out: Path, document: Mapping[str, Any], intent: Intent) -> None:
+    # Imported here: most plans are not saved, and what reads them again is large.
+    from reconciler.cli.saved_plan import write_saved_plan
+
+    write_saved_plan(out, document, intent)
 
 
 def _planned(
