@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from reconciler.firmware.assembly import extended
 from reconciler.firmware.catalog import Catalog
-from reconciler.firmware.document import catalog_from_document
 from reconciler.firmware.known import known_catalog
 from reconciler.model.error import FirmwareError, OperatorError
 
@@ -38,6 +36,9 @@ def read_catalog(path: Path | None) -> Catalog:
     """
     if path is None:
         return known_catalog()
+    # Imported here, as below: most plans need the known catalog alone.
+    from reconciler.firmware.assembly import extended
+
     added = read_catalog_alone(path)
     try:
         return extended(known_catalog(), added)
@@ -52,6 +53,8 @@ def read_catalog_alone(path: Path) -> Catalog:
         OperatorError: PFR6601 or PFR6602 for a file that cannot be read, PFR6603 for one that is not JSON.
         FirmwareError: PFR4100 or PFR4101 for one that is no catalog.
     """
+    from reconciler.firmware.document import catalog_from_document
+
     try:
         document = json.loads(_read(path, CATALOG_SIZE_MAX, "a catalog"))
     except (ValueError, RecursionError) as error:

@@ -12,6 +12,7 @@ from reconciler.cli.display_options import output_options, wants_color
 from reconciler.cli.inputs import (
     catalog_option,
     journal_option,
+    no_search_for_cycles,
     observed_option,
     plan_on,
     read_intent,
@@ -20,7 +21,7 @@ from reconciler.cli.inputs import (
 )
 from reconciler.cli.options import cloud_options
 from reconciler.render.drift_text import drift_text, drifted_devices
-from reconciler.render.plan_json import plan_document, plan_json
+from reconciler.render.plan_json import plan_document, plan_json_pieces
 
 _DRIFT = 2
 """Exit code (contracts section 5)."""
@@ -34,6 +35,7 @@ _DRIFT = 2
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For whom.")
 @cloud_options
 @output_options("no_color")
+@no_search_for_cycles()
 def command(
     paths: tuple[str, ...],
     observed: Path | None,
@@ -54,7 +56,8 @@ def command(
     observation = survey(intent, observed=observed, api_url=api_url, token_file=token_file, journal=journal)
     plan = plan_on(intent, observation)
     if output == "json":
-        click.echo(plan_json(plan_document(plan, tool_version=__version__)), nl=False)
+        sys.stdout.buffer.writelines(plan_json_pieces(plan_document(plan, tool_version=__version__)))
+        sys.stdout.buffer.flush()
     else:
         colour = wants_color(no_color=no_color) and sys.stdout.isatty()
         click.echo(drift_text(plan, width=text_width(), colour=colour), nl=False)

@@ -11,7 +11,6 @@ from typing import Any, Final, TypeVar
 import click
 
 from reconciler.model.error import OperatorError
-from reconciler.particle.session import checked_api_url
 from reconciler.particle.token import AccessToken
 
 DEFAULT_API_URL: Final = "https://api.particle.io"
@@ -55,6 +54,9 @@ def cloud_access(api_url: str, token_file: Path | None) -> CloudAccess:
         OperatorError: PFR3001 no token anywhere; PFR3010 it cannot be one; PFR3011 the address cannot be one; PFR3012
             the file cannot be read.
     """
+    # Imported here: a plan on a snapshot has this option and needs no network.
+    from reconciler.particle.session import checked_api_url
+
     return CloudAccess(api_url=checked_api_url(api_url), token=_token(token_file))
 
 

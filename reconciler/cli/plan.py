@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,6 +18,7 @@ from reconciler.cli.inputs import (
     Intent,
     catalog_option,
     journal_option,
+    no_search_for_cycles,
     observed_option,
     plan_on,
     read_intent,
@@ -23,12 +26,11 @@ from reconciler.cli.inputs import (
     text_width,
 )
 from reconciler.cli.options import cloud_options
-from reconciler.cli.saved_plan import write_saved_plan
 from reconciler.model.change import Change
 from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan
 from reconciler.render.change_text import change_lines
-from reconciler.render.plan_json import plan_document, plan_json
+from reconciler.render.plan_json import plan_document, plan_json_pieces
 from reconciler.render.plan_markdown import plan_markdown
 from reconciler.render.plan_text import plan_text
 
@@ -51,6 +53,7 @@ _CHANGES = 2
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to do.")
 @cloud_options
 @output_options("no_color", "quiet")
+@no_search_for_cycles()
 def command(
     paths: tuple[str, ...],
     observed: Path | None,
@@ -79,7 +82,8 @@ def command(
     document = plan_document(plan, tool_version=__version__, show_current=show_current, change=change)
     compared = [] if change is None else change_lines(change)
     if output == "json":
-        click.echo(plan_json(document), nl=False)
+        sys.stdout.buffer.writelines(plan_json_pieces(document))
+        sys.stdout.buffer.flush()
     elif output == "markdown":
         click.echo(plan_markdown(plan, plan_id=document["plan_id"], compared=compared), nl=False)
     else:
@@ -87,12 +91,19 @@ def command(
         text = plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=colour, compared=compared)
         click.echo(text, nl=False)
     if out is not None:
-        write_saved_plan(out, document, intent)
+        _save(out, document, intent)
         if not quiet:
             with_catalog = "" if catalog is None else f" --catalog {catalog}"
             click.echo(f"saved as {out}; carry it out with: reconciler apply {out}{with_catalog}", err=True)
     if detailed_exitcode and plan.summary.upgrade:
         sys.exit(_CHANGES)
+
+
+def _save(out: Path, document: Mapping[str, Any], intent: Intent) -> None:
+    # Imported here: most plans are not saved, and what reads them again is large.
+    from reconciler.cli.saved_plan import write_saved_plan
+
+    write_saved_plan(out, document, intent)
 
 
 def _planned(

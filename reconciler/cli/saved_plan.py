@@ -18,7 +18,7 @@ from reconciler.manifests import load_manifests
 from reconciler.model.error import OperatorError
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import Instant
-from reconciler.render.plan_json import plan_json
+from reconciler.render.plan_json import plan_json_pieces
 from reconciler.render.plan_reading import SavedPlan, plan_from_document
 
 _OF_MANIFESTS: Final = frozenset({".yaml", ".yml"})
@@ -65,7 +65,8 @@ def write_saved_plan(path: Path, document: Mapping[str, Any], intent: Intent) ->
     saved = {**document, "manifests": manifests}
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        unfinished.write_text(plan_json(saved), encoding="utf-8")
+        with unfinished.open("wb") as file:
+            file.writelines(plan_json_pieces(saved))
         unfinished.replace(path)
     except OSError as error:
         unfinished.unlink(missing_ok=True)

@@ -30,6 +30,9 @@ class DeviceMode(StrEnum):
     NORMAL = "normal"
     SAFE_MODE = "safe_mode"
 
+    __hash__ = str.__hash__
+    """Modes are in many keys; the hash that enums have is a Python function of its own."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedDevice:

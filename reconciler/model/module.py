@@ -55,12 +55,11 @@ _BY_LETTER: Final = {letter: function for function, letter in _LETTERS.items()}
 _BY_LABEL: Final = {function.label: function for function in ModuleFunction}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ModuleSlot:
+class ModuleSlot(NamedTuple):
     """Where a module sits: its function and index. Written `system_part/1`."""
 
     function: ModuleFunction
-    index: int
+    index: int  # type: ignore[assignment]  # the index of the slot; nobody asks a slot for tuple.index
 
     def __str__(self) -> str:
         return f"{self.function.label}/{self.index}"

@@ -98,6 +98,10 @@ class Situation:
     development: bool = False
     own: bool = False
 
+    def __hash__(self) -> int:
+        """Equal situations have equal hashes; few differ in the rest alone."""
+        return hash((self.platform, self.device_os, self.application))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
@@ -122,6 +126,10 @@ class Route:
     requests: int
     devices: tuple[DeviceId, ...]
     healed_by_cloud: tuple[FlashModule, ...] = ()
+
+    def __hash__(self) -> int:
+        """Equal routes have equal hashes; few of a plan share a situation."""
+        return hash(self.situation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

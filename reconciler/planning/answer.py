@@ -40,6 +40,10 @@ class Goal:
     order: Order = Order.DEVICE_OS_FIRST
     product_id: int | None = None
 
+    def __hash__(self) -> int:
+        """Equal goals have equal hashes; few differ in the rest alone."""
+        return hash((self.desired.device_os, self.product_id))
+
 
 class Answers:
     """Answers by situation, each worked out once. They name no devices."""
@@ -52,6 +56,13 @@ class Answers:
 
     def of(self, situation: Situation, goal: Goal) -> Placed:
         """The answer for this situation and goal."""
+        if not _runs_an_earlier_application(situation, goal):
+            return self._kept(situation, goal)
+        # Which earlier one it is only stands in the route's situation.
+        answer = self._kept(replace(situation, application=None), goal)
+        return replace(answer, situation=situation) if isinstance(answer, Route) else answer
+
+    def _kept(self, situation: Situation, goal: Goal) -> Placed:
         key = (situation, goal)
         if key not in self._answers:
             self._answers[key] = self._answer(situation, goal)
@@ -195,6 +206,11 @@ class Answers:
         if key not in self._searches:
             self._searches[key] = RouteSearch(platform, self._catalog, via)
         return self._searches[key]
+
+
+def _runs_an_earlier_application(situation: Situation, goal: Goal) -> bool:
+    there, wanted = situation.application, goal.desired.application
+    return there is not None and wanted is not None and there < wanted.version
 
 
 def _reason(situation: Situation, found: Found) -> RouteReason:

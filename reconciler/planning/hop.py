@@ -11,8 +11,9 @@ a module of another kind or at the end of the hop (facts 4.5, 7.4). So there the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.device import DeviceMode
@@ -21,6 +22,7 @@ from reconciler.model.module import Dependency, Module, ModuleFunction, ModuleSl
 from reconciler.model.platform import Platform
 from reconciler.model.release import Release, ReleaseModule
 from reconciler.model.step import FlashModule, enforced_on_transfer, goes_in_dfu_mode
+from reconciler.model.version import DeviceOsVersion
 
 Unmet = frozenset[tuple[ModuleSlot, Dependency]]
 """Needs that do not hold: the slot of the module that has the need, and the need."""
@@ -50,14 +52,38 @@ class HopEnd:
     unmet: Unmet
 
 
+_NOWHERE: Final = -1
+"""The position of a slot that the platform has not: `_installed` has a 0 there."""
+
+
 @dataclass(frozen=True, slots=True)
-class _Partial:
-    """An order of some modules. The last `unbooted` of the steps say normal mode until the next boot is known."""
+class _Offer:
+    """One module of a release, prepared for the search: positions in place of slots.
+
+    `needs` are its own ones with their positions, `enforced` those that must hold before it is sent. `steps`: sending
+    it, by what the device boots into.
+    """
+
+    shipped: ReleaseModule
+    position: int
+    version: int
+    is_part: bool
+    is_unchecked: bool
+    enforced: tuple[tuple[int, int], ...]
+    needs: tuple[tuple[int, tuple[ModuleSlot, Dependency]], ...]
+    steps: Mapping[DeviceMode, FlashModule]
+
+
+class _Partial(NamedTuple):
+    """Some modules in an order, the less the better: first the boots, then the order by its indexes.
+
+    `safe` has a bit for each step, set where it boots into safe mode. The boot after the last `unbooted` steps is open.
+    """
 
     safe_mode_boots: int
-    ranks: tuple[tuple[int, int], ...]
-    steps: tuple[FlashModule, ...]
-    unbooted: int = 0
+    order: tuple[int, ...]
+    safe: int
+    unbooted: int
 
 
 class Hops:
@@ -71,7 +97,8 @@ class Hops:
         self._platform = platform
         self._catalog = catalog
         self._via = via
-        self._ends: dict[tuple[Versions, Unmet, Release, bool], tuple[HopEnd, ...]] = {}
+        self._offered: dict[DeviceOsVersion, tuple[_Offer, ...]] = {}
+        self._ends: dict[tuple[Versions, Unmet, DeviceOsVersion, bool], tuple[HopEnd, ...]] = {}
 
     def versions_of(self, modules: tuple[Module, ...]) -> Versions:
         """The versions of these modules by slot."""
@@ -105,7 +132,7 @@ class Hops:
 
         `full`: send every module of the release that is higher than what is there.
         """
-        key = (versions, unmet, release, full)
+        key = (versions, unmet, release.version, full)
         if key not in self._ends:
             self._ends[key] = self._search(versions, unmet, release, full=full)
         return self._ends[key]
@@ -115,81 +142,90 @@ class Hops:
         return shipped.size or self._catalog.largest_size(self._platform, shipped.module.slot)
 
     def _search(self, versions: Versions, unmet: Unmet, release: Release, *, full: bool) -> tuple[HopEnd, ...]:
-        parts = {
-            s.module.slot: s.module.version for s in release.modules if s.module.slot in self._platform.system_parts
-        }
-        if any(self.installed(versions, slot) > version for slot, version in parts.items()):
+        parts = [s.module for s in release.modules if s.module.slot in self._platform.system_parts]
+        if any(self.installed(versions, part.slot) > part.version for part in parts):
             return ()
-        sendable = self._sendable(versions, release)
+        sendable = [offer for offer in self._offers(release) if offer.version > versions[offer.position]]
         everything = (1 << len(sendable)) - 1
-        required = everything if full else sum(1 << i for i, s in enumerate(sendable) if s.module.slot in parts)
-        best: dict[tuple[int, bool], _Partial] = {(0, False): _Partial(0, (), ())}
+        required = everything if full else sum(1 << i for i, offer in enumerate(sendable) if offer.is_part)
+        checked: dict[int, _Partial] = {0: _Partial(0, (), 0, 0)}
+        written: dict[int, _Partial] = {}
         ends = []
         for mask in range(everything + 1):
-            booted, writing = best.get((mask, False)), best.get((mask, True))
-            here = self._after(versions, sendable, mask)
-            if writing is not None:
-                left = _booted(writing, into_safe_mode=bool(self._unmet_after(here, sendable, mask, unmet)))
-                booted = left if booted is None else min(booted, left, key=_worth)
-            if booted is None:
+            reached = [each for each in (checked.get(mask), written.get(mask)) if each is not None]
+            if not reached:
                 continue
+            sent = [offer for i, offer in enumerate(sendable) if mask & 1 << i]
+            here = _installed(versions, sent)
+            lacking = self._lacking(here, sent, unmet)
+            booted = min(_booted(each, into_safe_mode=bool(lacking)) for each in reached)
             if mask and mask & required == required:
-                ends.append(self._end(booted, sendable, mask, here, unmet))
-            for i in (i for i in range(len(sendable)) if not mask & 1 << i):
-                shipped, then = sendable[i], mask | 1 << i
-                key = then, self.writes_unchecked(shipped.module)
-                for partial in self._ready(shipped.module, here, booted, writing):
-                    candidate = _sent(partial, shipped, release, self._via)
-                    if not self.writes_unchecked(shipped.module):
-                        after = self._unmet_after(self._after(here, [shipped], 1), sendable, then, unmet)
-                        candidate = _booted(candidate, into_safe_mode=bool(after))
-                    best[key] = min(best.get(key, candidate), candidate, key=_worth)
+                ends.append(self._end(booted, sendable, here, lacking))
+            after_a_write = bool(booted.order) and sendable[booted.order[-1]].is_unchecked
+            for i, offer in enumerate(sendable):
+                then = mask | 1 << i
+                if then == mask:
+                    continue
+                partials = written if offer.is_unchecked else checked
+                for partial in _ready(offer, here, booted, written.get(mask), after_a_write=after_a_write):
+                    candidate = _sent(partial, i)
+                    partials[then] = min(partials.get(then, candidate), candidate)
         return tuple(ends)
 
-    def _sendable(self, versions: Versions, release: Release) -> list[ReleaseModule]:
-        """What the release ships and the device has not, in the order in which it is sent wherever that is legal."""
-        sendable = [
-            shipped
-            for shipped in release.modules
-            if not self._platform.bounds[shipped.module.slot].encrypted
-            and shipped.module.version > self.installed(versions, shipped.module.slot)
-        ]
-        return sorted(sendable, key=lambda shipped: _rank(shipped.module.slot))
+    def _offers(self, release: Release) -> tuple[_Offer, ...]:
+        """What the release ships, in the order in which it is sent wherever that is legal."""
+        if release.version not in self._offered:
+            plain = [s for s in release.modules if not self._platform.bounds[s.module.slot].encrypted]
+            plain.sort(key=lambda shipped: _rank(shipped.module.slot))
+            self._offered[release.version] = tuple(self._offer(shipped, release) for shipped in plain)
+        return self._offered[release.version]
 
-    def _ready(self, module: Module, here: Versions, booted: _Partial, writing: _Partial | None) -> list[_Partial]:
-        """The orders that this module may follow: in DFU mode it joins the writes there, else the device checks it."""
-        if not self.writes_unchecked(module):
-            return [booted] if all(self.holds(here, need) for need in self.enforced(module)) else []
-        # Two writes in a row are one visit to DFU mode: there is no boot between them.
-        after_a_write = bool(booted.steps) and self.writes_unchecked(booted.steps[-1].module)
-        return [partial for partial in (writing, None if after_a_write else booted) if partial is not None]
-
-    def _end(
-        self, partial: _Partial, sendable: list[ReleaseModule], mask: int, versions: Versions, unmet: Unmet
-    ) -> HopEnd:
-        return HopEnd(
-            steps=partial.steps,
-            safe_mode_boots=partial.safe_mode_boots,
-            cost_bytes=sum(self.cost_bytes(shipped) for i, shipped in enumerate(sendable) if mask & 1 << i),
-            versions=versions,
-            unmet=self._unmet_after(versions, sendable, mask, unmet),
+    def _offer(self, shipped: ReleaseModule, release: Release) -> _Offer:
+        module = shipped.module
+        place = self._position
+        return _Offer(
+            shipped=shipped,
+            position=place[module.slot],
+            version=module.version,
+            is_part=module.slot in self._platform.system_parts,
+            is_unchecked=self.writes_unchecked(module),
+            enforced=tuple((place.get(need.slot, _NOWHERE), need.version) for need in self.enforced(module)),
+            needs=tuple((place.get(need.slot, _NOWHERE), (module.slot, need)) for need in module.dependencies),
+            steps={
+                mode: FlashModule(
+                    module=module,
+                    device_os=release.version,
+                    boots_into=mode,
+                    size=shipped.size,
+                    sha256=shipped.sha256,
+                    via=self._via,
+                )
+                for mode in DeviceMode
+            },
         )
 
-    def _after(self, versions: Versions, sendable: list[ReleaseModule], mask: int) -> Versions:
-        after = list(versions)
-        for i, shipped in enumerate(sendable):
-            if mask & 1 << i:
-                after[self._position[shipped.module.slot]] = shipped.module.version
-        return tuple(after)
+    def _lacking(self, here: list[int], sent: list[_Offer], unmet: Unmet) -> Unmet:
+        """What is unmet when these were sent: of the needs before, and of their own."""
+        lacking = [need for offer in sent for position, need in offer.needs if here[position] < need[1].version]
+        if unmet:
+            replaced = {offer.shipped.module.slot for offer in sent}
+            lacking += [
+                (slot, need)
+                for slot, need in unmet
+                if slot not in replaced and here[self._position.get(need.slot, _NOWHERE)] < need.version
+            ]
+        return frozenset(lacking)
 
-    def _unmet_after(self, versions: Versions, sendable: list[ReleaseModule], mask: int, unmet: Unmet) -> Unmet:
-        sent = [shipped.module for i, shipped in enumerate(sendable) if mask & 1 << i]
-        replaced = {module.slot for module in sent}
-        still = {(slot, need) for slot, need in unmet if slot not in replaced and not self.holds(versions, need)}
-        fresh = {
-            (module.slot, need) for module in sent for need in module.dependencies if not self.holds(versions, need)
-        }
-        return frozenset(still | fresh)
+    def _end(self, partial: _Partial, sendable: list[_Offer], here: list[int], lacking: Unmet) -> HopEnd:
+        sent = [sendable[i] for i in partial.order]
+        modes = [DeviceMode.SAFE_MODE if partial.safe & 1 << k else DeviceMode.NORMAL for k in range(len(sent))]
+        return HopEnd(
+            steps=tuple(offer.steps[mode] for offer, mode in zip(sent, modes, strict=True)),
+            safe_mode_boots=partial.safe_mode_boots,
+            cost_bytes=sum(self.cost_bytes(offer.shipped) for offer in sent),
+            versions=tuple(here[:_NOWHERE]),
+            unmet=lacking,
+        )
 
 
 def _rank(slot: ModuleSlot) -> tuple[int, int]:
@@ -197,31 +233,32 @@ def _rank(slot: ModuleSlot) -> tuple[int, int]:
     return _ORDER.index(slot.function), index
 
 
-def _sent(partial: _Partial, shipped: ReleaseModule, release: Release, via: Via) -> _Partial:
-    step = FlashModule(
-        module=shipped.module,
-        device_os=release.version,
-        boots_into=DeviceMode.NORMAL,
-        size=shipped.size,
-        sha256=shipped.sha256,
-        via=via,
-    )
-    ranks = (*partial.ranks, _rank(shipped.module.slot))
-    return _Partial(partial.safe_mode_boots, ranks, (*partial.steps, step), partial.unbooted + 1)
+def _installed(versions: Versions, sent: list[_Offer]) -> list[int]:
+    """The versions when these were sent, and a 0 for slots that the platform has not."""
+    here = [*versions, 0]
+    for offer in sent:
+        here[offer.position] = offer.version
+    return here
+
+
+def _ready(
+    offer: _Offer, here: list[int], booted: _Partial, writing: _Partial | None, *, after_a_write: bool
+) -> list[_Partial]:
+    """The orders that this module may follow: in DFU mode it joins the writes there, else the device checks it."""
+    if not offer.is_unchecked:
+        return [booted] if all(here[position] >= version for position, version in offer.enforced) else []
+    # Two writes in a row are one visit to DFU mode: there is no boot between them.
+    return [partial for partial in (writing, None if after_a_write else booted) if partial is not None]
+
+
+def _sent(partial: _Partial, index: int) -> _Partial:
+    return _Partial(partial.safe_mode_boots, (*partial.order, index), partial.safe, partial.unbooted + 1)
 
 
 def _booted(partial: _Partial, *, into_safe_mode: bool) -> _Partial:
-    """The device boots: what was sent since the last boot shows in which mode."""
-    if not into_safe_mode:
-        return replace(partial, unbooted=0)
-    there = len(partial.steps) - partial.unbooted
-    steps = (
-        *partial.steps[:there],
-        *(replace(step, boots_into=DeviceMode.SAFE_MODE) for step in partial.steps[there:]),
-    )
-    return _Partial(partial.safe_mode_boots + 1, partial.ranks, steps)
-
-
-def _worth(partial: _Partial) -> tuple[int, tuple[tuple[int, int], ...]]:
-    """The less the better."""
-    return partial.safe_mode_boots, partial.ranks
+    """The device boots, if something was sent since the last boot: what that was shows in which mode."""
+    safe_mode_boots, order, safe, unbooted = partial
+    if into_safe_mode and unbooted:
+        last = (1 << unbooted) - 1 << len(order) - unbooted
+        return _Partial(safe_mode_boots + 1, order, safe | last, 0)
+    return _Partial(safe_mode_boots, order, safe, 0)

@@ -37,12 +37,11 @@ from reconciler.planning.situation import situation_of
 PLAN_VALID_SECONDS: Final = 24 * 3600
 """How long a saved plan may be applied; every step is checked again on a fresh observation all the same."""
 
-_situation_key = attrgetter(
-    "platform_id", "product_id", "device_os", "application", "mode", "modules", "learnt", "development"
-)
-"""All that an answer depends on of a device: what `situation_of` looks at, and the product."""
+_situation_key = attrgetter("platform_id", "product_id", "device_os", "mode", "modules", "learnt", "development")
+"""What `situation_of` looks at but for the application, and the product: with it all that an answer depends on."""
 
-_Answered = dict[tuple[object, ...], Placed]
+_Asked = tuple[Situation | Refused | Waiting, dict[int | None, Placed]]
+"""The situation of one of several devices that differ in their applications, and the answer for each application."""
 
 _Place = TypeVar("_Place", Route, Refused, Waiting)
 
@@ -98,7 +97,7 @@ class Placing:
         self._catalog = catalog
         self._now = now
         self._answers = Answers(catalog)
-        self._answered: dict[str, _Answered] = {}
+        self._asked: dict[str, dict[tuple[object, ...], _Asked]] = {}
 
     def plan_fleet(self, fleet: Fleet, members: list[Member]) -> FleetPlan:
         """The plan of one fleet with these devices."""
@@ -116,23 +115,27 @@ class Placing:
         if device.quarantined:
             return _wait(WaitingReason.QUARANTINED, "is quarantined: approve or deny it in the product first")
         if override is not None and override.pin is not None:
-            desired, answers = override.pin, {}
+            desired, asked = override.pin, {}
         else:
-            desired, answers = fleet.desired, self._answered.setdefault(fleet.name, {})
+            desired, asked = fleet.desired, self._asked.setdefault(fleet.name, {})
         key = _situation_key(device)
-        if key not in answers:
-            answers[key] = self._answer(fleet, device, desired)
-        answer = answers[key]
+        if key not in asked:
+            asked[key] = situation_of(device, self._catalog), {}
+        situation, answers = asked[key]
+        if device.application not in answers:
+            answers[device.application] = self._answer(fleet, device, situation, desired)
+        answer = answers[device.application]
         return (self._not_now(fleet, device, desired) or answer) if isinstance(answer, Route) else answer
 
-    def _answer(self, fleet: Fleet, device: ObservedDevice, desired: Desired) -> Placed:
-        situation = situation_of(device, self._catalog)
+    def _answer(
+        self, fleet: Fleet, device: ObservedDevice, situation: Situation | Refused | Waiting, desired: Desired
+    ) -> Placed:
         if not isinstance(situation, Situation):
             return replace(situation, devices=())
         delivery = fleet.delivery
         product_id = None if situation.own else device.product_id
         goal = Goal(desired, delivery.via, delivery.bytes_per_device_max, order=delivery.order, product_id=product_id)
-        return self._answers.of(situation, goal)
+        return self._answers.of(replace(situation, application=device.application), goal)
 
     def _not_now(self, fleet: Fleet, device: ObservedDevice, desired: Desired) -> Refused | Waiting | None:
         """Why a route that exists must not start, the word of a person first."""

@@ -99,11 +99,13 @@ class RouteSearch:
         self._platform = platform
         self._catalog = catalog
         self._hops = Hops(platform, catalog, via)
-        self._number = {release: release_number(platform, release) for release in catalog.releases(platform)}
+        self._number = {release.version: release_number(platform, release) for release in catalog.releases(platform)}
         self._stable = [r for r in catalog.releases(platform) if r.published and not r.prerelease]
-        self._ladders: dict[Release, list[Release]] = {}
+        self._ladders: dict[DeviceOsVersion, list[Release]] = {}
+        self._to_send: dict[tuple[Versions, DeviceOsVersion], tuple[int, int]] = {}
+        self._standings: dict[Versions, Standing] = {}
         stations = (catalog.release(platform, version) for version in catalog.stations(platform, via.value))
-        self._stations = sorted(self._number[release] for release in stations if release is not None)
+        self._stations = sorted(self._number[release.version] for release in stations if release is not None)
 
     def find(
         self, start: Situation, desired: DeviceOsVersion, *, completeness: Completeness, allow_prerelease: bool
@@ -134,7 +136,7 @@ class RouteSearch:
         assert goal is not None
         versions = self._hops.versions_of(start.modules)
         standing = self._standing(versions)
-        if standing.begun not in (None, self._number[goal]):
+        if standing.begun not in (None, self._number[goal.version]):
             return NoRoute(because=f"a hop to another release than {desired} has begun")
         if not self._passable(standing.complete, [goal]):
             return NoRoute(because=f"a station lies on the way to {desired}")
@@ -152,10 +154,10 @@ class RouteSearch:
 
     def _ladder(self, goal: Release) -> list[Release]:
         """The releases that a route to the goal may pass, ascending, the goal last."""
-        if goal not in self._ladders:
-            below = (release for release in self._stable if self._number[release] < self._number[goal])
-            self._ladders[goal] = [*below, goal]
-        return self._ladders[goal]
+        if goal.version not in self._ladders:
+            below = (release for release in self._stable if self._number[release.version] < self._number[goal.version])
+            self._ladders[goal.version] = [*below, goal]
+        return self._ladders[goal.version]
 
     def _direct(self, search: _Search) -> _Path | None:
         """One hop that is certainly the best: no boot into safe mode, and nothing sent that is not needed anyway.
@@ -175,7 +177,7 @@ class RouteSearch:
         return best if best is not None and best.cost[:2] == (0, flashes) else None
 
     def _search(self, search: _Search) -> _Path | None:
-        goal_number = self._number[search.goal]
+        goal_number = self._number[search.goal.version]
         order = count()
         first = _Path(search.start, (0, 0, 0, 0, ()), (), ())
         known = search.known
@@ -234,7 +236,7 @@ class RouteSearch:
         return self._passable(node.last, self._above(node.last, ladder))
 
     def _above(self, number: int, ladder: list[Release]) -> list[Release]:
-        return [release for release in ladder if self._number[release] > number]
+        return [release for release in ladder if self._number[release.version] > number]
 
     def _releases_numbered(
         self, number: int, ladder: list[Release], running: DeviceOsVersion | None = None
@@ -243,18 +245,18 @@ class RouteSearch:
         releases = self._catalog.releases_of_system(self._platform, number)
         named = [release for release in releases if release.version == running]
         wanted = [release for release in releases if release in ladder]
-        return (named or wanted or list(releases))[:1] if number <= self._number[ladder[-1]] else []
+        return (named or wanted or list(releases))[:1] if number <= self._number[ladder[-1].version] else []
 
     def _passable(self, last: int, releases: list[Release]) -> list[Release]:
         return [
             release
             for release in releases
-            if not last or not any(last < station < self._number[release] for station in self._stations)
+            if not last or not any(last < station < self._number[release.version] for station in self._stations)
         ]
 
     def _longer(self, path: _Path, release: Release, end: HopEnd) -> _Path:
         safe, flashes, cost_bytes, hops, later = path.cost
-        number = self._number[release]
+        number = self._number[release.version]
         cost = (
             safe + end.safe_mode_boots,
             flashes + len(end.steps),
@@ -267,7 +269,18 @@ class RouteSearch:
 
     def _bound(self, path: _Path, goal: Release) -> _Cost:
         """No route through this path can cost less."""
-        versions = path.node.versions
+        flashes_more, bytes_more = self._still_to_send(path.node.versions, goal)
+        safe, flashes, cost_bytes, hops, later = path.cost
+        return (safe, flashes + flashes_more, cost_bytes + bytes_more, hops + bool(flashes_more), later)
+
+    def _still_to_send(self, versions: Versions, goal: Release) -> tuple[int, int]:
+        """The flashes and bytes that every route from here to the goal has."""
+        key = (versions, goal.version)
+        if key not in self._to_send:
+            self._to_send[key] = self._count_to_send(versions, goal)
+        return self._to_send[key]
+
+    def _count_to_send(self, versions: Versions, goal: Release) -> tuple[int, int]:
         missing = [
             shipped
             for shipped in goal.modules
@@ -280,12 +293,13 @@ class RouteSearch:
             for need in shipped.module.dependencies
             if need.slot not in self._platform.system_parts and not self._hops.holds(versions, need)
         }
-        safe, flashes, cost_bytes, hops, later = path.cost
-        sizes = sum(map(self._hops.cost_bytes, missing))
-        return (safe, flashes + len(missing) + len(needs), cost_bytes + sizes, hops + bool(missing), later)
+        return len(missing) + len(needs), sum(map(self._hops.cost_bytes, missing))
 
     def _standing(self, versions: Versions) -> Standing:
-        return standing_of(self._platform, dict(zip(self._hops.slots, versions, strict=True)), self._catalog)
+        if versions not in self._standings:
+            by_slot = dict(zip(self._hops.slots, versions, strict=True))
+            self._standings[versions] = standing_of(self._platform, by_slot, self._catalog)
+        return self._standings[versions]
 
     def _unmet(self, start: Situation, versions: Versions) -> Unmet:
         """What does not hold at the start. A device in normal mode says itself that everything does."""
@@ -301,7 +315,7 @@ class RouteSearch:
 
     def _arrived(self, node: _Node, goal: Release, completeness: Completeness, start: Situation) -> bool:
         """Whether nothing is to be sent: a device in normal mode is sent nothing of its running release."""
-        if node.last != self._number[goal] or self._standing(node.versions).begun is not None or node.unmet:
+        if node.last != self._number[goal.version] or self._standing(node.versions).begun is not None or node.unmet:
             return False
         lacks = self._lacks(node.versions, goal)
         return completeness is Completeness.REQUIRED or start.mode is DeviceMode.NORMAL or not lacks

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, assert_never
 
 import msgspec
@@ -29,6 +29,9 @@ CURRENT_DEVICES: Final = "current"
 OUTSIDE_DIGEST_OF_FLEET: Final = frozenset({CURRENT_DEVICES, "membership"})
 
 _ID_DIGITS: Final = 10
+_INDENT: Final = 2
+_ENTRY_DEPTH: Final = 4
+"""How deep the routes of a fleet lie in the document, and other entries with devices."""
 
 
 def plan_document(
@@ -76,7 +79,13 @@ def plan_document(
 
 def plan_json(document: Mapping[str, Any]) -> str:
     """The document as the text that is printed and saved: sorted keys, two spaces, a newline at the end."""
-    return msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=2).decode() + "\n"
+    return b"".join(plan_json_pieces(document)).decode()
+
+
+def plan_json_pieces(document: Mapping[str, Any]) -> Iterator[bytes]:
+    """The same, entry by entry: the text of a million devices is twice as large as the devices."""
+    yield from _pieces(document, _ENTRY_DEPTH, b"\n")
+    yield b"\n"
 
 
 def digest_of(document: Mapping[str, Any]) -> str:
@@ -86,7 +95,10 @@ def digest_of(document: Mapping[str, Any]) -> str:
         {key: value for key, value in fleet.items() if key not in OUTSIDE_DIGEST_OF_FLEET}
         for fleet in document["fleets"]
     ]
-    return "sha256:" + hashlib.sha256(_canonical(covered)).hexdigest()
+    digest = hashlib.sha256()
+    for piece in _pieces(covered, _ENTRY_DEPTH, b""):
+        digest.update(piece)
+    return "sha256:" + digest.hexdigest()
 
 
 def plan_id_of(revision: str | None, digest: str) -> str:
@@ -96,8 +108,25 @@ def plan_id_of(revision: str | None, digest: str) -> str:
     return f"plan-{name}-{digest.removeprefix('sha256:')[:_ID_DIGITS]}"
 
 
-def _canonical(value: Any) -> bytes:
-    return msgspec.json.encode(value, order="sorted")
+def _pieces(value: Any, depth: int, line: bytes) -> Iterator[bytes]:
+    """JSON with sorted keys, whatever lies deeper than `depth` in one piece.
+
+    `line` is the line break with the indentation of this value; empty: no white space at all.
+    """
+    if not depth or not value or not isinstance(value, dict | list):
+        text = msgspec.json.encode(value, order="sorted")
+        yield msgspec.json.format(text, indent=_INDENT).replace(b"\n", line) if line else text
+        return
+    opening, closing = (b"{", b"}") if isinstance(value, dict) else (b"[", b"]")
+    inner = line and line + b" " * _INDENT
+    before = opening + inner
+    for key in sorted(value) if isinstance(value, dict) else range(len(value)):
+        yield before
+        if isinstance(value, dict):
+            yield msgspec.json.encode(key) + (b": " if line else b":")
+        yield from _pieces(value[key], depth - 1, inner)
+        before = b"," + inner
+    yield line + closing
 
 
 def _summary(summary: Summary) -> dict[str, int]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from reconciler.firmware.application import read_application
 from reconciler.manifests import ManifestErrors, Problem, ProblemCode
 from reconciler.model.error import FirmwareError, ManifestError, OperatorError
 from reconciler.model.fleet import ApplicationBinary, BuiltApplication, Desired, FleetSet, Place
@@ -78,6 +77,8 @@ def built_applications(fleets: FleetSet) -> Iterator[ApplicationBinary]:
 
 
 def _read(manifests: ManifestSet, binary: ApplicationBinary, path: str) -> BuiltApplication | Problem:
+    from reconciler.firmware.application import read_application  # noqa: PLC0415  # large, and few manifests name a file
+
     try:
         return read_application(manifests.binary(path))
     except ManifestError as error:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+import pytest
 from jsonschema import Draft202012Validator
 
 from reconciler.model.plan import Plan
-from reconciler.render.plan_json import plan_document
+from reconciler.render.plan_json import digest_of, plan_document, plan_json
 from tests.render.sample_plan import COLD_CHAIN_PLAN, NOTHING_TO_DO, OLD_BORON_ROUTE, PLAN, WORKSHOP_PLAN, ids
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "plan.v1.schema.json").read_text(encoding="utf-8"))
@@ -43,6 +46,16 @@ def test_the_digest_covers_what_is_done_and_not_when() -> None:
     fewer = replace(OLD_BORON_ROUTE, steps=OLD_BORON_ROUTE.steps[:-1])
     changed = replace(PLAN, fleets=(WORKSHOP_PLAN, replace(COLD_CHAIN_PLAN, routes=(fewer,))))
     assert document_of(changed)["digest"] != document_of(PLAN)["digest"]
+
+
+@pytest.mark.parametrize("plan", [PLAN, NOTHING_TO_DO, replace(PLAN, fleets=(), findings=("line\nbreak", "{,"))])
+def test_the_text_is_that_of_the_whole_document_and_the_digest_that_of_its_canonical_text(plan: Plan) -> None:
+    document = document_of(plan, show_current=True)
+    whole = msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=2).decode() + "\n"
+    assert plan_json(document) == whole
+    covered = {"complete": True, "fleets": [{"name": "a", "routes": [{"x": [1, {"é": None}], "a": []}], "waves": []}]}
+    canonical = json.dumps(covered, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    assert digest_of(covered) == f"sha256:{hashlib.sha256(canonical).hexdigest()}"
 
 
 def test_listing_the_current_devices_changes_neither_digest_nor_id() -> None:
