@@ -72,6 +72,7 @@ class CloudConnection:
                 self._settings.token,
                 scope.product,
                 on_event=scope.hearing.hear,
+                budget=self.api.wire.budget,
             )
             stream.start()
             self._streams.append(stream)

@@ -112,7 +112,7 @@ class CloudWire:
     ) -> None:
         self.api_url = checked_api_url(api_url)
         self.token = token
-        self._budget = budget
+        self.budget = budget
         self._clock = clock
         self._sleep = sleep
         self._dice = dice
@@ -172,12 +172,7 @@ class CloudWire:
             MayHaveArrivedError: anything else that is not the cloud's own yes.
         """
         call = Call(method=method, url=self._url(path), json=json, upload=upload, device_id=device_id)
-        while (silence := self._budget.silence_seconds) > 0:
-            if silence > self._patience.write_silence:
-                message = f"{call} was not sent: the cloud wants silence for {silence:.0f} s more"
-                raise RateLimitedError(message, retry_after_seconds=silence)
-            self._sleep(silence)
-        answer = self._once(call)
+        answer = self._once(call, silence_seconds_max=self._patience.write_silence)
         if answer.status == HTTPStatus.NO_CONTENT:
             return {}
         document = _json_object(answer.body)
@@ -205,21 +200,13 @@ class CloudWire:
         tries = 0
         while True:
             try:
-                self._wait_for_silence(call, deadline)
-                return decode(self._once(call))
+                return decode(self._once(call, silence_seconds_max=deadline - self._clock()))
             except (NoAnswerError, NotSentError, GarbledError, RateLimitedError) as error:
                 tries += 1
                 pause = self._pause(tries, error)
                 if tries >= self._patience.read_tries or self._clock() + pause > deadline:
                     raise
             self._sleep(pause)
-
-    def _wait_for_silence(self, call: Call, deadline: float) -> None:
-        while (silence := self._budget.silence_seconds) > 0:
-            if self._clock() + silence > deadline:
-                message = f"{call}: the cloud wants silence for {silence:.0f} s more"
-                raise RateLimitedError(message, retry_after_seconds=silence)
-            self._sleep(silence)
 
     def _pause(self, tries: int, error: WireError) -> float:
         grown = min(self._patience.pause_max, self._patience.pause_first * 2 ** (tries - 1))
@@ -245,27 +232,33 @@ class CloudWire:
             raise GarbledError(message)
         return answer.body
 
-    def _once(self, call: Call) -> Answer:
+    def _once(self, call: Call, *, silence_seconds_max: float) -> Answer:
         """Send it once, and judge the status. Everything but a 2xx leaves as an error."""
-        self._budget.take()
+        self._take_slot(call, silence_seconds_max)
         self._thread.answered_at = None
         answer = self._exchange(call)
         if call.authorised:
             self._thread.answered_at = date_of(answer.headers)
         else:
-            answer, call = self._led_on(call, answer)
+            answer, call = self._led_on(call, answer, silence_seconds_max)
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             raise self._judged(call, answer)
         return answer
 
-    def _led_on(self, call: Call, answer: Answer) -> tuple[Answer, Call]:
+    def _take_slot(self, call: Call, silence_seconds_max: float) -> None:
+        silence = self.budget.take(product=call.product, write=call.is_write, silence_seconds_max=silence_seconds_max)
+        if silence > 0:
+            message = f"{call} was not sent: the cloud wants silence for {silence:.0f} s more"
+            raise RateLimitedError(message, retry_after_seconds=silence)
+
+    def _led_on(self, call: Call, answer: Answer, silence_seconds_max: float) -> tuple[Answer, Call]:
         """The last answer that this one leads to, and the call that it answers."""
         for _ in range(REDIRECTS_MAX):
             url = leads_to(call.url, answer.status, answer.headers)
             if url is None:
                 break
             call = replace(call, url=url)
-            self._budget.take()
+            self._take_slot(call, silence_seconds_max)
             answer = self._exchange(call)
         return answer, call
 
@@ -277,10 +270,7 @@ class CloudWire:
         if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             return UnauthorisedError(message, status=answer.status, words=words)
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-            wished = retry_after_seconds(answer.headers)
-            if wished is not None and call.url.startswith(self.api_url + "/"):
-                self._budget.silence(wished)
-            return RateLimitedError(message, retry_after_seconds=wished)
+            return RateLimitedError(message, retry_after_seconds=retry_after_seconds(answer.headers))
         # 408: the cloud did not reach the device in time (facts 5.12); what it had sent by then, nobody knows.
         refused = HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR
         if refused and answer.status != HTTPStatus.REQUEST_TIMEOUT:
@@ -319,6 +309,9 @@ class CloudWire:
         return self._session.prepare_request(request)
 
     def _received(self, call: Call, response: requests.Response) -> Answer:
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and call.url.startswith(self.api_url + "/"):
+            # Before the body is read: the silence counts from the answer, however slowly the rest of it comes.
+            self.budget.be_silent(retry_after_seconds(response.headers) or 0.0)
         is_error = response.status_code >= HTTPStatus.BAD_REQUEST
         bytes_max = BODY_BYTES_MAX if is_error else call.bytes_max
         answer, failure = self._drained(call, response, bytes_max)
