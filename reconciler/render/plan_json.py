@@ -9,12 +9,14 @@ request only) stand outside. So a plan that was reviewed with `--base` is the pl
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Final, assert_never
 
 import msgspec
 
+from reconciler.model.allowance import REQUESTS
 from reconciler.model.change import Change
 from reconciler.model.instant import iso_from_instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Situation, Summary, Waiting
@@ -55,6 +57,7 @@ def plan_document(
             "observed_digest": plan.source.observed_digest,
         },
         "summary": _summary(plan.summary),
+        "budget": _budget(plan),
         "fleets": [
             _fleet(fleet, change, show_current=show_current)
             for fleet in sorted(plan.fleets, key=lambda each: each.fleet.name)
@@ -107,6 +110,16 @@ def _summary(summary: Summary) -> dict[str, int]:
         "upgrade": summary.upgrade,
         "refused": summary.refused,
         "waiting": summary.waiting,
+    }
+
+
+def _budget(plan: Plan) -> dict[str, Any]:
+    requests = plan.cost.requests_with_looks
+    return {
+        "requests": requests,
+        "requests_max": REQUESTS.requests,
+        "window_seconds": round(REQUESTS.window_seconds),
+        "seconds_at_least": math.ceil(REQUESTS.seconds_at_least(requests)),
     }
 
 
