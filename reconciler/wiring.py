@@ -23,6 +23,7 @@ from reconciler.model.version import ApplicationVersion
 from reconciler.particle.api import ParticleApi
 from reconciler.particle.connect import connect_api, connect_stream
 from reconciler.particle.error import RefusedError
+from reconciler.particle.http import WirePatience
 from reconciler.particle.stream import EventStream
 from reconciler.particle.token import AccessToken
 from reconciler.sources import ManifestSet
@@ -38,11 +39,15 @@ _ApplicationKey = tuple[str, ApplicationVersion]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudSettings:
-    """Where the cloud is and how to reach it. `firmware_cache`: a folder that keeps what is downloaded, or None."""
+    """Where the cloud is and how to reach it.
+
+    `firmware_cache` is a folder that keeps what is downloaded, or None. `patience` is the wire's, None: the usual one.
+    """
 
     api_url: str
     token: AccessToken
     firmware_cache: Path | None = None
+    patience: WirePatience | None = None
 
 
 class CloudConnection:
@@ -57,7 +62,7 @@ class CloudConnection:
         self._settings = settings
         self._manifests = manifests
         self._streams: list[EventStream] = []
-        self.api = connect_api(settings.api_url, settings.token)
+        self.api = connect_api(settings.api_url, settings.token, patience=settings.patience)
         try:
             self.scopes = [self._scope(words, fleets) for words in _products(self.api, fleets)]
         except BaseException:

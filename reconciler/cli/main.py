@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "apply": ("reconciler.cli.apply", "Bring the fleet to its desired state."),
     "explain": ("reconciler.cli.explain", "Say what is planned for one device, and why."),
     "drift": ("reconciler.cli.drift", "Say where the fleet differs from the manifests."),
+    "status": ("reconciler.cli.status", "Say what is under way and where every fleet stands."),
     "observe": ("reconciler.cli.observe", "Write a snapshot of the devices."),
     "history": ("reconciler.cli.history", "Show the attempts that the journal remembers."),
     "halt": ("reconciler.cli.halt", "Start nothing more in a fleet, until `resume`."),

@@ -56,7 +56,7 @@ def plan_document(
             "observed_at": iso_from_instant(plan.source.observed_at),
             "observed_digest": plan.source.observed_digest,
         },
-        "summary": _summary(plan.summary),
+        "summary": summary_document(plan.summary),
         "budget": _budget(plan),
         "fleets": [
             _fleet(fleet, change, show_current=show_current)
@@ -103,7 +103,8 @@ def _canonical(value: Any) -> bytes:
     return msgspec.json.encode(value, order="sorted")
 
 
-def _summary(summary: Summary) -> dict[str, int]:
+def summary_document(summary: Summary) -> dict[str, int]:
+    """The counts, which add up to `devices`."""
     return {
         "devices": summary.devices,
         "current": summary.current,
@@ -128,11 +129,11 @@ def _fleet(plan: FleetPlan, change: Change | None, *, show_current: bool) -> dic
     document: dict[str, Any] = {
         "name": plan.fleet.name,
         "desired": desired_document(plan.fleet.desired),
-        "summary": _summary(plan.summary),
+        "summary": summary_document(plan.summary),
         "cost": _cost(plan),
         "routes": [_route(route) for route in plan.routes],
-        "refused": [_set_aside(refused) for refused in plan.refused],
-        "waiting": [_set_aside(waiting) for waiting in plan.waiting],
+        "refused": [set_aside_document(refused) for refused in plan.refused],
+        "waiting": [set_aside_document(waiting) for waiting in plan.waiting],
         "membership": membership_document(change, plan.fleet.name),
         "waves": [] if plan.fleet.rollout.waves or not upgraded else [{"name": "all", "devices": upgraded}],
     }
@@ -155,12 +156,12 @@ def _cost(plan: FleetPlan) -> dict[str, Any]:
 
 
 def _route(route: Route) -> dict[str, Any]:
-    healed = {"healed_by_cloud": [_step(step) for step in route.healed_by_cloud]} if route.healed_by_cloud else {}
+    healed = {"healed_by_cloud": list(map(step_document, route.healed_by_cloud))} if route.healed_by_cloud else {}
     return {
         "situation": _situation(route.situation),
         "reason": route.reason.value,
         "hops": [hop.text for hop in route.hops],
-        "steps": [_step(step) for step in route.steps],
+        "steps": [step_document(step) for step in route.steps],
         **healed,
         "bytes": route.bytes_known,
         "bytes_unknown": route.bytes_unknown,
@@ -185,7 +186,8 @@ def _situation(situation: Situation) -> dict[str, Any]:
     }
 
 
-def _step(step: Step) -> dict[str, Any]:
+def step_document(step: Step) -> dict[str, Any]:
+    """A step, without what is not known of it."""
     match step:
         case FlashModule():
             document: dict[str, Any] = {
@@ -208,7 +210,8 @@ def _step(step: Step) -> dict[str, Any]:
     return {key: value for key, value in document.items() if value is not None}
 
 
-def _set_aside(entry: Refused | Waiting) -> dict[str, Any]:
+def set_aside_document(entry: Refused | Waiting) -> dict[str, Any]:
+    """Devices that are refused or wait, and why."""
     return {
         "code": entry.reason.code,
         "reason": entry.reason.reason,

@@ -18,6 +18,7 @@ from reconciler.render.explain_text import explain_text
 from reconciler.render.ink import Page, byte_size, device_sample, duration, harmless
 from reconciler.render.outcome import Outcome, outcome_document, outcome_text
 from reconciler.render.plan_text import budget_in_words, plan_text
+from reconciler.render.status_text import status_text
 from tests.render.sample_plan import (
     ARGON_REPAIR,
     BORON_ROUTE,
@@ -31,6 +32,7 @@ from tests.render.sample_plan import (
     ids,
     observed,
 )
+from tests.render.sample_status import BLIND, FINE, NO_JOURNAL, WORST
 
 GOLDENS = Path(__file__).parent / "goldens"
 CATALOG = known_catalog()
@@ -86,6 +88,11 @@ TEXTS = {
     "outcome-done": outcome_text(DONE),
     "outcome-done-while-halted": outcome_text(replace(DONE, halted_fleets=("cold-chain-eu",))),
     "outcome-interrupted": outcome_text(replace(OUTCOME, interrupted=True)),
+    "status-worst": status_text(WORST),
+    "status-worst-narrow": status_text(WORST, width=60),
+    "status-fine": status_text(FINE),
+    "status-blind": status_text(BLIND),
+    "status-no-journal": status_text(NO_JOURNAL),
 }
 
 
