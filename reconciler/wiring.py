@@ -16,6 +16,7 @@ from reconciler.inventory.cloud import CloudInventory
 from reconciler.inventory.hearing import Hearing
 from reconciler.inventory.merge import merged
 from reconciler.journal.journal import Journal
+from reconciler.model.allowance import REQUESTS, Allowance
 from reconciler.model.device import Observation
 from reconciler.model.fleet import ApplicationBinary, FleetSet
 from reconciler.model.instant import Instant
@@ -42,12 +43,14 @@ class CloudSettings:
     """Where the cloud is and how to reach it.
 
     `firmware_cache` is a folder that keeps what is downloaded, or None. `patience` is the wire's, None: the usual one.
+    `requests` is how many may leave.
     """
 
     api_url: str
     token: AccessToken
     firmware_cache: Path | None = None
     patience: WirePatience | None = None
+    requests: Allowance = REQUESTS
 
 
 class CloudConnection:
@@ -62,7 +65,7 @@ class CloudConnection:
         self._settings = settings
         self._manifests = manifests
         self._streams: list[EventStream] = []
-        self.api = connect_api(settings.api_url, settings.token, patience=settings.patience)
+        self.api = connect_api(settings.api_url, settings.token, patience=settings.patience, requests=settings.requests)
         try:
             self.scopes = [self._scope(words, fleets) for words in _products(self.api, fleets)]
         except BaseException:

@@ -37,8 +37,8 @@ class Allowance:
         return max(0, requests - self.at_once) / self.per_second
 
 
-REQUESTS: Final = Allowance(requests=8_000, window_seconds=300.0, at_once=800)
-"""All requests: 800 at once, then 24 a second."""
+REQUESTS: Final = Allowance(requests=8_000, window_seconds=300.0, at_once=2_000)
+"""All requests: 2,000 at once, which is a step on 1,000 devices or a list of 200,000, then 20 a second."""
 
 STREAM_OPENINGS: Final = Allowance(requests=80, window_seconds=300.0, at_once=50)
 """Openings of event streams: many at once, because a run opens one for each of its products when it starts."""

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 
+from reconciler.model.allowance import REQUESTS, Allowance
 from reconciler.particle.api import ParticleApi
 from reconciler.particle.budget import RequestBudget
 from reconciler.particle.http import CloudWire, WirePatience
@@ -17,13 +18,14 @@ def connect_api(
     api_url: str,
     token: AccessToken,
     *,
+    requests: Allowance = REQUESTS,
     patience: WirePatience | None = None,
     sleep: Callable[[float], None] = time.sleep,
     proxies: Mapping[str, str] | None = None,
     trust: str | None = None,
 ) -> ParticleApi:
     """An API client on this machine's clock. Nothing is sent before its first call. `api.wire.close()` ends it."""
-    budget = RequestBudget(clock=time.monotonic, sleep=sleep)
+    budget = RequestBudget(clock=time.monotonic, sleep=sleep, requests=requests)
     wire = CloudWire(
         api_url=api_url,
         token=token,

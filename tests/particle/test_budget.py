@@ -151,7 +151,7 @@ def test_during_a_silence_nothing_leaves_on_any_thread_and_then_one_after_the_ot
     queue.advance(9.99, served=0)
     assert queue.served == []
     queue.advance(0.01, served=1)
-    assert queue.served == ["write"], "and not all of them together, though 800 could have left at once"
+    assert queue.served == ["write"], "and not all of them together, though 2,000 could have left at once"
     assert queue.serve_all() == [f"read {number}" for number in range(6)]
 
 
@@ -222,7 +222,7 @@ def test_openings_count_as_requests() -> None:
     assert budget.take_opening() == 1
 
 
-@pytest.mark.parametrize(("requests", "seconds"), [(0, 0), (800, 0), (801, 1 / 24), (2_400, 1600 / 24), (8_000, 300)])
+@pytest.mark.parametrize(("requests", "seconds"), [(0, 0), (2_000, 0), (2_001, 1 / 20), (2_400, 20), (8_000, 300)])
 def test_how_long_requests_need_at_least(requests: int, seconds: float) -> None:
     assert REQUESTS.seconds_at_least(requests) == pytest.approx(seconds)
 
