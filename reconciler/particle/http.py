@@ -19,7 +19,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 import requests
@@ -27,7 +26,7 @@ import urllib3.exceptions
 from requests.auth import AuthBase
 
 from reconciler.model.device import DeviceId
-from reconciler.model.error import WireError
+from reconciler.model.error import BugError, WireError
 from reconciler.model.instant import Instant
 from reconciler.particle.budget import RequestBudget
 from reconciler.particle.call import Answer, Call, Upload
@@ -41,7 +40,7 @@ from reconciler.particle.error import (
     RefusedError,
     UnauthorisedError,
 )
-from reconciler.particle.failure import clause, date_of, never_left, retry_after_seconds
+from reconciler.particle.failure import clause, date_of, never_left, retry_after_seconds, unforeseen
 from reconciler.particle.redirect import REDIRECTS_MAX, absolute, leads_to
 from reconciler.particle.session import checked_api_url, new_session
 from reconciler.particle.token import AccessToken
@@ -151,7 +150,8 @@ class CloudWire:
         """GET raw bytes from a path of the API, or, without the token, from any HTTP address. Never empty."""
         url = self._url(address) if authorised else absolute(self.api_url + "/", address)
         if url is None:
-            message = f"an application or a module is to be read from what is no address of HTTP: {address[:80]!r}"
+            # Not shown: an address may hold a password or a signature.
+            message = "an application or a module is to be read from what is no address of HTTP"
             raise GarbledError(message)
         call = Call(method="GET", url=url, authorised=authorised, bytes_max=bytes_max)
         return self._read(call, lambda answer: self._filled(call, answer))
@@ -280,7 +280,7 @@ class CloudWire:
         return NoAnswerError(message) if answer.status >= HTTPStatus.BAD_REQUEST else GarbledError(message)
 
     def _exchange(self, call: Call) -> Answer:
-        failure: WireError
+        failure: WireError | BugError
         limit = self._patience.write if call.is_write else self._patience.read
         try:
             prepared = self._prepared(call)
@@ -290,6 +290,8 @@ class CloudWire:
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             failure = self._failed(call, error)
+        except Exception as error:  # noqa: BLE001  # nobody foresaw it, and its traceback holds the header
+            failure = unforeseen(str(call), error)
         else:
             return self._received(call, response)
         raise failure
@@ -344,12 +346,12 @@ class CloudWire:
 
     def _failed(self, call: Call, error: Exception) -> WireError:
         if never_left(error):
-            message = f"{call} was not sent to {urlsplit(call.url).netloc}: {self.token.redacted(clause(error))}"
+            message = f"{call} was not sent to {call.host}: {self.token.redacted(clause(error))}"
             return NotSentError(message)
         return self._lost(call, clause(error))
 
     def _lost(self, call: Call, reason: str) -> WireError:
-        message = f"{call}: no whole answer from {urlsplit(call.url).netloc}: {self.token.redacted(reason)}"
+        message = f"{call}: no whole answer from {call.host}: {self.token.redacted(reason)}"
         return MayHaveArrivedError(message) if call.is_write else NoAnswerError(message)
 
 

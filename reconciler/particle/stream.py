@@ -15,6 +15,7 @@ import http.client
 import logging
 import random
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -201,7 +202,7 @@ class EventStream:
             self._trouble = self._token.redacted(clause(error))
         except Exception:  # noqa: BLE001  # the thread must outlive whatever a stranger sends; what it was is logged
             self._trouble = "an error of ours, see the log"
-            _LOG.exception("the event stream met an error of ours")
+            self._log("the event stream met an error of ours")
 
     def _authorised(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = self._token.header()
@@ -233,4 +234,8 @@ class EventStream:
         try:
             self._on_event(event)
         except Exception:  # noqa: BLE001  # a listener's error must not end the listening of the others
-            _LOG.exception("a listener of the event stream failed")
+            self._log("a listener of the event stream failed")
+
+    def _log(self, what: str) -> None:
+        """Where it happened, without the token: the frames of libraries and their words may hold the header."""
+        _LOG.error("%s\n%s", what, self._token.redacted(traceback.format_exc()))
