@@ -12,7 +12,7 @@ TELLING = 12
 
 
 def forms_of(secret: str) -> Iterator[bytes]:
-    """The secret, its beginning, in hexadecimal digits, quoted in an address, backwards, and in base64 wherever it stands."""
+    """The secret, its beginning, in hexadecimal digits, quoted in an address, backwards, and in base64 at any place."""
     yield secret.encode()
     yield secret[:TELLING].encode()
     yield secret.encode().hex().encode()
