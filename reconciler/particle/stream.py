@@ -211,7 +211,8 @@ class EventStream:
     def _follow(self, response: requests.Response) -> None:
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if response.status_code != HTTPStatus.OK or kind != "text/event-stream":
-            self._trouble = f"the cloud answered {response.status_code} {kind or 'without a type'}"
+            said = self._token.redacted(kind) or "without a type"
+            self._trouble = f"the cloud answered {response.status_code} {said}"
             if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
                 self._budget.open_none(retry_after_seconds(response.headers) or 0.0)
             return

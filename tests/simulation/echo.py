@@ -32,6 +32,12 @@ ECHOES: dict[str, Callable[[str], Echo]] = {
     "a way on": lambda sent: (302, "text/plain", b"", {"Location": f"http://127.0.0.1:9/?was={sent.split()[-1]}"}),
     "a time-out": lambda sent: (408, "application/json", json.dumps({"info": sent}).encode(), {}),
     "JSON of another shape": lambda sent: (200, "application/json", json.dumps({"you": sent}).encode(), {}),
+    "a yes in its words": lambda sent: (
+        200,
+        "application/json",
+        json.dumps({"ok": True, "status": sent, "desired_firmware_version": sent, "version": sent}).encode(),
+        {},
+    ),
     "a no": lambda sent: (401, "application/json", json.dumps({"error_description": sent}).encode(), {"X": sent}),
 }
 
