@@ -18,14 +18,15 @@ from reconciler.inventory.cloud import CloudInventory
 from reconciler.inventory.hearing import Hearing
 from reconciler.inventory.merge import merged
 from reconciler.journal.journal import Journal
+from reconciler.model.allowance import REQUESTS, Allowance
 from reconciler.model.device import Observation
 from reconciler.model.fleet import ApplicationBinary, FleetSet
 from reconciler.model.instant import Instant
 from reconciler.model.version import ApplicationVersion
 from reconciler.particle.api import ParticleApi
-from reconciler.particle.budget import REQUESTS_PER_WINDOW, WINDOW_SECONDS
 from reconciler.particle.connect import connect_api, connect_stream
 from reconciler.particle.error import RefusedError
+from reconciler.particle.http import WirePatience
 from reconciler.particle.stream import EventStream
 from reconciler.particle.token import AccessToken
 from reconciler.sources import ManifestSet
@@ -41,11 +42,17 @@ _ApplicationKey = tuple[str, ApplicationVersion]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudSettings:
-    """Where the cloud is and how to reach it. `firmware_cache`: a folder that keeps what is downloaded, or None."""
+    """Where the cloud is and how to reach it.
+
+    `firmware_cache` is a folder that keeps what is downloaded, or None. `patience` is the wire's, None: the usual one.
+    `requests` is how many may leave.
+    """
 
     api_url: str
     token: AccessToken
     firmware_cache: Path | None = None
+    patience: WirePatience | None = None
+    requests: Allowance = REQUESTS
 
 
 class CloudConnection:
@@ -62,7 +69,7 @@ class CloudConnection:
         self._streams: list[EventStream] = []
         self._news = threading.Event()
         self._eyes: list[CloudInventory] = []
-        self.api = connect_api(settings.api_url, settings.token)
+        self.api = connect_api(settings.api_url, settings.token, patience=settings.patience, requests=settings.requests)
         try:
             self.scopes = [self._scope(words, fleets) for words in _products(self.api, fleets)]
         except BaseException:
@@ -77,6 +84,7 @@ class CloudConnection:
                 self._settings.token,
                 scope.product,
                 on_event=scope.hearing.hear,
+                budget=self.api.wire.budget,
             )
             stream.start()
             self._streams.append(stream)
@@ -97,7 +105,7 @@ class CloudConnection:
     def pause(self, silence_seconds: float, *, poll_seconds: float | None) -> None:
         """Wait until another look is worth its requests: for news of the steps under way, or for its time."""
         looks = sum(eyes.requests_a_look for eyes in self._eyes)
-        rate = REQUESTS_PER_WINDOW / WINDOW_SECONDS
+        rate = self._settings.requests.per_second
         pause = pause_after(looks, rate, poll_seconds=poll_seconds, silence=silence_seconds)
         time.sleep(pause.at_least)
         self._news.wait(pause.at_most - pause.at_least)

@@ -23,6 +23,7 @@ from reconciler.emulator.serve import EmulatorServer
 from reconciler.emulator.world import demo_world
 from reconciler.journal.journal import Journal, KeptPlan
 from reconciler.journal.sqlite import SqliteJournal
+from reconciler.model.allowance import REQUESTS, Allowance
 from reconciler.model.attempt import AttemptState
 from reconciler.model.error import OperatorError
 from reconciler.model.plan import Plan
@@ -66,7 +67,10 @@ def command(
 
     Exit codes: 0 everything as promised, 1 an error, drift, or a violation found by the referee, 3 devices failed.
     """
-    tour = _Tour(colour=wants_color(no_color=no_color) and sys.stdout.isatty(), quiet=quiet, verbose=verbose)
+    colour = wants_color(no_color=no_color) and sys.stdout.isatty()
+    # The pretend cloud counts its limit by its own clock, which runs faster.
+    requests = replace(REQUESTS, window_seconds=REQUESTS.window_seconds / speed)
+    tour = _Tour(colour=colour, quiet=quiet, verbose=verbose, requests=requests)
     world = demo_world()
     with (
         tempfile.TemporaryDirectory(prefix="reconciler-demo-") as folder,
@@ -80,7 +84,8 @@ def command(
 class _Tour:
     """What the demonstration says, and how."""
 
-    def __init__(self, *, colour: bool, quiet: bool, verbose: bool) -> None:
+    def __init__(self, *, colour: bool, quiet: bool, verbose: bool, requests: Allowance) -> None:
+        self._requests = requests
         self._colour = colour
         self._quiet = quiet
         self._verbose = verbose
@@ -94,7 +99,7 @@ class _Tour:
         binaries = "synthetic" if firmware is None else _real_binaries(emulator, firmware)
         self._head("1  A pretend Particle cloud")
         self._say(f"Serving {self._census(emulator)} at {emulator.url}.\nDevice OS binaries: {binaries}.")
-        settings = CloudSettings(api_url=emulator.url, token=token)
+        settings = CloudSettings(api_url=emulator.url, token=token, requests=self._requests)
         with CloudConnection(settings, intent.fleets, manifests) as cloud:
             cloud.listen()
             ending, drifted = self._rounds(cloud, intent, journal)

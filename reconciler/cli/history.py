@@ -18,13 +18,11 @@ from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.attempt import Attempt, AttemptState, Evidence
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant, iso_from_instant
-from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.render.ink import harmless
+from reconciler.render.plan_json import step_document
+from reconciler.render.step_words import duration_in_words, step_in_words
 
 FORMAT_VERSION = "1.0"
-
-_SECONDS_PER_MINUTE = 60
-_MINUTES_PER_HOUR = 60
 
 _DEVICE_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 
@@ -80,19 +78,6 @@ def history_lines(attempts: Iterable[Attempt], halts: Iterable[Halt]) -> list[st
     return [harmless(line) for line in lines]
 
 
-def step_in_words(step: Step) -> str:
-    """`bootloader/0 3200 of Device OS 6.3.4`, or what is done with which application."""
-    match step:
-        case FlashModule():
-            return f"{step.module} of Device OS {step.device_os}"
-        case LockApplication():
-            return f"lock to application {step.application}"
-        case FlashApplication():
-            return f"application {step.application}"
-        case _:
-            assert_never(step)
-
-
 def outcome_in_words(attempt: Attempt) -> str:
     """What came of an attempt, how long it took, and how that is known."""
     took = "" if attempt.ended_at is None else f" after {duration_in_words(attempt.ended_at - attempt.intended_at)}"
@@ -115,18 +100,6 @@ def outcome_in_words(attempt: Attempt) -> str:
             assert_never(attempt.state)
 
 
-def duration_in_words(seconds: float) -> str:
-    """`43 s`, `12 min 5 s`, `3 h 5 min`."""
-    whole = max(0, round(seconds))
-    if whole < _SECONDS_PER_MINUTE:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, _SECONDS_PER_MINUTE)
-    if minutes < _MINUTES_PER_HOUR:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, rest = divmod(minutes, _MINUTES_PER_HOUR)
-    return f"{hours} h {rest} min" if rest else f"{hours} h"
-
-
 def history_document(journal: Journal, attempts: Iterable[Attempt], halts: Iterable[Halt]) -> dict[str, Any]:
     """The attempts with their moves, and the fleets that are halted now, for machines."""
     return {
@@ -142,7 +115,7 @@ def _attempt_document(attempt: Attempt, moves: Iterable[Move]) -> dict[str, Any]
         "device": attempt.device_id,
         "fleet": attempt.fleet,
         "plan_id": attempt.plan_id,
-        "step": _step_document(attempt.step),
+        "step": step_document(attempt.step),
         "state": attempt.state.value,
         "intended_at": _time(attempt.intended_at),
         "sent_at": _time(attempt.sent_at),
@@ -152,26 +125,6 @@ def _attempt_document(attempt: Attempt, moves: Iterable[Move]) -> dict[str, Any]
         "detail": attempt.detail,
         "moves": [{"state": move.state.value, "at": _time(move.at), "detail": move.detail} for move in moves],
     }
-
-
-def _step_document(step: Step) -> dict[str, Any]:
-    """The step in the words of the plan's format (contracts section 4)."""
-    document: dict[str, Any] = {"via": step.via.value, "boots_into": step.boots_into.value}
-    if step.size is not None:
-        document["bytes"] = step.size
-    match step:
-        case FlashModule():
-            slot = step.module.slot
-            document["action"] = "flash"
-            document["module"] = {"function": slot.function.label, "index": slot.index, "version": step.module.version}
-            document["device_os"] = step.device_os.text
-        case LockApplication():
-            document |= {"action": "lock_application", "application": step.application}
-        case FlashApplication():
-            document |= {"action": "flash_application", "application": step.application}
-        case _:
-            assert_never(step)
-    return document
 
 
 def _time(instant: Instant | None) -> str | None:

@@ -11,13 +11,13 @@ import importlib
 import os
 import sys
 import textwrap
-import traceback
 from typing import Any, Final
 
 import click
 
 from reconciler import __version__
-from reconciler.model.error import BugError, ReconcilerError
+from reconciler.cli.crash import mistake_of_ours, watch_threads
+from reconciler.model.error import ReconcilerError
 
 COMMANDS: Final = {
     "validate": ("reconciler.cli.validate", "Check manifests; all errors at once."),
@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "apply": ("reconciler.cli.apply", "Bring the fleet to its desired state."),
     "explain": ("reconciler.cli.explain", "Say what is planned for one device, and why."),
     "drift": ("reconciler.cli.drift", "Say where the fleet differs from the manifests."),
+    "status": ("reconciler.cli.status", "Say what is under way and where every fleet stands."),
     "observe": ("reconciler.cli.observe", "Write a snapshot of the devices."),
     "history": ("reconciler.cli.history", "Show the attempts that the journal remembers."),
     "halt": ("reconciler.cli.halt", "Start nothing more in a fleet, until `resume`."),
@@ -82,19 +83,14 @@ def cli() -> None:
 
 def main() -> None:
     """The entry point: run a command, and turn errors into words and exit codes."""
+    watch_threads()
     try:
         cli(standalone_mode=True)
     except ReconcilerError as error:
         click.echo(_for_the_screen(f"error: {error}"), err=True)
         sys.exit(_ERROR)
     except Exception as error:  # noqa: BLE001  # whatever it is, a person must be told that it is not their mistake
-        traceback.print_exc()
-        mistake = BugError(
-            "PFR9003",
-            f"something that must not happen has happened: {type(error).__name__}",
-            next_step="please report it with the lines above; `apply` can be run again, it goes on where it was",
-        )
-        click.echo(_for_the_screen(f"error: {mistake}"), err=True)
+        click.echo(_for_the_screen(f"error: {mistake_of_ours(error)}"), err=True)
         sys.exit(_ERROR)
 
 

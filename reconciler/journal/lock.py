@@ -13,6 +13,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,40 @@ class RunUnderWayError(JournalError):
     """Another run holds this journal. PFR5012."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """The run that wrote its name into the lock's file. Not `alive`: it ended without taking it out again."""
+
+    words: str
+    alive: bool
+
+
+def holder_of(journal: Path) -> Holder | None:
+    """Which run is at work on a journal, or broke off in the midst of it; None: neither, or nobody can tell.
+
+    A file without a name is not tried, so that looking never keeps a run from starting.
+    """
+    place = _beside(journal)
+    try:
+        handle = os.open(place, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        words = os.pread(handle, _HOLDER_BYTES_MAX, 0).decode(errors="replace").strip()
+        return Holder(words=words, alive=_is_held(handle)) if words else None
+    finally:
+        os.close(handle)
+
+
+def _is_held(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    fcntl.flock(handle, fcntl.LOCK_UN)
+    return False
+
+
 @contextmanager
 def sole_run(journal: Path, *, now: Instant) -> Iterator[None]:
     """Be the only run on a journal for as long as the context lasts. Two names of one file are one journal.
@@ -34,8 +69,7 @@ def sole_run(journal: Path, *, now: Instant) -> Iterator[None]:
         RunUnderWayError: PFR5012 another process (or another context of this one) is at it; who, and since when.
         JournalError: PFR5004 the lock's file cannot be opened or locked.
     """
-    place = journal.resolve()
-    place = place.with_name(f"{place.name}.lock")
+    place = _beside(journal)
     try:
         handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
@@ -50,6 +84,11 @@ def sole_run(journal: Path, *, now: Instant) -> Iterator[None]:
             os.ftruncate(handle, 0)
     finally:
         os.close(handle)
+
+
+def _beside(journal: Path) -> Path:
+    place = journal.resolve()
+    return place.with_name(f"{place.name}.lock")
 
 
 def _take(handle: int, journal: Path, place: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Final
@@ -107,13 +108,17 @@ class Problem:
         return f"{text} ({self.suggestion})" if self.suggestion else text
 
 
+_CREDENTIALS: Final = re.compile(r"(?<=://)[^\s/@]+(?=@)")
+
+
 class ManifestErrors(ManifestError):  # noqa: N818  # it carries all of them
     """All problems of all files, sorted by file, line and column, each once. There is at least one."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(
             sorted(
-                dict.fromkeys(problems), key=lambda p: (p.place.file, p.place.line, p.place.column, p.code, p.message)
+                dict.fromkeys(map(_without_passwords, problems)),
+                key=lambda p: (p.place.file, p.place.line, p.place.column, p.code, p.message),
             )
         )
         count = len(self.problems)
@@ -123,6 +128,15 @@ class ManifestErrors(ManifestError):  # noqa: N818  # it carries all of them
             f"the manifests have {count} problem{'s' if count != 1 else ''}:{lines}",
             next_step="correct the manifests; `reconciler validate` shows each problem with its line",
         )
+
+
+def _without_passwords(problem: Problem) -> Problem:
+    """Problems end up in logs and reviews; what an address holds of a user does not. Columns stay where they are."""
+
+    def hidden(text: str) -> str:
+        return _CREDENTIALS.sub(lambda found: "*" * len(found.group()), text)
+
+    return replace(problem, message=hidden(problem.message), line=hidden(problem.line))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -21,6 +21,7 @@ SCHEMA_FILES: Final = {
     "DeviceOverride": "deviceoverride.v1alpha1.schema.json",
     "snapshot": "snapshot.v1.schema.json",
     "plan": "plan.v1.schema.json",
+    "status": "status.v1.schema.json",
 }
 """What a schema describes -> its file."""
 
@@ -29,7 +30,7 @@ MANIFEST_KINDS: Final = ("DeviceFleet", "ApplicationRelease", "RolloutPolicy", "
 
 @cache
 def load_schema(name: str) -> dict[str, Any]:
-    """The schema of a manifest kind, of `snapshot` or of `plan`. Shared: do not change it.
+    """The schema of a manifest kind, of `snapshot`, of `plan` or of `status`. Shared: do not change it.
 
     Raises:
         BugError: The package was built without the schema.

@@ -161,6 +161,11 @@ class Cost:
     restarts: int = 0
     safe_mode_boots: int = 0
 
+    @property
+    def requests_with_looks(self) -> int:
+        """The least number of API calls that carry it out: every step is preceded by a last look at its device."""
+        return self.requests + self.steps
+
     def __add__(self, other: Cost) -> Cost:
         return Cost(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(Cost)})
 

@@ -158,7 +158,7 @@ class ParticleApi:
         """Send a binary to an online device; the cloud's word for it, such as `Update started`. It proves no more."""
         upload = Upload(part="file", file_name="firmware.bin", content=binary, fields={"file_type": "binary"})
         answer = self.wire.write("PUT", _device_path(device_id, product), upload=upload, device_id=device_id)
-        return str(answer.get("status") or answer.get("message") or "accepted")
+        return self.wire.token.redacted(str(answer.get("status") or answer.get("message") or "accepted"))
 
     def lock(self, device_id: DeviceId, version: ApplicationVersion, *, product: str, flash: bool) -> str:
         """Lock a product's device to an application version; with `flash` the cloud delivers it now if it is online."""
@@ -166,7 +166,7 @@ class ParticleApi:
         if flash:
             body["flash"] = True
         answer = self.wire.write("PUT", _device_path(device_id, product), json=body, device_id=device_id)
-        return f"locked to {answer.get('desired_firmware_version', version)}"
+        return self.wire.token.redacted(f"locked to {answer.get('desired_firmware_version', version)}")
 
     def product(self, product: str) -> ProductRecord | None:
         """A product by its id or slug."""
@@ -204,7 +204,8 @@ class ParticleApi:
         try:
             return msgspec.convert(answer, FirmwareRecord)
         except msgspec.ValidationError as error:
-            message = f"firmware {version} of product {product}: the answer is no firmware object ({error})"
+            why = self.wire.token.redacted(str(error))
+            message = f"firmware {version} of product {product}: the answer is no firmware object ({why})"
             del answer  # it may echo what we sent, and would stand among the locals of a traceback
             raise MayHaveArrivedError(message) from None
 

@@ -41,6 +41,16 @@ class Call:
         """Whether it changes something."""
         return self.method != "GET"
 
+    @property
+    def product(self) -> str:
+        """The product whose request it is, as its path names it; empty: no product's."""
+        return urlsplit(self.url).path.partition("/v1/products/")[2].partition("/")[0]
+
+    @property
+    def host(self) -> str:
+        """Where it goes, without what an address may hold of a user."""
+        return urlsplit(self.url).netloc.rpartition("@")[2]
+
     def __str__(self) -> str:
         parts = urlsplit(self.url)
         # Never the query: it may hold the signature that opens the address.

@@ -6,8 +6,9 @@ import random
 import time
 from collections.abc import Callable, Mapping
 
+from reconciler.model.allowance import REQUESTS, Allowance
 from reconciler.particle.api import ParticleApi
-from reconciler.particle.budget import REQUESTS_PER_WINDOW, RequestBudget
+from reconciler.particle.budget import RequestBudget
 from reconciler.particle.http import CloudWire, WirePatience
 from reconciler.particle.stream import CloudEvent, EventStream, StreamPatience
 from reconciler.particle.token import AccessToken
@@ -17,14 +18,14 @@ def connect_api(
     api_url: str,
     token: AccessToken,
     *,
-    requests_per_window: int = REQUESTS_PER_WINDOW,
+    requests: Allowance = REQUESTS,
     patience: WirePatience | None = None,
     sleep: Callable[[float], None] = time.sleep,
     proxies: Mapping[str, str] | None = None,
     trust: str | None = None,
 ) -> ParticleApi:
     """An API client on this machine's clock. Nothing is sent before its first call. `api.wire.close()` ends it."""
-    budget = RequestBudget(clock=time.monotonic, sleep=sleep, requests=requests_per_window)
+    budget = RequestBudget(clock=time.monotonic, sleep=sleep, requests=requests)
     wire = CloudWire(
         api_url=api_url,
         token=token,
@@ -45,16 +46,18 @@ def connect_stream(
     product: str | None,
     *,
     on_event: Callable[[CloudEvent], None],
+    budget: RequestBudget | None = None,
     patience: StreamPatience | None = None,
     proxies: Mapping[str, str] | None = None,
     trust: str | None = None,
 ) -> EventStream:
-    """An event stream on this machine's clock, not yet started."""
+    """An event stream on this machine's clock, not yet started. `budget` is that of the address (`api.wire.budget`)."""
     return EventStream(
         api_url=api_url,
         token=token,
         product=product,
         on_event=on_event,
+        budget=budget,
         clock=time.monotonic,
         dice=random.Random(),  # noqa: S311  # spreads pauses, guards no secret
         patience=patience,

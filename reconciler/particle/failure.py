@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import ssl
+import traceback
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Final
 
 import requests
 import urllib3.exceptions
 
+from reconciler.model.error import BugError
 from reconciler.model.instant import Instant
 
 RETRY_AFTER_SECONDS_MAX: Final = 3600.0
@@ -57,6 +60,16 @@ def clause(error: Exception) -> str:
     """What happened, as one clause for a person."""
     cause = _cause(error)
     return next((text for kinds, text in _CLAUSES if isinstance(cause, kinds)), type(cause).__name__)
+
+
+def unforeseen(call: str, error: Exception) -> BugError:
+    """An error that no library is documented to raise, without its words and frames: they may hold what was sent."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return BugError(
+        "PFR9301",
+        f"{call}: {type(error).__name__} in {Path(place.filename).name}, line {place.lineno}",
+        next_step="please report it; `apply` can be run again, it goes on where it was",
+    )
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:

@@ -19,7 +19,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 import requests
@@ -27,7 +26,7 @@ import urllib3.exceptions
 from requests.auth import AuthBase
 
 from reconciler.model.device import DeviceId
-from reconciler.model.error import WireError
+from reconciler.model.error import BugError, WireError
 from reconciler.model.instant import Instant
 from reconciler.particle.budget import RequestBudget
 from reconciler.particle.call import Answer, Call, Upload
@@ -41,7 +40,7 @@ from reconciler.particle.error import (
     RefusedError,
     UnauthorisedError,
 )
-from reconciler.particle.failure import clause, date_of, never_left, retry_after_seconds
+from reconciler.particle.failure import clause, date_of, never_left, retry_after_seconds, unforeseen
 from reconciler.particle.redirect import REDIRECTS_MAX, absolute, leads_to
 from reconciler.particle.session import checked_api_url, new_session
 from reconciler.particle.token import AccessToken
@@ -112,7 +111,7 @@ class CloudWire:
     ) -> None:
         self.api_url = checked_api_url(api_url)
         self.token = token
-        self._budget = budget
+        self.budget = budget
         self._clock = clock
         self._sleep = sleep
         self._dice = dice
@@ -151,7 +150,8 @@ class CloudWire:
         """GET raw bytes from a path of the API, or, without the token, from any HTTP address. Never empty."""
         url = self._url(address) if authorised else absolute(self.api_url + "/", address)
         if url is None:
-            message = f"an application or a module is to be read from what is no address of HTTP: {address[:80]!r}"
+            # Not shown: an address may hold a password or a signature.
+            message = "an application or a module is to be read from what is no address of HTTP"
             raise GarbledError(message)
         call = Call(method="GET", url=url, authorised=authorised, bytes_max=bytes_max)
         return self._read(call, lambda answer: self._filled(call, answer))
@@ -172,12 +172,7 @@ class CloudWire:
             MayHaveArrivedError: anything else that is not the cloud's own yes.
         """
         call = Call(method=method, url=self._url(path), json=json, upload=upload, device_id=device_id)
-        while (silence := self._budget.silence_seconds) > 0:
-            if silence > self._patience.write_silence:
-                message = f"{call} was not sent: the cloud wants silence for {silence:.0f} s more"
-                raise RateLimitedError(message, retry_after_seconds=silence)
-            self._sleep(silence)
-        answer = self._once(call)
+        answer = self._once(call, silence_seconds_max=self._patience.write_silence)
         if answer.status == HTTPStatus.NO_CONTENT:
             return {}
         document = _json_object(answer.body)
@@ -205,21 +200,13 @@ class CloudWire:
         tries = 0
         while True:
             try:
-                self._wait_for_silence(call, deadline)
-                return decode(self._once(call))
+                return decode(self._once(call, silence_seconds_max=deadline - self._clock()))
             except (NoAnswerError, NotSentError, GarbledError, RateLimitedError) as error:
                 tries += 1
                 pause = self._pause(tries, error)
                 if tries >= self._patience.read_tries or self._clock() + pause > deadline:
                     raise
             self._sleep(pause)
-
-    def _wait_for_silence(self, call: Call, deadline: float) -> None:
-        while (silence := self._budget.silence_seconds) > 0:
-            if self._clock() + silence > deadline:
-                message = f"{call}: the cloud wants silence for {silence:.0f} s more"
-                raise RateLimitedError(message, retry_after_seconds=silence)
-            self._sleep(silence)
 
     def _pause(self, tries: int, error: WireError) -> float:
         grown = min(self._patience.pause_max, self._patience.pause_first * 2 ** (tries - 1))
@@ -245,27 +232,33 @@ class CloudWire:
             raise GarbledError(message)
         return answer.body
 
-    def _once(self, call: Call) -> Answer:
+    def _once(self, call: Call, *, silence_seconds_max: float) -> Answer:
         """Send it once, and judge the status. Everything but a 2xx leaves as an error."""
-        self._budget.take()
+        self._take_slot(call, silence_seconds_max)
         self._thread.answered_at = None
         answer = self._exchange(call)
         if call.authorised:
             self._thread.answered_at = date_of(answer.headers)
         else:
-            answer, call = self._led_on(call, answer)
+            answer, call = self._led_on(call, answer, silence_seconds_max)
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             raise self._judged(call, answer)
         return answer
 
-    def _led_on(self, call: Call, answer: Answer) -> tuple[Answer, Call]:
+    def _take_slot(self, call: Call, silence_seconds_max: float) -> None:
+        silence = self.budget.take(product=call.product, write=call.is_write, silence_seconds_max=silence_seconds_max)
+        if silence > 0:
+            message = f"{call} was not sent: the cloud wants silence for {silence:.0f} s more"
+            raise RateLimitedError(message, retry_after_seconds=silence)
+
+    def _led_on(self, call: Call, answer: Answer, silence_seconds_max: float) -> tuple[Answer, Call]:
         """The last answer that this one leads to, and the call that it answers."""
         for _ in range(REDIRECTS_MAX):
             url = leads_to(call.url, answer.status, answer.headers)
             if url is None:
                 break
             call = replace(call, url=url)
-            self._budget.take()
+            self._take_slot(call, silence_seconds_max)
             answer = self._exchange(call)
         return answer, call
 
@@ -277,10 +270,7 @@ class CloudWire:
         if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             return UnauthorisedError(message, status=answer.status, words=words)
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-            wished = retry_after_seconds(answer.headers)
-            if wished is not None and call.url.startswith(self.api_url + "/"):
-                self._budget.silence(wished)
-            return RateLimitedError(message, retry_after_seconds=wished)
+            return RateLimitedError(message, retry_after_seconds=retry_after_seconds(answer.headers))
         # 408: the cloud did not reach the device in time (facts 5.12); what it had sent by then, nobody knows.
         refused = HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR
         if refused and answer.status != HTTPStatus.REQUEST_TIMEOUT:
@@ -290,7 +280,7 @@ class CloudWire:
         return NoAnswerError(message) if answer.status >= HTTPStatus.BAD_REQUEST else GarbledError(message)
 
     def _exchange(self, call: Call) -> Answer:
-        failure: WireError
+        failure: WireError | BugError
         limit = self._patience.write if call.is_write else self._patience.read
         try:
             prepared = self._prepared(call)
@@ -300,6 +290,8 @@ class CloudWire:
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             failure = self._failed(call, error)
+        except Exception as error:  # noqa: BLE001  # nobody foresaw it, and its traceback holds the header
+            failure = unforeseen(str(call), error)
         else:
             return self._received(call, response)
         raise failure
@@ -319,6 +311,9 @@ class CloudWire:
         return self._session.prepare_request(request)
 
     def _received(self, call: Call, response: requests.Response) -> Answer:
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and call.url.startswith(self.api_url + "/"):
+            # Before the body is read: the silence counts from the answer, however slowly the rest of it comes.
+            self.budget.be_silent(retry_after_seconds(response.headers) or 0.0)
         is_error = response.status_code >= HTTPStatus.BAD_REQUEST
         bytes_max = BODY_BYTES_MAX if is_error else call.bytes_max
         answer, failure = self._drained(call, response, bytes_max)
@@ -351,12 +346,12 @@ class CloudWire:
 
     def _failed(self, call: Call, error: Exception) -> WireError:
         if never_left(error):
-            message = f"{call} was not sent to {urlsplit(call.url).netloc}: {self.token.redacted(clause(error))}"
+            message = f"{call} was not sent to {call.host}: {self.token.redacted(clause(error))}"
             return NotSentError(message)
         return self._lost(call, clause(error))
 
     def _lost(self, call: Call, reason: str) -> WireError:
-        message = f"{call}: no whole answer from {urlsplit(call.url).netloc}: {self.token.redacted(reason)}"
+        message = f"{call}: no whole answer from {call.host}: {self.token.redacted(reason)}"
         return MayHaveArrivedError(message) if call.is_write else NoAnswerError(message)
 
 

@@ -3,7 +3,8 @@
 The rules:
 - Events are hints and get lost: the cloud repeats nothing that was missed. Nobody may rely on hearing one.
 - Nothing that the cloud or the network does reaches the caller as an exception. The stream tries for ever, with pauses
-  that grow while connections do not last: opening streams is limited to 100 in 5 minutes.
+  that grow while connections do not last. Every opening takes a slot of the budget, which all streams of an address
+  share: the vendor's limit is 100 in 5 minutes (facts 5.12), however many products there are.
 - Silence for 30 s ends a connection; the cloud sends keep-alives far more often.
 """
 
@@ -14,6 +15,7 @@ import http.client
 import logging
 import random
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -26,7 +28,8 @@ import urllib3.exceptions
 
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant, instant_from_iso
-from reconciler.particle.failure import clause
+from reconciler.particle.budget import RequestBudget
+from reconciler.particle.failure import clause, retry_after_seconds
 from reconciler.particle.records import usable_device_id
 from reconciler.particle.session import checked_api_url, new_session
 from reconciler.particle.sse import EventParser, ServerEvent
@@ -88,6 +91,7 @@ def event_from(event: ServerEvent) -> CloudEvent | None:
 class EventStream:
     """Listens from `start` to `stop`. The callback runs on the stream's own thread and must be quick.
 
+    `budget` is that of the address; without one this stream believes itself to be alone there.
     `clock` is monotonic in seconds; `dice` spreads the pauses. `trouble` says why there is no connection, or is empty.
     """
 
@@ -100,6 +104,7 @@ class EventStream:
         on_event: Callable[[CloudEvent], None],
         clock: Callable[[], float],
         dice: random.Random,
+        budget: RequestBudget | None = None,
         patience: StreamPatience | None = None,
         proxies: Mapping[str, str] | None = None,
         trust: str | None = None,
@@ -111,6 +116,7 @@ class EventStream:
         self._clock = clock
         self._dice = dice
         self._patience = patience or StreamPatience()
+        self._budget = budget or RequestBudget(clock=clock, sleep=lambda _: None)
         self._session = new_session(proxies=proxies, trust=trust)
         self._stopping = threading.Event()
         self._connected = threading.Event()
@@ -158,13 +164,22 @@ class EventStream:
 
     def _run(self) -> None:
         failures = 0
-        while not self._stopping.is_set():
+        while self._may_open():
             opened_at = self._clock()
             self._listen_once()
             self._connected.clear()
             failures = 0 if self._clock() - opened_at >= self._patience.lasting else failures + 1
             pause = min(self._patience.pause_max, self._patience.pause_first * 2 ** min(max(failures - 1, 0), 16))
             self._stopping.wait(pause * self._dice.uniform(0.75, 1.25))
+
+    def _may_open(self) -> bool:
+        """Wait for a slot; False: the stream was stopped."""
+        while not self._stopping.is_set():
+            pause = self._budget.take_opening()
+            if not pause:
+                return True
+            self._stopping.wait(pause)
+        return False
 
     def _listen_once(self) -> None:
         try:
@@ -187,7 +202,7 @@ class EventStream:
             self._trouble = self._token.redacted(clause(error))
         except Exception:  # noqa: BLE001  # the thread must outlive whatever a stranger sends; what it was is logged
             self._trouble = "an error of ours, see the log"
-            _LOG.exception("the event stream met an error of ours")
+            self._log("the event stream met an error of ours")
 
     def _authorised(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = self._token.header()
@@ -196,7 +211,10 @@ class EventStream:
     def _follow(self, response: requests.Response) -> None:
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if response.status_code != HTTPStatus.OK or kind != "text/event-stream":
-            self._trouble = f"the cloud answered {response.status_code} {kind or 'without a type'}"
+            said = self._token.redacted(kind) or "without a type"
+            self._trouble = f"the cloud answered {response.status_code} {said}"
+            if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+                self._budget.open_none(retry_after_seconds(response.headers) or 0.0)
             return
         with self._lock:
             self._response = response
@@ -217,4 +235,8 @@ class EventStream:
         try:
             self._on_event(event)
         except Exception:  # noqa: BLE001  # a listener's error must not end the listening of the others
-            _LOG.exception("a listener of the event stream failed")
+            self._log("a listener of the event stream failed")
+
+    def _log(self, what: str) -> None:
+        """Where it happened, without the token: the frames of libraries and their words may hold the header."""
+        _LOG.error("%s\n%s", what, self._token.redacted(traceback.format_exc()))

@@ -25,8 +25,9 @@ def cloud_words(body: bytes, token: AccessToken) -> str:
     except (msgspec.DecodeError, RecursionError):
         document = None
     if isinstance(document, dict):
-        text = _words_of(document) or text
-    return _one_line(text) or "(an empty body)"
+        # Once more: JSON can write every character as an escape.
+        text = token.redacted(_words_of(document)) or text
+    return _one_line(token, text) or "(an empty body)"
 
 
 def _words_of(document: Mapping[str, object]) -> str:
@@ -39,8 +40,8 @@ def _words_of(document: Mapping[str, object]) -> str:
     return ": ".join(found)
 
 
-def _one_line(text: str) -> str:
+def _one_line(token: AccessToken, text: str) -> str:
     # A terminal obeys escape sequences; whoever answers does not get to draw on it.
     printable = "".join(character if character.isprintable() else " " for character in text)
-    line = " ".join(printable.split())
+    line = token.redacted(" ".join(printable.split()))
     return line if len(line) <= _CHARACTERS_MAX else line[: _CHARACTERS_MAX - 1] + "…"

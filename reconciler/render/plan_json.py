@@ -9,12 +9,14 @@ request only) stand outside. So a plan that was reviewed with `--base` is the pl
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, assert_never
 
 import msgspec
 
+from reconciler.model.allowance import REQUESTS
 from reconciler.model.change import Change
 from reconciler.model.instant import iso_from_instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Situation, Summary, Waiting
@@ -57,7 +59,8 @@ def plan_document(
             "observed_at": iso_from_instant(plan.source.observed_at),
             "observed_digest": plan.source.observed_digest,
         },
-        "summary": _summary(plan.summary),
+        "summary": summary_document(plan.summary),
+        "budget": _budget(plan),
         "fleets": [
             _fleet(fleet, change, show_current=show_current)
             for fleet in sorted(plan.fleets, key=lambda each: each.fleet.name)
@@ -129,7 +132,8 @@ def _pieces(value: Any, depth: int, line: bytes) -> Iterator[bytes]:
     yield line + closing
 
 
-def _summary(summary: Summary) -> dict[str, int]:
+def summary_document(summary: Summary) -> dict[str, int]:
+    """The counts, which add up to `devices`."""
     return {
         "devices": summary.devices,
         "current": summary.current,
@@ -139,16 +143,26 @@ def _summary(summary: Summary) -> dict[str, int]:
     }
 
 
+def _budget(plan: Plan) -> dict[str, Any]:
+    requests = plan.cost.requests_with_looks
+    return {
+        "requests": requests,
+        "requests_max": REQUESTS.requests,
+        "window_seconds": round(REQUESTS.window_seconds),
+        "seconds_at_least": math.ceil(REQUESTS.seconds_at_least(requests)),
+    }
+
+
 def _fleet(plan: FleetPlan, change: Change | None, *, show_current: bool) -> dict[str, Any]:
     upgraded = sorted(device for route in plan.routes for device in route.devices)
     document: dict[str, Any] = {
         "name": plan.fleet.name,
         "desired": desired_document(plan.fleet.desired),
-        "summary": _summary(plan.summary),
+        "summary": summary_document(plan.summary),
         "cost": _cost(plan),
         "routes": [_route(route) for route in plan.routes],
-        "refused": [_set_aside(refused) for refused in plan.refused],
-        "waiting": [_set_aside(waiting) for waiting in plan.waiting],
+        "refused": [set_aside_document(refused) for refused in plan.refused],
+        "waiting": [set_aside_document(waiting) for waiting in plan.waiting],
         "membership": membership_document(change, plan.fleet.name),
         "waves": [] if plan.fleet.rollout.waves or not upgraded else [{"name": "all", "devices": upgraded}],
     }
@@ -171,12 +185,12 @@ def _cost(plan: FleetPlan) -> dict[str, Any]:
 
 
 def _route(route: Route) -> dict[str, Any]:
-    healed = {"healed_by_cloud": [_step(step) for step in route.healed_by_cloud]} if route.healed_by_cloud else {}
+    healed = {"healed_by_cloud": list(map(step_document, route.healed_by_cloud))} if route.healed_by_cloud else {}
     return {
         "situation": _situation(route.situation),
         "reason": route.reason.value,
         "hops": [hop.text for hop in route.hops],
-        "steps": [_step(step) for step in route.steps],
+        "steps": [step_document(step) for step in route.steps],
         **healed,
         "bytes": route.bytes_known,
         "bytes_unknown": route.bytes_unknown,
@@ -201,7 +215,8 @@ def _situation(situation: Situation) -> dict[str, Any]:
     }
 
 
-def _step(step: Step) -> dict[str, Any]:
+def step_document(step: Step) -> dict[str, Any]:
+    """A step, without what is not known of it."""
     match step:
         case FlashModule():
             document: dict[str, Any] = {
@@ -224,7 +239,8 @@ def _step(step: Step) -> dict[str, Any]:
     return {key: value for key, value in document.items() if value is not None}
 
 
-def _set_aside(entry: Refused | Waiting) -> dict[str, Any]:
+def set_aside_document(entry: Refused | Waiting) -> dict[str, Any]:
+    """Devices that are refused or wait, and why."""
     return {
         "code": entry.reason.code,
         "reason": entry.reason.reason,

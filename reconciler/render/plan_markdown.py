@@ -17,6 +17,7 @@ from reconciler.render.change_text import WARNING
 from reconciler.render.ink import counted, device_sample, duration, transfer_size
 from reconciler.render.markdown import Section, fitted, row, safe, table_head
 from reconciler.render.plan_text import (
+    budget_in_words,
     change_in_words,
     cost_in_words,
     counts_in_words,
@@ -75,6 +76,8 @@ def _core(plan: Plan, plan_id: str, compared: Sequence[str]) -> str:
         "",
         f"{observed}{source}.",
     ]
+    if summary.upgrade:
+        lines += ["", f"{budget_in_words(plan.cost)}."]
     warnings = [*_warnings_of_change(compared), *_warnings(plan)]
     if warnings:
         lines += ["", "**Warnings**", "", *(f"- {warning}" for warning in warnings)]

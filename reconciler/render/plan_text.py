@@ -6,9 +6,11 @@ take the same steps from the same release stand together.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final, assert_never
 
+from reconciler.model.allowance import REQUESTS
 from reconciler.model.device import DeviceMode
 from reconciler.model.fleet import Desired, Via
 from reconciler.model.instant import iso_from_instant
@@ -34,6 +36,9 @@ _WHY: Final = {
 }
 
 
+_SECONDS_SHOWN_MAX: Final = 120
+"""Longer times are said in minutes."""
+
 OVER: Final = {Via.CLOUD: "over the cloud", Via.USB: "over USB"}
 
 
@@ -57,7 +62,8 @@ def plan_text(plan: Plan, *, plan_id: str, width: int = 100, colour: bool = Fals
         lines += ["", *_compared(page, compared)]
     for fleet in fleets:
         lines += ["", *_fleet(page, fleet)]
-    return "\n".join([*lines, "", *_verdict(page, plan), ""])
+    budget = page.wrapped(budget_in_words(plan.cost), hanging=2) if plan.summary.upgrade else []
+    return "\n".join([*lines, "", *budget, *_verdict(page, plan), ""])
 
 
 def _compared(page: Page, compared: Sequence[str]) -> list[str]:
@@ -147,6 +153,20 @@ def cost_in_words(cost: Cost) -> str:
             transfer_size(cost.bytes_known, cost.bytes_unknown),
             counted(cost.restarts, "restart"),
         ]
+    )
+
+
+def budget_in_words(cost: Cost) -> str:
+    """How much of the API calls that we allow ourselves it takes, and how long by that alone."""
+    requests = cost.requests_with_looks
+    seconds = math.ceil(REQUESTS.seconds_at_least(requests))
+    least = f"{seconds} s" if seconds < _SECONDS_SHOWN_MAX else duration(seconds / 60)
+    share = requests / REQUESTS.requests
+    return (
+        f"API budget: about {counted(requests, 'request')} (each step and a look before it), "
+        + (f"{max(0.01, share):.0%} of the " if share <= 1 else "at ")
+        + f"{REQUESTS.requests:,} in {duration(REQUESTS.window_seconds / 60)}"
+        + (f", at least {least}" if seconds else "")
     )
 
 

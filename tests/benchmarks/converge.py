@@ -20,9 +20,9 @@ from pathlib import Path
 from reconciler.emulator.device import Device
 from reconciler.emulator.records import Moment, RequestKind
 from reconciler.journal.memory import MemoryJournal
+from reconciler.model.allowance import REQUESTS
 from reconciler.model.plan import Plan
 from reconciler.model.step import FlashModule
-from reconciler.particle.budget import REQUESTS_PER_WINDOW, WINDOW_SECONDS
 from tests.simulation.stage import PRODUCTS, manifests_for, world_text
 from tests.simulation.virtual import Play, VirtualCloud, fleets_from
 
@@ -78,7 +78,7 @@ def converge(product: str, devices: int) -> Converged:
         steps=steps,
         seconds=virtual.now - began,
         transfers_bound=max(map(_seconds_under_way, virtual.cloud.state.devices.values())),
-        budget_bound=steps * WINDOW_SECONDS / REQUESTS_PER_WINDOW,
+        budget_bound=max(0, steps - REQUESTS.at_once) / REQUESTS.per_second,
         requests=sum(request.kind is not RequestKind.OTHER for request in virtual.cloud.requests),
         bytes_needed=_bytes_needed(plan, virtual),
         bytes_received=sum(device.bytes_received for device in virtual.cloud.state.devices.values()),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from reconciler.cli.history import command, duration_in_words
+from reconciler.cli.history import command
 from reconciler.cli.main import main
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
@@ -17,6 +17,7 @@ from reconciler.model.instant import Instant, instant_from_iso
 from reconciler.model.module import Module, ModuleSlot
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
+from reconciler.render.step_words import duration_in_words
 
 START = instant_from_iso("2026-11-22T09:00:00Z")
 BOOTLOADER = FlashModule(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.journal.lock import RunUnderWayError, sole_run
+from reconciler.journal.lock import Holder, RunUnderWayError, holder_of, sole_run
 from reconciler.model.error import JournalError
 from tests.fleet_samples import NOW
 
@@ -86,3 +86,24 @@ def test_a_folder_that_cannot_be_written_is_an_error_of_the_operator(tmp_path: P
     with pytest.raises(JournalError) as caught:
         sole_run(tmp_path / "missing" / "journal.sqlite", now=NOW).__enter__()
     assert caught.value.code == "PFR5004"
+
+
+def test_anybody_can_ask_who_is_at_work(journal: Path, other: subprocess.Popen[str]) -> None:
+    holder = holder_of(journal)
+    assert holder == Holder(words=f"process {other.pid}, started at 1970-01-01T00:00:00Z", alive=True)
+
+
+def test_a_killed_run_is_known_to_have_broken_off(journal: Path, other: subprocess.Popen[str]) -> None:
+    other.kill()
+    other.wait(10)
+    holder = holder_of(journal)
+    assert holder is not None
+    assert not holder.alive
+    assert str(other.pid) in holder.words
+
+
+def test_nobody_is_at_work_before_and_after_a_run(journal: Path) -> None:
+    assert holder_of(journal) is None
+    with sole_run(journal, now=NOW):
+        assert holder_of(journal) is not None
+    assert holder_of(journal) is None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from reconciler.model.allowance import REQUESTS, Allowance
 from reconciler.particle.api import ParticleApi
 from reconciler.particle.budget import RequestBudget
 from reconciler.particle.http import CloudWire, WirePatience
@@ -140,8 +141,10 @@ class TestClock:
 FAST = WirePatience(connect=2.0, read=0.1, write=0.1, read_tries=2)
 
 
-def new_wire(url: str, clock: TestClock, *, requests: int = 8000, patience: WirePatience = FAST) -> CloudWire:
-    budget = RequestBudget(clock=clock, sleep=clock.sleep, requests=requests)
+def new_wire(
+    url: str, clock: TestClock, *, allowance: Allowance = REQUESTS, patience: WirePatience = FAST
+) -> CloudWire:
+    budget = RequestBudget(clock=clock, sleep=clock.sleep, requests=allowance)
     return CloudWire(
         api_url=url,
         token=AccessToken(TOKEN),

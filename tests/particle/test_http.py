@@ -8,9 +8,11 @@ import socket
 import threading
 import traceback
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
+from reconciler.model.allowance import Allowance
 from reconciler.model.device import DeviceId
 from reconciler.model.error import WireError
 from reconciler.particle.error import (
@@ -25,7 +27,7 @@ from reconciler.particle.error import (
 from reconciler.particle.http import WirePatience
 from reconciler.particle.session import checked_api_url
 from reconciler.particle.token import AccessToken
-from tests.particle.pretend import DEVICE, FAST, TOKEN, Answer, Seen, TestClock, new_wire, pretend_cloud, unused_port
+from tests.particle.pretend import DEVICE, FAST, TOKEN, Answer, TestClock, new_wire, pretend_cloud, unused_port
 
 ID = DeviceId(DEVICE)
 
@@ -121,28 +123,29 @@ def test_a_read_gives_up_when_its_total_is_spent() -> None:
         assert sum(clock.pauses) <= 10
 
 
-def test_the_budget_makes_requests_wait_for_the_window_to_slide() -> None:
-    with pretend_cloud(requests=3) as (server, api, clock):
+def test_requests_wait_for_the_budget() -> None:
+    with pretend_cloud(allowance=Allowance(requests=3, window_seconds=300, at_once=1)) as (server, api, clock):
         server.answers = [Answer(body=b"[]")]
         for _ in range(7):
             api.own_devices()
         assert len(server.seen) == 7
-        assert clock.now - 1000 >= 600
+        assert clock.now - 1000 == pytest.approx(900)
 
 
-def test_the_budget_is_never_exceeded_in_any_window() -> None:
-    with pretend_cloud(requests=5) as (server, api, clock):
-        sent_at: list[float] = []
+def test_the_silence_that_the_cloud_asks_for_begins_with_its_answer_however_slowly_its_body_comes() -> None:
+    with pretend_cloud() as (_, api, clock):
+        still: list[float] = []
 
-        def answer(seen: Seen) -> Answer:
-            sent_at.append(clock.now)
-            return Answer(body=b"[]")
+        def spy(chunk: int, *, decode_content: bool) -> bytes:
+            clock.now += 4
+            still.append(api.wire.budget.take(silence_seconds_max=0))
+            return b""
 
-        server.chosen = answer
-        for _ in range(23):
-            api.own_devices()
-            clock.now += 17
-        assert all(later - earlier > 299.9 for earlier, later in zip(sent_at, sent_at[5:], strict=False))
+        answer = Mock(status_code=429, headers={"Retry-After": "10"}, raw=Mock(read1=spy))
+        api.wire._session = Mock(send=lambda *_, **__: answer, prepare_request=api.wire._session.prepare_request)
+        with pytest.raises(RateLimitedError):
+            api.ping(ID)
+        assert still == [6]
 
 
 def test_reads_and_writes_are_counted_with_the_bytes_of_their_bodies() -> None:

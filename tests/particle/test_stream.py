@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from reconciler.model.allowance import Allowance
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
+from reconciler.particle.budget import RequestBudget
 from reconciler.particle.sse import ServerEvent
 from reconciler.particle.stream import CloudEvent, EventStream, StreamPatience, event_from
 from reconciler.particle.token import AccessToken
-from tests.particle.pretend import DEVICE, TOKEN, unused_port
+from tests.particle.pretend import DEVICE, TOKEN, Answer, PretendServer, unused_port
 
 WAIT = 5.0
 """Seconds until a test gives up; every wait ends as soon as what it waits for is there."""
@@ -77,7 +79,15 @@ def server() -> Iterator[StreamServer]:
 
 
 class Listener:
-    def __init__(self, url: str, *, product: str | None = "logger", idle: float = WAIT, raising: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        product: str | None = "logger",
+        idle: float = WAIT,
+        raising: bool = False,
+        budget: RequestBudget | None = None,
+    ) -> None:
         self.heard: queue.Queue[CloudEvent] = queue.Queue()
         self.raising = raising
         self.stream = EventStream(
@@ -87,6 +97,7 @@ class Listener:
             on_event=self.hear,
             clock=time.monotonic,
             dice=random.Random(1),
+            budget=budget,
             patience=StreamPatience(connect=WAIT, idle=idle, pause_first=0.01, pause_max=0.02),
         )
         self.stream.start()
@@ -208,3 +219,40 @@ def test_an_envelope_of_another_shape_is_no_event(data: str) -> None:
 def test_an_event_with_a_senseless_time_has_none(published: str) -> None:
     event = event_from(ServerEvent(name="a", data=json.dumps({"coreid": "api", "published_at": published})))
     assert event == CloudEvent(name="a", data="", device_id=None, published_at=None) or published.startswith("0001")
+
+
+class OneOpening(RequestBudget):
+    """A budget on a clock that stands still, with one opening; it notes for how long somebody is told to wait."""
+
+    def __init__(self) -> None:
+        openings = Allowance(requests=2, window_seconds=300, at_once=1)
+        super().__init__(clock=lambda: 1000.0, sleep=lambda _: None, openings=openings)
+        self.told_to_wait: queue.Queue[float] = queue.Queue()
+
+    def take_opening(self) -> float:
+        pause = super().take_opening()
+        if pause:
+            self.told_to_wait.put(pause)
+        return pause
+
+
+def test_streams_of_one_address_share_what_may_be_opened(server: StreamServer) -> None:
+    budget = OneOpening()
+    first = Listener(server.url, budget=budget)
+    assert first.stream.wait_connected(WAIT)
+    second = Listener(server.url, product="other", budget=budget)
+    assert budget.told_to_wait.get(timeout=WAIT) == 300
+    second.stream.stop()
+    first.stream.stop()
+    assert len(server.paths) == 1
+    assert not second.stream._thread.is_alive(), "waiting for a slot does not keep it from being stopped"
+
+
+def test_a_stream_that_is_turned_away_as_one_too_many_keeps_the_silence_that_the_cloud_asks_for() -> None:
+    server, budget = PretendServer(), OneOpening()
+    server.answers = [Answer(status=429, headers={"Retry-After": "77"})]
+    listener = Listener(server.url, budget=budget)
+    assert budget.told_to_wait.get(timeout=WAIT) >= 77
+    listener.stream.stop()
+    server.close()
+    assert len(server.seen) == 1

@@ -12,12 +12,13 @@ import pytest
 from reconciler.firmware.known import known_catalog
 from reconciler.model.device import DeviceMode
 from reconciler.model.instant import instant_from_iso
-from reconciler.model.plan import Plan, Refused, Waiting
+from reconciler.model.plan import Cost, Plan, Refused, Waiting
 from reconciler.render.drift_text import drift_text, drifted_devices
 from reconciler.render.explain_text import explain_text
 from reconciler.render.ink import Page, byte_size, device_sample, duration, harmless
 from reconciler.render.outcome import Outcome, outcome_document, outcome_text
-from reconciler.render.plan_text import plan_text
+from reconciler.render.plan_text import budget_in_words, plan_text
+from reconciler.render.status_text import status_text
 from tests.render.sample_plan import (
     ARGON_REPAIR,
     BORON_ROUTE,
@@ -31,6 +32,7 @@ from tests.render.sample_plan import (
     ids,
     observed,
 )
+from tests.render.sample_status import BLIND, FINE, NO_JOURNAL, WORST
 
 GOLDENS = Path(__file__).parent / "goldens"
 CATALOG = known_catalog()
@@ -86,6 +88,11 @@ TEXTS = {
     "outcome-done": outcome_text(DONE),
     "outcome-done-while-halted": outcome_text(replace(DONE, halted_fleets=("cold-chain-eu",))),
     "outcome-interrupted": outcome_text(replace(OUTCOME, interrupted=True)),
+    "status-worst": status_text(WORST),
+    "status-worst-narrow": status_text(WORST, width=60),
+    "status-fine": status_text(FINE),
+    "status-blind": status_text(BLIND),
+    "status-no-journal": status_text(NO_JOURNAL),
 }
 
 
@@ -120,6 +127,20 @@ def test_devices_that_take_the_same_way_for_different_reasons_of_knowledge_stand
     reported = replace(BORON_ROUTE, devices=ids(2000, 6), situation=replace(BORON_ROUTE.situation, user_part=USER_PART))
     plan = replace(PLAN, fleets=(replace(COLD_CHAIN_PLAN, routes=(BORON_ROUTE, reported)),))
     assert "40 boron, Device OS 1.5.2 -> 6.3.4" in plan_text(plan, plan_id="p")
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        (25, "about 50 requests (each step and a look before it), 1% of the 8,000 in 5 min"),
+        (400, "about 800 requests (each step and a look before it), 10% of the 8,000 in 5 min"),
+        (1_200, "about 2,400 requests (each step and a look before it), 30% of the 8,000 in 5 min, at least 20 s"),
+        (4_000, "about 8,000 requests (each step and a look before it), 100% of the 8,000 in 5 min, at least 5 min"),
+        (40_000, "about 80,000 requests (each step and a look before it), at 8,000 in 5 min, at least 65 min"),
+    ],
+)
+def test_a_plan_says_how_much_of_the_api_budget_it_takes(steps: int, words: str) -> None:
+    assert budget_in_words(Cost(steps=steps, requests=steps)) == f"API budget: {words}"
 
 
 def test_a_message_of_strangers_cannot_move_the_cursor() -> None:

@@ -23,6 +23,7 @@ from reconciler.emulator.serve import EmulatorServer
 from reconciler.emulator.world import load_world
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.attempt import Attempt
+from tests.simulation.secrecy import files_that_show, shows
 
 TOKEN = "7e57" * 10
 ROOT = Path(__file__).parents[2]
@@ -274,11 +275,9 @@ class Stage:
             return kept.attempts()
 
     def leaks(self) -> list[str]:
-        """Where the token stands: in what the commands said, or in any file that they left."""
-        needle = TOKEN.encode()
-        found = [f"said: {text[:80]}" for text in self.said if TOKEN in text]
-        files = (path for path in sorted(self.folder.rglob("*")) if path.is_file())
-        return found + [str(path.relative_to(self.folder)) for path in files if needle in path.read_bytes()]
+        """Where the token stands, in any form: in what the commands said, or in any file that they left."""
+        found = [f"said: {text[:80]}" for text in self.said if shows(text, TOKEN)]
+        return found + [str(path.relative_to(self.folder)) for path in files_that_show(self.folder, TOKEN)]
 
     def assert_nothing_wrong(self) -> None:
         """What holds after every play, whatever went wrong in it."""

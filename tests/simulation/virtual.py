@@ -42,6 +42,7 @@ from reconciler.inventory.cloud import CloudInventory
 from reconciler.inventory.hearing import Hearing
 from reconciler.inventory.merge import merged
 from reconciler.journal.journal import Journal
+from reconciler.model.allowance import REQUESTS
 from reconciler.model.event import Event
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import Instant
@@ -96,12 +97,12 @@ class VirtualCloud:
         """What time it is."""
         return self.now
 
-    def api(self, *, token: str = TOKEN, seed: int = 7, requests_per_window: int = 8_000) -> ParticleApi:
+    def api(self, *, token: str = TOKEN, seed: int = 7) -> ParticleApi:
         """The client of production, with connections that lead here."""
         wire = CloudWire(
             api_url=URL,
             token=AccessToken(token),
-            budget=RequestBudget(clock=self.clock, sleep=self.sleep, requests=requests_per_window),
+            budget=RequestBudget(clock=self.clock, sleep=self.sleep),
             clock=self.clock,
             sleep=self.sleep,
             dice=random.Random(seed),
@@ -213,7 +214,6 @@ class Play:
     journal: Journal
     poll_seconds: float | None = None
     seed: int = 7
-    requests_per_second: float = 8_000 / 300
     hands: Callable[[Executor], Executor] = lambda executor: executor
     events: list[Event] = field(default_factory=list)
 
@@ -247,7 +247,7 @@ class Play:
 
     def _pause(self, silence_seconds: float) -> None:
         looks = sum(eyes.requests_a_look for eyes in self._eyes)
-        pause = pause_after(looks, self.requests_per_second, poll_seconds=self.poll_seconds, silence=silence_seconds)
+        pause = pause_after(looks, REQUESTS.per_second, poll_seconds=self.poll_seconds, silence=silence_seconds)
         self.virtual.sleep(pause.at_least)
         end = self.virtual.now + pause.at_most - pause.at_least
         while not self._news and self.virtual.now < end:

@@ -17,6 +17,7 @@ NEVER = {
     "reconciler.cli.plan": WEB | {"sqlalchemy", "requests"},
     "reconciler.cli.explain": WEB | {"sqlalchemy", "requests"},
     "reconciler.cli.drift": WEB | {"sqlalchemy", "requests"},
+    "reconciler.cli.status": WEB | {"rich"},
     "reconciler.cli.observe": WEB | {"sqlalchemy"},
     "reconciler.cli.apply": WEB,
     "reconciler.cli.history": WEB | {"requests", "jsonschema"},

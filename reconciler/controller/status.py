@@ -1,0 +1,141 @@
+"""Where everything stands: the plan for where devices are, the journal for what was tried. Nothing is judged anew.
+
+A step is under way until a run settles it, also where this look would prove what became of it: `status` only reads.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from reconciler.journal.journal import Journal
+from reconciler.model.allowance import REQUESTS
+from reconciler.model.attempt import Attempt, AttemptState
+from reconciler.model.device import DeviceId
+from reconciler.model.fleet import Fleet, FleetSet, Rollout
+from reconciler.model.instant import Instant
+from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Waiting
+from reconciler.render.status import BudgetStatus, FailedDevice, FleetStatus, Halted, LastRun, UnderWay
+from reconciler.rollout.gate import Ledger, verdicts
+from reconciler.rollout.retry import GIVEN_UP, last_failure, may_start_at
+from reconciler.rollout.verdict import FINAL_HOLDS, Wait
+
+ATTEMPTS_READ_MAX: Final = 50_000
+"""The latest attempts of the journal that are looked through. Open ones are never missed."""
+
+
+class Memory:
+    """What the journal remembers, read once."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.halts = {halt.fleet: Halted(reason=halt.reason, at=halt.at) for halt in journal.halts()}
+        self.open_attempts = journal.open_attempts()
+        self.attempts = journal.attempts(limit=ATTEMPTS_READ_MAX)
+        self.by_device: dict[DeviceId, list[Attempt]] = {}
+        for attempt in self.attempts:
+            self.by_device.setdefault(attempt.device_id, []).append(attempt)
+
+    def last_run(self) -> LastRun | None:
+        """The steps of the plan of the latest attempt."""
+        if not self.attempts:
+            return None
+        plan_id = self.attempts[0].plan_id
+        steps = [attempt for attempt in self.attempts if attempt.plan_id == plan_id]
+        states = Counter(attempt.state for attempt in steps)
+        return LastRun(
+            plan_id=plan_id,
+            began_at=min(attempt.intended_at for attempt in steps),
+            moved_at=max(attempt.ended_at or attempt.began_at for attempt in steps),
+            verified=states[AttemptState.VERIFIED],
+            failed=states[AttemptState.FAILED],
+            under_way=sum(attempt.is_open for attempt in steps),
+            withdrawn=states[AttemptState.WITHDRAWN],
+        )
+
+
+def budget_status(memory: Memory | None, *, requests: int, now: Instant) -> BudgetStatus:
+    """`requests` are those of this process so far."""
+    begun = [] if memory is None else [now - attempt.intended_at for attempt in memory.attempts]
+    return BudgetStatus(
+        requests_max=REQUESTS.requests,
+        window_seconds=round(REQUESTS.window_seconds),
+        requests_of_this_command=requests,
+        steps_begun=sum(age <= REQUESTS.window_seconds for age in begun),
+    )
+
+
+def fleet_statuses(
+    fleets: FleetSet | None, plan: Plan | None, memory: Memory | None, *, now: Instant
+) -> tuple[FleetStatus, ...]:
+    """The fleets of the manifests, and those that only the journal knows and in which something is open or wrong."""
+    wanted: dict[str, Fleet | None] = {} if fleets is None else {fleet.name: fleet for fleet in fleets.fleets}
+    plans = {} if plan is None else {each.fleet.name: each for each in plan.fleets}
+    found = [_status(name, fleet, plans.get(name), memory, now) for name, fleet in wanted.items()]
+    if memory is None:
+        return tuple(found)
+    known = {attempt.fleet for attempt in memory.attempts} | {attempt.fleet for attempt in memory.open_attempts}
+    others = (_status(name, None, None, memory, now) for name in sorted((known | memory.halts.keys()) - wanted.keys()))
+    return (*found, *(other for other in others if other.halted or other.under_way or other.failed))
+
+
+def _status(name: str, fleet: Fleet | None, plan: FleetPlan | None, memory: Memory | None, now: Instant) -> FleetStatus:
+    halted = None if memory is None else memory.halts.get(name)
+    return FleetStatus(
+        name=name,
+        desired=None if fleet is None else fleet.desired,
+        plan=plan,
+        halted=halted,
+        held="" if plan is None else _held(plan, now),
+        under_way=() if memory is None else _under_way(name, fleet, memory.open_attempts, now),
+        failed=() if memory is None else _failed(name, plan, memory.by_device),
+    )
+
+
+def _held(plan: FleetPlan, now: Instant) -> str:
+    """What the gate would say to a run that begins now with everything agreed to, and no halt."""
+    agreed = {device: frozenset(route.steps) for route in plan.routes for device in route.devices}
+    ledger = Ledger(in_flight={}, ended={}, given_up=frozenset(), turned_back={}, halted=False, agreed=agreed)
+    first = next(verdicts(plan, ledger, now=now), None)
+    return first.hold.value if isinstance(first, Wait) and first.hold in FINAL_HOLDS else ""
+
+
+def _under_way(name: str, fleet: Fleet | None, attempts: Sequence[Attempt], now: Instant) -> tuple[UnderWay, ...]:
+    """The oldest first."""
+    deadline = (Rollout() if fleet is None else fleet.rollout).step_deadline_seconds
+    found = [
+        UnderWay(attempt=attempt, overdue=now - attempt.began_at > deadline)
+        for attempt in attempts
+        if attempt.fleet == name
+    ]
+    return tuple(sorted(found, key=lambda each: each.attempt.began_at))
+
+
+def _failed(
+    name: str, plan: FleetPlan | None, by_device: Mapping[DeviceId, Sequence[Attempt]]
+) -> tuple[FailedDevice, ...]:
+    """The latest first. Who is as desired by now, or not of this fleet any more, has not failed."""
+    still: set[DeviceId] | None = None
+    if plan is not None:
+        entries: tuple[Route | Refused | Waiting, ...] = (*plan.routes, *plan.refused, *plan.waiting)
+        still = {device for entry in entries for device in entry.devices}
+    found = [
+        _failed_device(attempts)
+        for device_id, attempts in by_device.items()
+        if attempts[0].fleet == name
+        and attempts[0].state is AttemptState.FAILED
+        and (still is None or device_id in still)
+    ]
+    return tuple(sorted(found, key=lambda each: (-(each.attempt.ended_at or 0.0), each.attempt.device_id)))
+
+
+def _failed_device(attempts: Sequence[Attempt]) -> FailedDevice:
+    last = last_failure(attempts)
+    assert last is not None
+    verified = (place for place, each in enumerate(attempts) if each.state is AttemptState.VERIFIED)
+    of_run = [attempt for attempt in attempts if attempt.plan_id == last.plan_id]
+    return FailedDevice(
+        attempt=last,
+        tries=sum(each.state is AttemptState.FAILED for each in attempts[: next(verified, len(attempts))]),
+        given_up=may_start_at(of_run) == GIVEN_UP,
+    )
