@@ -78,7 +78,7 @@ def converge(product: str, devices: int) -> Converged:
         steps=steps,
         seconds=virtual.now - began,
         transfers_bound=max(map(_seconds_under_way, virtual.cloud.state.devices.values())),
-        budget_bound=max(0, steps - REQUESTS.at_once) / REQUESTS.per_second,
+        budget_bound=REQUESTS.seconds_at_least(steps),
         requests=sum(request.kind is not RequestKind.OTHER for request in virtual.cloud.requests),
         bytes_needed=_bytes_needed(plan, virtual),
         bytes_received=sum(device.bytes_received for device in virtual.cloud.state.devices.values()),
