@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "explain": ("reconciler.cli.explain", "Say what is planned for one device, and why."),
     "drift": ("reconciler.cli.drift", "Say where the fleet differs from the manifests."),
     "observe": ("reconciler.cli.observe", "Write a snapshot of the devices."),
+    "adopt": ("reconciler.cli.adopt", "Write manifests for a fleet as it is."),
     "history": ("reconciler.cli.history", "Show the attempts that the journal remembers."),
     "halt": ("reconciler.cli.halt", "Start nothing more in a fleet, until `resume`."),
     "resume": ("reconciler.cli.resume", "Lift the halt of a fleet."),
