@@ -11,10 +11,10 @@ The cloud's counts are hints: one that is missing, of another type or contradict
 from __future__ import annotations
 
 import itertools
+import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -183,26 +183,25 @@ class PageReader:
     def _reading(self, take: Callable[[Page], None]) -> _Reading:
         reading = _Reading()
         empty = 0
-        with closing(self._pages()) as pages:
-            for number, page in pages:
-                ids = [record.id for record in page.records]
-                new = set(ids) - reading.seen
-                empty = 0 if ids or page.left_out else empty + 1
-                last = self._is_last(page, number, empty=empty, anything_new=bool(new))
-                if empty and number < (page.total_pages or 0):
-                    reading.gaps.append(f"page {number} of {page.total_pages} was empty")
-                if new or not ids or number <= max(1, page.total_pages or 0):
-                    # Otherwise it repeats what was there, behind the last page that the cloud counts.
-                    reading.twice |= dict.fromkeys(_repeated(ids, reading.seen))
-                    reading.counts.add((page.total_pages, page.total))
-                    reading.findings += page.findings
-                    reading.left_out += page.left_out
-                    take(page)
-                reading.seen |= new
-                reading.dates += [] if page.dated is None else [page.dated]
-                reading.total = reading.total if page.total is None else page.total
-                if last:
-                    break
+        for number, page in self._pages():
+            ids = [record.id for record in page.records]
+            new = set(ids) - reading.seen
+            empty = 0 if ids or page.left_out else empty + 1
+            last = self._is_last(page, number, empty=empty, anything_new=bool(new))
+            if empty and number < (page.total_pages or 0):
+                reading.gaps.append(f"page {number} of {page.total_pages} was empty")
+            if new or not ids or number <= max(1, page.total_pages or 0):
+                # Otherwise it repeats what was there, behind the last page that the cloud counts.
+                reading.twice |= dict.fromkeys(_repeated(ids, reading.seen))
+                reading.counts.add((page.total_pages, page.total))
+                reading.findings += page.findings
+                reading.left_out += page.left_out
+                take(page)
+            reading.seen |= new
+            reading.dates += [] if page.dated is None else [page.dated]
+            reading.total = reading.total if page.total is None else page.total
+            if last:
+                break
         return reading
 
     def _is_last(self, page: Page, number: int, *, empty: int, anything_new: bool) -> bool:
@@ -219,7 +218,7 @@ class PageReader:
         # smaller idea of a page than we asked for.
         return False
 
-    def _pages(self) -> Generator[tuple[int, Page]]:
+    def _pages(self) -> Iterator[tuple[int, Page]]:
         """Every page with its number, until the caller has enough; those that the first one counts are read ahead."""
         first = self._read(1)
         yield 1, first
@@ -227,18 +226,24 @@ class PageReader:
         if self._at_once == 1 or counted <= 2:  # noqa: PLR2004  # one more page needs no second thread
             for number in itertools.count(2):
                 yield number, self._read(number)
-        pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="pages")
-        try:
-            ahead: deque[Future[Page]] = deque()
-            to_ask = iter(range(2, counted + 1))
-            for number in itertools.count(2):
-                ahead += [
-                    pool.submit(self._read, wanted) for wanted in itertools.islice(to_ask, self._at_once - len(ahead))
-                ]
-                yield number, ahead.popleft().result() if ahead else self._read(number)
-        finally:
-            # Pages that nobody waits for any more are not waited for either.
-            pool.shutdown(wait=False, cancel_futures=True)
+        ahead: deque[Future[Page]] = deque()
+        to_ask = iter(range(2, counted + 1))
+        for number in itertools.count(2):
+            ahead += [self._asked(wanted) for wanted in itertools.islice(to_ask, self._at_once - len(ahead))]
+            yield number, ahead.popleft().result() if ahead else self._read(number)
+
+    def _asked(self, number: int) -> Future[Page]:
+        """A page that is on its way. Its thread holds up nobody who does not want it any more, not even an exit."""
+        coming: Future[Page] = Future()
+
+        def read() -> None:
+            try:
+                coming.set_result(self._read(number))
+            except BaseException as error:  # noqa: BLE001  # whoever waits for the page gets it
+                coming.set_exception(error)
+
+        threading.Thread(target=read, name=f"page-{number}", daemon=True).start()
+        return coming
 
 
 def _repeated(ids: list[str], seen: set[str]) -> Iterator[str]:
