@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
@@ -87,21 +86,16 @@ def command(
             finally:
                 progress.stop()
             about = replace(about, findings=(*about.findings, *map(_twice, log.in_two_products())))
-            devices, online = _write(output, about, log)
+            written = _Written(about, log)
+            _write(output, written.pieces())
     except KeyboardInterrupt:
         say("interrupted")
         sys.exit(_INTERRUPTED)
     finally:
         api.wire.close()
-    for finding in about.findings[:_FINDINGS_SHOWN]:
-        say(f"finding: {finding}")
-    if len(about.findings) > _FINDINGS_SHOWN:
-        say(f"... and {len(about.findings) - _FINDINGS_SHOWN} more findings, all in the snapshot")
+    _report(output, written, say)
     traffic = api.wire.traffic()
     say(f"{traffic.requests} requests, {traffic.bytes_received:,} bytes received", matters=False)
-    whole = "" if about.complete else ", but not all could be read"
-    place = "standard output" if output == "-" else output
-    say(f"{devices} devices, {online} online, written to {place}{whole}")
 
 
 def _progress(*, quiet: bool, colour: bool) -> PageProgress:
@@ -116,53 +110,66 @@ def _read(
     """All pages of one product into the log; what the observation is besides its devices."""
     name = "the token's own devices" if scope is None else f"product {scope}"
     say(f"reading {name} ...")
-    findings: dict[str, None] = {}
 
     def take(page: Page) -> None:
-        for record in page.records:
-            findings.update(dict.fromkeys(observed_device(record, Instant(0.0)).findings))
         progress.page(name, page.total_pages, log.devices_of(scope))
 
     inventory = CloudInventory(api, product=scope, hearing=None, clock=_wall_clock, keep=log.keeper(scope))
-    seen = inventory.read_into(take)
-    return replace(seen, findings=(*seen.findings, *findings))
+    return inventory.read_into(take)
 
 
 def _twice(device_id: str) -> str:
     return f"device {device_id} was seen in two products"
 
 
-def _write(output: str, about: Observation, log: PageLog) -> tuple[int, int]:
-    """Write all or nothing: a snapshot that was cut off would look like a small fleet. How many devices, and online."""
-    counts = [0, 0]
+class _Written:
+    """The snapshot of the pages in the log, and what has been written of it so far."""
 
-    def devices() -> Iterator[ObservedDevice]:
-        for record in log.records():
-            device = observed_device(record, about.observed_at).device
-            counts[0] += 1
-            counts[1] += device.online
-            yield device
+    def __init__(self, about: Observation, log: PageLog) -> None:
+        self.about = about
+        self.findings = list(about.findings)
+        self.devices = 0
+        self.online = 0
+        self._log = log
 
-    pieces = document_pieces(about, devices())
+    def pieces(self) -> Iterator[bytes]:
+        return document_pieces(self.about, self._devices(), self.findings)
+
+    def _devices(self) -> Iterator[ObservedDevice]:
+        for record in self._log.records():
+            converted = observed_device(record, self.about.observed_at)
+            self.findings += converted.findings
+            self.devices += 1
+            self.online += converted.device.online
+            yield converted.device
+
+
+def _write(output: str, pieces: Iterator[bytes]) -> None:
+    """Write all or nothing: a snapshot that was cut off would look like a small fleet."""
     if output == "-":
-        _write_pieces(sys.stdout.buffer, pieces)
-        return counts[0], counts[1]
+        sys.stdout.buffer.writelines(pieces)
+        sys.stdout.buffer.flush()
+        return
     path = Path(output)
     handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "wb") as file:
-            _write_pieces(file, pieces)
+            file.writelines(pieces)
         Path(unfinished).chmod(0o644)
         Path(unfinished).replace(path)
     except BaseException:
         Path(unfinished).unlink(missing_ok=True)
         raise
-    return counts[0], counts[1]
 
 
-def _write_pieces(file: BinaryIO, pieces: Iterator[bytes]) -> None:
-    file.writelines(pieces)
-    file.flush()
+def _report(output: str, written: _Written, say: Callable[[str], None]) -> None:
+    for finding in written.findings[:_FINDINGS_SHOWN]:
+        say(f"finding: {finding}")
+    if len(written.findings) > _FINDINGS_SHOWN:
+        say(f"... and {len(written.findings) - _FINDINGS_SHOWN} more findings, all in the snapshot")
+    whole = "" if written.about.complete else ", but not all could be read"
+    place = "standard output" if output == "-" else output
+    say(f"{written.devices} devices, {written.online} online, written to {place}{whole}")
 
 
 def _wall_clock() -> Instant:

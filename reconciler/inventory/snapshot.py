@@ -7,7 +7,7 @@ cloud; an element that is no device object, and a device that is there twice, ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypedDict
 
 import msgspec
@@ -127,11 +127,14 @@ def observation_from_document(content: bytes, *, name: str = "snapshot", read_at
 
 def document_from_observation(observation: Observation) -> bytes:
     """The snapshot of an observation, one line a device. The same observation gives the same bytes."""
-    return b"".join(document_pieces(observation, observation.devices))
+    return b"".join(document_pieces(observation, observation.devices, observation.findings))
 
 
-def document_pieces(about: Observation, devices: Iterable[ObservedDevice]) -> Iterator[bytes]:
-    """The snapshot piece by piece: what `about` says beside its devices, and these devices in its place."""
+def document_pieces(about: Observation, devices: Iterable[ObservedDevice], findings: Sequence[str]) -> Iterator[bytes]:
+    """The snapshot piece by piece: what `about` says of the whole, and devices and findings in place of its own.
+
+    The findings stand last and are asked for last: they may grow while the devices are taken.
+    """
     head: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "observed_at": iso_from_instant(about.observed_at),
@@ -139,8 +142,6 @@ def document_pieces(about: Observation, devices: Iterable[ObservedDevice]) -> It
     }
     if not about.complete:
         head["complete"] = False
-    if about.findings:
-        head["findings"] = list(about.findings)
     if about.products:
         head["products"] = [{"id": product.id, "slug": product.slug} for product in about.products]
     yield msgspec.json.encode(head)[:-1] + b',\n "devices": ['
@@ -148,7 +149,10 @@ def document_pieces(about: Observation, devices: Iterable[ObservedDevice]) -> It
     for device in devices:
         yield between + msgspec.json.encode(device_object(device))
         between = b",\n  "
-    yield b"]}\n"
+    yield b"]"
+    if findings:
+        yield b',\n "findings": ' + msgspec.json.encode(list(findings))
+    yield b"}\n"
 
 
 def _document(content: bytes, name: str) -> _Document:
