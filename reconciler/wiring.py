@@ -72,6 +72,7 @@ class CloudConnection:
                 self._settings.token,
                 scope.product,
                 on_event=scope.hearing.hear,
+                on_gap=scope.hearing.miss,
             )
             stream.start()
             self._streams.append(stream)

@@ -2,7 +2,8 @@
 
 Everything heard gets the next ordinal of one running counter. Whoever sends something notes the ordinal first and later
 asks what came after it. Events get lost and may come twice (facts 5.8): what was heard happened; what was not heard may
-have happened too.
+have happened too. So a gap, in which nobody listened, has an ordinal as well: the first end of a transfer that is heard
+behind one need not be the first that there was.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from reconciler.model.instant import Instant
 from reconciler.particle.describe import modules_from_describe
 from reconciler.particle.stream import CloudEvent
 
+_GAPS_REMEMBERED: Final = 1024
 _REMEMBERED_PER_DEVICE: Final = 16
 """Transfers remembered of one device; a route has fewer steps than that between two looks at it."""
 
@@ -59,6 +61,7 @@ class Hearing:
         self._lock = threading.Lock()
         self._ordinal = 0
         self._devices: dict[DeviceId, _Memory] = {}
+        self._gaps: deque[int] = deque(maxlen=_GAPS_REMEMBERED)
 
     def hear(self, event: CloudEvent) -> None:
         """Remember what an event says; events of no use to us are not kept."""
@@ -68,6 +71,19 @@ class Hearing:
         with self._lock:
             self._ordinal += 1
             self._remember(event, event.device_id, at)
+
+    def miss(self) -> None:
+        """Nobody listens from now on, or did not until now: give it to an EventStream as its `on_gap`."""
+        with self._lock:
+            self._ordinal += 1
+            self._gaps.append(self._ordinal)
+
+    def first_gap_since(self, ordinal: int) -> int | None:
+        """The ordinal of the first gap after this one, None when there was none. What is forgotten counts as a gap."""
+        with self._lock:
+            if len(self._gaps) == _GAPS_REMEMBERED and ordinal < self._gaps[0]:
+                return ordinal
+            return next((gap for gap in self._gaps if gap > ordinal), None)
 
     @property
     def ordinal(self) -> int:

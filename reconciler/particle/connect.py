@@ -45,6 +45,7 @@ def connect_stream(
     product: str | None,
     *,
     on_event: Callable[[CloudEvent], None],
+    on_gap: Callable[[], None] = lambda: None,
     patience: StreamPatience | None = None,
     proxies: Mapping[str, str] | None = None,
     trust: str | None = None,
@@ -55,6 +56,7 @@ def connect_stream(
         token=token,
         product=product,
         on_event=on_event,
+        on_gap=on_gap,
         clock=time.monotonic,
         dice=random.Random(),  # noqa: S311  # spreads pauses, guards no secret
         patience=patience,
