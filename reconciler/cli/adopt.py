@@ -43,6 +43,11 @@ _FINDINGS_SHOWN = 5
     type=click.Path(path_type=Path, file_okay=False),
     help="Where to write the manifests.",
 )
+@click.option(
+    "--device-os-only",
+    is_flag=True,
+    help="Ask for the Device OS alone, and leave the applications as they are: fewer fleets where many versions run.",
+)
 @click.option("--force", is_flag=True, help="Write over files that are there already.")
 @observed_option
 @catalog_option
@@ -53,6 +58,7 @@ def command(
     product: str | None,
     own: bool,
     folder: Path,
+    device_os_only: bool,
     force: bool,
     observed: Path | None,
     catalog: Path | None,
@@ -75,7 +81,7 @@ def command(
     releases = read_catalog(catalog)
     asking = Intent(manifests=_NO_MANIFESTS, fleets=probe(product), catalog=releases)
     observation = observe(asking, observed=observed, api_url=api_url, token_file=token_file, journal=journal)
-    adoption = _adopted(observation, product, releases)
+    adoption = _adopted(observation, product, releases, with_application=not device_os_only)
     files = adoption_files(adoption)
     prove_empty(adoption, files, observation, releases)
     write_all(folder, files, force=force)
@@ -91,9 +97,9 @@ def _one_spelling(product: str | None) -> str | None:
     return str(int(product)) if product is not None and product.isascii() and product.isdecimal() else product
 
 
-def _adopted(observation: Observation, product: str | None, catalog: Catalog) -> Adoption:
+def _adopted(observation: Observation, product: str | None, catalog: Catalog, *, with_application: bool) -> Adoption:
     try:
-        adoption = adopt(observation, product, catalog)
+        adoption = adopt(observation, product, catalog, with_application=with_application)
     except ManifestError as error:
         # The planner's own words name the place in a manifest, and here there is none yet.
         raise OperatorError(

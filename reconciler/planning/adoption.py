@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from reconciler.firmware.catalog import Catalog
@@ -102,15 +102,19 @@ def probe(product: str | None) -> FleetSet:
     return FleetSet(fleets=(fleet,))
 
 
-def adopt(observation: Observation, product: str | None, catalog: Catalog) -> Adoption:
+def adopt(
+    observation: Observation, product: str | None, catalog: Catalog, *, with_application: bool = True
+) -> Adoption:
     """Fleets for the devices of a product as they are. The same observation in any order gives the same fleets.
 
+    Without `with_application` they desire the Device OS alone: fewer fleets where many applications run.
     Raises ManifestError PFR1902 when the observation does not say which devices are of the product.
     """
     everyone = devices_of(observation, product)
     name = _name_of(product, observation)
     release = f"{name[: _NAME_MAX - 4]}-app"
-    adopting = _Adopting(Placing(catalog, observation.observed_at), product, release)
+    named = release if with_application and product is not None else None
+    adopting = _Adopting(Placing(catalog, observation.observed_at), product, named)
     running: dict[DeviceId, Running] = {}
     left_out: list[LeftOut] = []
     for device in sorted(everyone, key=lambda device: device.id):
@@ -122,7 +126,7 @@ def adopt(observation: Observation, product: str | None, catalog: Catalog) -> Ad
     sets = gathered(running, everyone)
     versions: dict[int, set[str]] = {}
     for each in sets:
-        if product is not None and each.running.application is not None:
+        if each.running.application is not None:
             versions.setdefault(each.running.application, set()).add(each.running.platform)
     fleets = [
         AdoptedFleet(
@@ -145,9 +149,12 @@ def adopt(observation: Observation, product: str | None, catalog: Catalog) -> Ad
 
 
 class _Adopting:
-    """Asks the planner about one device after another."""
+    """Asks the planner about one device after another. `release` None: no application is desired.
 
-    def __init__(self, placing: Placing, product: str | None, release: str) -> None:
+    The token's own devices have no product that holds an application, so for them there is never one.
+    """
+
+    def __init__(self, placing: Placing, product: str | None, release: str | None) -> None:
         self._placing = placing
         self._product = product
         self._release = release
@@ -155,12 +162,15 @@ class _Adopting:
     def look_at(self, device: ObservedDevice) -> Running | LeftOut:
         """What the device runs, if a fleet can ask for that."""
         platform = None if device.platform_id is None else platform_by_id(device.platform_id)
-        why = _obstacle(device)
+        why = _obstacle(device, names_application=self._release is not None)
         if why is not None:
             return LeftOut(device=device, code="", reason=why)
-        running = Running(platform.name if platform else "", device.device_os or "", device.application)
+        application = None if self._release is None else device.application
+        running = Running(platform.name if platform else "", device.device_os or "", application)
         fleet = self.fleet(repr(running.order), running, Selector(), None)
-        placed = self._placing.place(fleet, Member(Kind(device=device, marks=0, ids=[device.id]), None))
+        # Whether it could be sent something now does not matter: nothing is to be sent.
+        willing = replace(device, online=True, updates_enabled=None, desired_application=None)
+        placed = self._placing.place(fleet, Member(Kind(device=willing, marks=0, ids=[device.id]), None))
         if isinstance(placed, Route):
             return LeftOut(device=device, code="", reason=f"Device OS {device.device_os} is not complete on it")
         if placed is not None:
@@ -170,9 +180,9 @@ class _Adopting:
         return running
 
     def fleet(self, name: str, running: Running, select: Selector, exclude: Selector | None) -> Fleet:
-        """A fleet that desires what runs. The token's own devices have no product that holds an application."""
+        """A fleet that desires what runs."""
         application = None
-        if running.application is not None and self._product is not None:
+        if running.application is not None and self._release is not None:
             binaries = (ApplicationBinary(platform=running.platform),)
             version = ApplicationVersion(running.application)
             application = DesiredApplication(release=self._release, version=version, binaries=binaries)
@@ -188,12 +198,13 @@ class _Adopting:
         )
 
 
-def _obstacle(device: ObservedDevice) -> str | None:
+def _obstacle(device: ObservedDevice, *, names_application: bool) -> str | None:
     """Why a fleet must not ask for what the device runs, though the planner would take it as desired."""
     if device.development:
         return "is marked as development: no rollout is to touch it"
-    if device.application is not None and not 0 <= device.application <= _APPLICATION_MAX:
-        return f"reports application {device.application}, which no manifest can name"
+    application = device.application if names_application else None
+    if application is not None and not 0 <= application <= _APPLICATION_MAX:
+        return f"reports application {application}, which no manifest can name"
     if device.device_os is not None and DeviceOsVersion(device.device_os).prerelease:
         return f"runs the prerelease {device.device_os}: write a fleet for it by hand, with allowPrerelease"
     return None

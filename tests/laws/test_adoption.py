@@ -60,11 +60,11 @@ def adopted_by_fleet(adoption: Adoption) -> dict[str, str]:
 
 
 @settings(max_examples=250, deadline=None)
-@given(worlds(), st.sampled_from([COLD_CHAIN.slug, str(COLD_CHAIN.id), None]))
+@given(worlds(), st.sampled_from([COLD_CHAIN.slug, str(COLD_CHAIN.id), None]), st.booleans())
 def test_a_plan_on_adopted_manifests_has_every_device_as_desired_and_each_in_one_place(
-    world: Observation, product: str | None
+    world: Observation, product: str | None, with_application: bool
 ) -> None:
-    adoption = adopt(world, product, known_catalog())
+    adoption = adopt(world, product, known_catalog(), with_application=with_application)
     files = adoption_files(adoption)
     of_product = [each for each in world.devices if (each.product_id == each.platform_id) == (product is None)]
     placed = [each.id for fleet in adoption.fleets for each in fleet.devices]

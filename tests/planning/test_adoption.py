@@ -10,7 +10,7 @@ from reconciler.model.device import DeviceMode, Observation, ObservedDevice, Pro
 from reconciler.model.error import ManifestError
 from reconciler.model.fleet import Selector, Share
 from reconciler.planning.adoption import AdoptedFleet, Adoption, adopt
-from tests.fleet_samples import device, device_id, modules, observation
+from tests.fleet_samples import device, device_id, module, modules, observation
 
 
 def some(first: int, count: int, device_os: str = "6.3.4", **fields: Any) -> list[ObservedDevice]:
@@ -112,6 +112,21 @@ def test_a_device_that_reports_no_application_is_asked_for_its_device_os_alone()
     adoption = adopted(some(1, 1, application=None))
     assert adoption.application is None
     assert adoption.fleets[0].fleet.desired.application is None
+
+
+def test_without_applications_there_is_a_fleet_for_each_device_os() -> None:
+    devices = [device(number, device_os="6.3.4", application=number) for number in range(1, 6)]
+    world = observation(*devices, device(9, device_os="6.3.4", application=70000))
+    adoption = adopt(world, "cold-chain", known_catalog(), with_application=False)
+    assert [(each.fleet.name, len(each.devices)) for each in adoption.fleets] == [("cold-chain-eu", 6)]
+    assert (adoption.application, adoption.left_out) == (None, ())
+
+
+@pytest.mark.parametrize("fields", [{"online": False}, {"updates_enabled": False}, {"desired_application": 50}, {}])
+def test_a_device_that_lacks_a_part_of_its_release_is_left_out_for_that_alone(fields: dict[str, Any]) -> None:
+    parts = (*modules(bootloader_0=502), module("boron", "2.0.1", "system_part/1"))
+    half = device(mode=DeviceMode.SAFE_MODE, modules=parts, **fields)
+    assert [each.reason for each in adopted([half]).left_out] == ["Device OS 2.0.1 is not complete on it"]
 
 
 def test_adopted_fleets_roll_out_carefully() -> None:
