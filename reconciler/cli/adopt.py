@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -79,11 +79,12 @@ def command(
     from reconciler.cli.catalog_file import read_catalog
 
     releases = read_catalog(catalog)
+    also_known = [release.version.text for release in releases.all_releases] if catalog else []
     asking = Intent(manifests=_NO_MANIFESTS, fleets=probe(product), catalog=releases)
     observation = observe(asking, observed=observed, api_url=api_url, token_file=token_file, journal=journal)
     adoption = _adopted(observation, product, releases, with_application=not device_os_only)
     files = adoption_files(adoption)
-    prove_empty(adoption, files, observation, releases)
+    prove_empty(adoption, files, observation, releases, also_known=also_known)
     write_all(folder, files, force=force)
     click.echo(adoption_text(adoption, width=text_width()), nl=False)
     if not quiet:
@@ -108,22 +109,23 @@ def _adopted(observation: Observation, product: str | None, catalog: Catalog, *,
             next_step="give the product's number, or take the snapshot with this version's `observe`",
         ) from error
     if not adoption.fleets:
-        whose = "of the token's owner" if product is None else f"of the product {product!r}"
-        reasons = sorted({each.reason for each in adoption.left_out})
-        what = (
-            f"none of {len(adoption.left_out)} devices {whose} can be"
-            if reasons
-            else f"there is no device {whose} to be"
-        )
-        message = f"{what} adopted{': ' if reasons else ''}{'; '.join(reasons[:_FINDINGS_SHOWN])}"
+        whose = "the token's owner" if product is None else f"the product {product!r}"
+        why = "; ".join(sorted({each.reason for each in adoption.left_out})[:_FINDINGS_SHOWN]) or "no device was seen"
+        message = f"nothing of {whose} can be adopted: {why}"
         raise OperatorError("PFR6712", message, next_step="check the product; `observe` shows what its devices report")
     return adoption
 
 
-def prove_empty(adoption: Adoption, files: Mapping[str, str], observation: Observation, catalog: Catalog) -> None:
+def prove_empty(
+    adoption: Adoption,
+    files: Mapping[str, str],
+    observation: Observation,
+    catalog: Catalog,
+    *,
+    also_known: Collection[str] = (),
+) -> None:
     """Read what is about to be written as `plan` would, and plan on it. Raises BugError when that is not empty."""
     manifests = {path: text for path, text in files.items() if path.endswith(".yaml")}
-    also_known = [release.version.text for release in catalog.all_releases]
     try:
         fleets = load_manifests(manifests, files, also_known=also_known)
         plan = plan_fleets(fleets, observation, catalog, now=observation.observed_at)

@@ -213,7 +213,8 @@ class PageReader:
             return True
         if page.total_pages:
             # A full page may not be the last one, unless the devices are counted as well.
-            return page.total is not None or self._page_size is None or len(page.records) < self._page_size
+            size = len(page.records) + page.left_out
+            return page.total is not None or self._page_size is None or size < self._page_size
         # Without a count: a page that brings nobody new is the end. A short page is not, for the cloud may have a
         # smaller idea of a page than we asked for.
         return False

@@ -80,11 +80,6 @@ class Adoption:
     application: str | None
     versions: Mapping[int, tuple[str, ...]]
 
-    @property
-    def fleet_set(self) -> FleetSet:
-        """The fleets, as their manifests would compile."""
-        return FleetSet(fleets=tuple(sorted((each.fleet for each in self.fleets), key=lambda fleet: fleet.name)))
-
 
 def devices_of(observation: Observation, product: str | None) -> tuple[ObservedDevice, ...]:
     """The devices of a product (None: the token's own). Raises ManifestError PFR1902 when it cannot be told."""

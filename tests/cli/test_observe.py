@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -24,6 +26,13 @@ from reconciler.model.error import OperatorError
 from reconciler.model.instant import Instant
 from tests.particle.pretend import TOKEN, Answer, PretendServer, Seen
 
+BAR = """
+from reconciler.cli.page_progress import ProgressBars
+bars = ProgressBars(colour=False)
+bars.page("product big", 40, 100)
+bars.stop()
+bars.stop()
+"""
 ROOT = Path(__file__).parents[2]
 MANIFEST = ROOT / "fleet-manifests" / "01-one-device"
 ONE, TWO = "e00fce680000000000000001", "e00fce680000000000000002"
@@ -215,6 +224,22 @@ def test_lines_of_progress_come_every_few_seconds_and_no_more(capsys: pytest.Cap
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 8
     assert said[0] == "product big: page 5 of 40, 500 devices"
+
+
+def test_on_a_terminal_a_bar_says_how_far_it_is() -> None:
+    leader, follower = pty.openpty()
+    words = [sys.executable, "-c", BAR]
+    with subprocess.Popen(words, env=os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm"}, stderr=follower) as run:
+        os.close(follower)
+        shown = b""
+        with contextlib.suppress(OSError):  # a terminal whose other side is closed
+            while portion := os.read(leader, 4096):
+                shown += portion
+    os.close(leader)
+    assert run.returncode == 0
+    assert b"product big" in shown
+    assert b"1/40" in shown
+    assert b"100 devices" in shown
 
 
 def failure(result: Result) -> OperatorError:
