@@ -91,18 +91,23 @@ class CloudInventory:
 
     def _page_of_product(self, number: int) -> Page:
         assert self._product is not None
-        page = self._api.product_page(self._product, number)
-        known = int(self._product) if self._product.isdecimal() else self._known.id if self._known else None
-        return page if known is None else _of_product(page, known)
+        return self._of_product(self._api.product_page(self._product, number))
+
+    def _of_product(self, page: Page) -> Page:
+        """As far as the product's number is known, the devices that do not say that they are of another one."""
+        if self._product is not None and self._product.isdecimal():
+            return _of_product(page, int(self._product))
+        return page if self._known is None else _of_product(page, self._known.id)
 
     def observe_device(self, device_id: DeviceId) -> ObservedDevice | None:
-        """One device. Raises WireError."""
+        """One device; None also when it says that it is of another product. Raises WireError."""
         started_at = self._clock()
         found = self._api.device(device_id, self._product)
         if found is None:
             return None
         observed_at = started_at if found.dated is None else found.dated
-        return self._with_report(observed_device(found.record, observed_at).device)
+        ours = self._of_product(Page(records=(found.record,))).records
+        return self._with_report(observed_device(ours[0], observed_at).device) if ours else None
 
     def _products(self) -> tuple[Product, ...]:
         """The product's number and slug, asked once: neither ever changes."""

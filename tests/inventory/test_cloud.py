@@ -170,7 +170,9 @@ def test_a_cloud_that_cannot_be_read_is_an_error_and_no_empty_fleet(cloud: Cloud
 @pytest.mark.parametrize("said", [777, 13])
 def test_a_device_that_says_it_is_of_another_product_is_left_out_with_a_finding(cloud: Cloud, said: int) -> None:
     cloud.devices = [{"id": ONE, "product_id": 12345}, {"id": TWO, "platform_id": 13, "product_id": said}]
-    observation = cloud.inventory().observe()
+    inventory = cloud.inventory()
+    observation = inventory.observe()
+    assert inventory.observe_device(DeviceId(TWO)) is None
     assert [device.id for device in observation.devices] == [ONE]
     assert not observation.complete
     assert any(TWO in finding and f"says that it is of {said}" in finding for finding in observation.findings)
@@ -181,8 +183,10 @@ def test_a_device_that_does_not_say_whose_it_is_is_of_the_product_that_lists_it(
     # A quarantined device comes with few fields (facts 5.3); as nobody's it would be taken for the owner's.
     cloud.devices = [{"id": ONE, "quarantined": True}]
     cloud.product = {"id": 12345, "slug": "logger"}
-    [device] = cloud.inventory(product).observe().devices
+    inventory = cloud.inventory(product)
+    [device] = inventory.observe().devices
     assert device.product_id == 12345
+    assert inventory.observe_device(DeviceId(ONE)) == device
 
 
 @pytest.mark.parametrize(
