@@ -62,7 +62,7 @@ class PageLog:
     def __init__(self, file: BinaryIO, clock: Callable[[], Instant]) -> None:
         self._file = file
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._kept: dict[tuple[str | None, int], _Kept] = {}
         self._places: dict[str | None, dict[bytes, int]] = {}
         self.resumed = 0
@@ -142,8 +142,9 @@ class PageLog:
     def records(self) -> Iterator[DeviceRecord]:
         """Every device once, in the order of their ids, as it was shown last."""
         places: dict[bytes, int] = {}
-        for of_scope in self._places.values():
-            places |= of_scope
+        with self._lock:
+            for of_scope in self._places.values():
+                places |= of_scope
         for key in sorted(places):
             yield self._record(places[key])
 
@@ -196,8 +197,11 @@ class PageLog:
         return places
 
     def _record(self, place: int) -> DeviceRecord:
-        self._file.seek(place)
-        return msgspec.json.decode(self._file.readline(), type=DeviceRecord)
+        with self._lock:
+            # A page that nobody waits for any more may still come in.
+            self._file.seek(place)
+            line = self._file.readline()
+        return msgspec.json.decode(line, type=DeviceRecord)
 
 
 def _decoded(line: bytes, shape: type[Line]) -> Line | None:
