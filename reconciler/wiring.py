@@ -85,6 +85,7 @@ class CloudConnection:
                 scope.product,
                 on_event=scope.hearing.hear,
                 budget=self.api.wire.budget,
+                on_gap=scope.hearing.miss,
             )
             stream.start()
             self._streams.append(stream)

@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "drift": ("reconciler.cli.drift", "Say where the fleet differs from the manifests."),
     "status": ("reconciler.cli.status", "Say what is under way and where every fleet stands."),
     "observe": ("reconciler.cli.observe", "Write a snapshot of the devices."),
+    "adopt": ("reconciler.cli.adopt", "Write manifests for a fleet as it is."),
     "history": ("reconciler.cli.history", "Show the attempts that the journal remembers."),
     "halt": ("reconciler.cli.halt", "Start nothing more in a fleet, until `resume`."),
     "resume": ("reconciler.cli.resume", "Lift the halt of a fleet."),

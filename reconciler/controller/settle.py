@@ -42,7 +42,15 @@ def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
         deadline = deadlines.get(attempt.fleet, Rollout().step_deadline_seconds)
         judged = attempt
         if device is not None:
-            judged = judge(attempt, device, _heard(run, scope, attempt), run.tools.catalog, deadline_seconds=deadline)
+            gap = _first_gap(run, scope, attempt)
+            judged = judge(
+                attempt,
+                device,
+                _heard(run, scope, attempt, gap),
+                run.tools.catalog,
+                deadline_seconds=deadline,
+                had_gap=gap is not None,
+            )
         within_deadline = observation.observed_at - attempt.began_at <= deadline
         if judged is attempt:
             in_flight.append(InFlight(attempt, within_deadline))
@@ -62,13 +70,20 @@ def keep_reports(run: Run, scope: Scope) -> None:
         run.knowledge.keep(report)
 
 
-def _heard(run: Run, scope: Scope, attempt: Attempt) -> HeardTransfer | None:
+def _first_gap(run: Run, scope: Scope, attempt: Attempt) -> int | None:
+    """When the stream was first away since this run sent the step. One of an earlier run is unknown in any case."""
+    before = run.heard_before.get(attempt.id)
+    return None if before is None else scope.hearing.first_gap_since(before)
+
+
+def _heard(run: Run, scope: Scope, attempt: Attempt, gap: int | None) -> HeardTransfer | None:
     """How the transfer to the device ended that was the first to end since the attempt began.
 
     A device takes one transfer at a time, so the first end is ours and a later one somebody else's. Our own clock, and
     the date of an answer, are not compared: our own sends are remembered by what had been heard before them, and of
     those of an earlier run everything that this process hears came after. The stream may be late, or say a thing twice:
-    an end that is older than the session in which the step was sent is of the step before.
+    an end that is older than the session in which the step was sent is of the step before. Behind a gap (its ordinal)
+    the first end that was heard need not be the first that there was.
     """
     ordinal = run.heard_before.get(attempt.id, 0)
     session_began = attempt.handshake_before or 0.0
@@ -78,4 +93,6 @@ def _heard(run: Run, scope: Scope, attempt: Attempt) -> HeardTransfer | None:
         if transfer.status.is_end and transfer.at > session_began
     )
     end = next(ends, None)
-    return None if end is None else HeardTransfer(end.status is TransferStatus.SUCCESS, end.at)
+    if end is None:
+        return None
+    return HeardTransfer(end.status is TransferStatus.SUCCESS, end.at, behind_gap=gap is not None and gap < end.ordinal)

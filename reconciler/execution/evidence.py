@@ -7,6 +7,8 @@ The rules:
 - Where it does not (the cloud shows one system part and the application, no more), a transfer that was heard to end
   well and a session newer than that end are proof enough. When nobody heard it (we crashed, the stream had a gap), a
   new session alone lets us presume; the next step's own acceptance on the device finds out (`docs/adr/0009`).
+- After a gap in the stream nothing follows from what was not heard, and an end that was heard behind it may be another
+  transfer's: it lets us presume, and fails nothing.
 - A lock that boots into safe mode leaves the rest to the cloud's healer: safe mode and failed transfers are on the way,
   and only the deadline ends it.
 - A device that is online after the deadline and never started a new session has not taken the module.
@@ -36,10 +38,14 @@ _UNKNOWN_SIZE_BYTES: Final = 1_500_000
 
 @dataclass(frozen=True, slots=True)
 class HeardTransfer:
-    """What the event stream said of the end of a transfer: whether it ended well, and when, by the cloud's clock."""
+    """What the event stream said of the end of a transfer: whether it ended well, and when, by the cloud's clock.
+
+    `behind_gap`: the stream was away between the send and this end, so that it may be of another transfer.
+    """
 
     succeeded: bool
     ended_at: Instant
+    behind_gap: bool = False
 
 
 def judge(
@@ -49,8 +55,12 @@ def judge(
     catalog: Catalog,
     *,
     deadline_seconds: float,
+    had_gap: bool = False,
 ) -> Attempt:
-    """The attempt after this observation: verified, failed, or as it was when nothing is proven yet."""
+    """The attempt after this observation: verified, failed, or as it was when nothing is proven yet.
+
+    `had_gap`: the event stream has been away since the send.
+    """
     since = attempt.began_at
     now = device.observed_at
     if attempt.state is AttemptState.INTENDED or now <= since:
@@ -68,6 +78,8 @@ def judge(
         # Offline it may be on its way out of safe mode: what it runs then, its next session tells.
         late = "the cloud's healer has not brought it out of safe mode before the deadline"
         return attempt.failed(FailureClass.BOOT, late, now) if overdue else attempt
+    if heard is not None and heard.behind_gap and (shown is False or not heard.succeeded):
+        heard = None
     if heard is not None and not heard.succeeded:
         return attempt.failed(FailureClass.INSTALL, "the transfer was reported as failed", now)
     if not has_new_session:
@@ -75,20 +87,22 @@ def judge(
             attempt.failed(FailureClass.TRANSPORT, "did not restart before the deadline", now) if overdue else attempt
         )
     if heard is not None and (device.last_handshake_at or 0.0) > heard.ended_at:
-        return _restarted_after_transfer(attempt, device, shown=shown)
+        is_ours = attempt.state is AttemptState.SENT and not heard.behind_gap
+        return _restarted_after_transfer(attempt, device, shown=shown, is_ours=is_ours)
     if shown is False and overdue:
         return _came_back_without(attempt, device)
-    if shown is None and (overdue or _may_be_presumed(attempt, device)):
+    if shown is None and (overdue or _may_be_presumed(attempt, device, had_gap=had_gap)):
         return attempt.verified(Evidence.PRESUMED, now)
     return attempt
 
 
-def _restarted_after_transfer(attempt: Attempt, device: ObservedDevice, *, shown: bool | None) -> Attempt:
+def _restarted_after_transfer(
+    attempt: Attempt, device: ObservedDevice, *, shown: bool | None, is_ours: bool
+) -> Attempt:
     """The transfer ended well and a new session began since, which does not show the effect."""
     now = device.observed_at
     if shown is None:
         # Of an attempt that we lost sight of nobody knows that the transfer which was heard was its own.
-        is_ours = attempt.state is AttemptState.SENT
         return attempt.verified(Evidence.RESTARTED if is_ours else Evidence.PRESUMED, now)
     return _came_back_without(attempt, device)
 
@@ -106,10 +120,11 @@ def _is_healed_by_cloud(step: Step) -> bool:
     return isinstance(step, LockApplication) and step.boots_into is DeviceMode.SAFE_MODE
 
 
-def _may_be_presumed(attempt: Attempt, device: ObservedDevice) -> bool:
+def _may_be_presumed(attempt: Attempt, device: ObservedDevice, *, had_gap: bool) -> bool:
     """Nobody was there to hear, and there was time for the transfer and the restart twice over."""
     waited = device.observed_at - attempt.began_at
-    return device.online and attempt.state is AttemptState.UNKNOWN and waited > _expected_seconds(attempt.step)
+    unheard = had_gap or attempt.state is AttemptState.UNKNOWN
+    return device.online and unheard and waited > _expected_seconds(attempt.step)
 
 
 def shows_effect(step: Step, device: ObservedDevice, catalog: Catalog) -> bool | None:

@@ -10,33 +10,47 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+import msgspec
+
 from reconciler.inventory.conversion import observed_device
 from reconciler.inventory.hearing import Hearing
 from reconciler.model.device import DeviceId, DeviceMode, Observation, ObservedDevice, Product
 from reconciler.model.instant import Instant
 from reconciler.particle.api import ParticleApi
 from reconciler.particle.error import RefusedError
+from reconciler.particle.listing import Page, PageReader
 from reconciler.particle.records import DeviceRecord
 
 REPORT_SLACK_SECONDS: Final = 5.0
 """A report and the handshake of its session are stamped by different machines of the cloud."""
 
+Keep = Callable[[int, Callable[[], Page]], Page]
+"""A page by its number, and how to read it now."""
+
 
 class CloudInventory:
     """Devices as the Particle API shows them. `product` is an id or slug; None: the token's own devices.
 
+    `keep` stands before the reading of each page and may answer with one that was read before.
     Own devices are those whose product is their platform (contracts 4); what the API lists besides belongs to products.
     Observations carry the time of the cloud's own answers, so that they compare with handshakes and events; `clock`,
     wall time, stands in where an answer is not dated. `hearing` may be None: then no device has reported modules.
     """
 
     def __init__(
-        self, api: ParticleApi, *, product: str | None, hearing: Hearing | None, clock: Callable[[], Instant]
+        self,
+        api: ParticleApi,
+        *,
+        product: str | None,
+        hearing: Hearing | None,
+        clock: Callable[[], Instant],
+        keep: Keep | None = None,
     ) -> None:
         self._api = api
         self._product = product
         self._hearing = hearing
         self._clock = clock
+        self._keep = keep
         self._known: Product | None = None
         self._requests_a_look = 1
 
@@ -46,39 +60,61 @@ class CloudInventory:
         return self._requests_a_look
 
     def observe(self) -> Observation:
-        """All devices. Raises WireError when the cloud cannot be read; the time is that of the first answer."""
-        started_at = self._clock()
-        if self._product is None:
-            listing = self._api.own_devices()
-            records = [record for record in listing.records if _is_own(record)]
-        else:
-            listing = self._api.product_devices(self._product)
-            records = list(listing.records)
-            self._requests_a_look = max(1, -(-len(records) // self._api.page_size))
-        observed_at = started_at if listing.dated is None else listing.dated
-        findings = list(listing.findings)
+        """All devices. Raises WireError when the cloud cannot be read; the time is that of the oldest page."""
+        records: dict[str, DeviceRecord] = {}
+        seen = self.read_into(lambda page: records.update((record.id, record) for record in page.records))
+        findings = list(seen.findings)
         devices: list[ObservedDevice] = []
-        for record in records:
-            converted = observed_device(record, observed_at)
+        self._requests_a_look = max(1, -(-len(records) // self._api.page_size)) if self._product is not None else 1
+        for device_id in sorted(records):
+            converted = observed_device(records[device_id], seen.observed_at)
             findings += converted.findings
             devices.append(self._with_report(converted.device))
+        return replace(seen, devices=tuple(devices), findings=tuple(findings))
+
+    def read_into(self, take: Callable[[Page], None]) -> Observation:
+        """Give every page of devices to `take`, in turn; what the observation is besides its devices. Raises WireError.
+
+        A device may come twice: the last time counts.
+        """
+        started_at = self._clock()
+        products = self._products()
+        if self._product is None:
+            ending = PageReader(self._kept(lambda number: _own(self._api.own_page(number)))).read_into(take)
+        else:
+            ending = self._api.pages_through(self._kept(self._page_of_product)).read_into(take)
         return Observation(
-            observed_at=observed_at,
+            observed_at=started_at if ending.dated is None else ending.dated,
             source="cloud",
-            devices=tuple(devices),
-            complete=listing.complete,
-            findings=tuple(findings),
-            products=self._products(),
+            devices=(),
+            complete=ending.complete,
+            findings=ending.findings,
+            products=products,
         )
 
+    def _kept(self, read: Callable[[int], Page]) -> Callable[[int], Page]:
+        keep = self._keep
+        return read if keep is None else lambda number: keep(number, lambda: read(number))
+
+    def _page_of_product(self, number: int) -> Page:
+        assert self._product is not None
+        return self._of_product(self._api.product_page(self._product, number))
+
+    def _of_product(self, page: Page) -> Page:
+        """As far as the product's number is known, the devices that do not say that they are of another one."""
+        if self._product is not None and self._product.isdecimal():
+            return _of_product(page, int(self._product))
+        return page if self._known is None else _of_product(page, self._known.id)
+
     def observe_device(self, device_id: DeviceId) -> ObservedDevice | None:
-        """One device. Raises WireError."""
+        """One device; None also when it says that it is of another product. Raises WireError."""
         started_at = self._clock()
         found = self._api.device(device_id, self._product)
         if found is None:
             return None
         observed_at = started_at if found.dated is None else found.dated
-        return self._with_report(observed_device(found.record, observed_at).device)
+        ours = self._of_product(Page(records=(found.record,))).records
+        return self._with_report(observed_device(ours[0], observed_at).device) if ours else None
 
     def _products(self) -> tuple[Product, ...]:
         """The product's number and slug, asked once: neither ever changes."""
@@ -101,5 +137,29 @@ class CloudInventory:
         return replace(device, modules=report.modules)
 
 
-def _is_own(record: DeviceRecord) -> bool:
-    return record.product_id is None or record.product_id == record.platform_id
+def _own(page: Page) -> Page:
+    """Without the devices of products, which the cloud lists besides."""
+    return msgspec.structs.replace(
+        page,
+        records=tuple(each for each in page.records if each.product_id is None or each.product_id == each.platform_id),
+    )
+
+
+def _of_product(page: Page, product_id: int) -> Page:
+    """As a product's list: who does not say whose it is belongs to the product; who says another one is left out."""
+    records = []
+    findings = list(page.findings)
+    for record in page.records:
+        if record.product_id is None:
+            records.append(msgspec.structs.replace(record, product_id=product_id))
+        elif record.product_id == product_id:
+            records.append(record)
+        else:
+            whose = f"it is listed by product {product_id} and says that it is of {record.product_id}"
+            findings.append(f"device {record.id} left out: {whose}")
+    return msgspec.structs.replace(
+        page,
+        records=tuple(records),
+        left_out=page.left_out + len(page.records) - len(records),
+        findings=tuple(findings),
+    )

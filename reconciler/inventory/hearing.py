@@ -2,7 +2,8 @@
 
 Everything heard gets the next ordinal of one running counter. Whoever sends something notes the ordinal first and later
 asks what came after it. Events get lost and may come twice (facts 5.8): what was heard happened; what was not heard may
-have happened too.
+have happened too. So a gap, in which nobody listened, has an ordinal as well: the first end of a transfer that is heard
+behind one need not be the first that there was.
 
 Of devices with a step under way it also says at once that there is news, so that nobody need look every second.
 """
@@ -21,6 +22,7 @@ from reconciler.model.instant import Instant
 from reconciler.particle.describe import modules_from_describe
 from reconciler.particle.stream import CloudEvent
 
+_GAPS_REMEMBERED: Final = 1024
 _REMEMBERED_PER_DEVICE: Final = 16
 """Transfers remembered of one device; a route has fewer steps than that between two looks at it."""
 
@@ -66,6 +68,7 @@ class Hearing:
         self._lock = threading.Lock()
         self._ordinal = 0
         self._devices: dict[DeviceId, _Memory] = {}
+        self._gaps: deque[int] = deque(maxlen=_GAPS_REMEMBERED)
         self._awaited: set[DeviceId] = set()
 
     def hear(self, event: CloudEvent) -> None:
@@ -89,6 +92,25 @@ class Hearing:
         """From now on news of this device is waited for too."""
         with self._lock:
             self._awaited.add(device_id)
+
+    def miss(self) -> None:
+        """Nobody listens from now on, or did not until now: give it to an EventStream as its `on_gap`.
+
+        What was missed may have been news, so it counts as news while any device is listened for.
+        """
+        with self._lock:
+            self._ordinal += 1
+            self._gaps.append(self._ordinal)
+            is_news = bool(self._awaited)
+        if is_news:
+            self._on_news()
+
+    def first_gap_since(self, ordinal: int) -> int | None:
+        """The ordinal of the first gap after this one, None when there was none. What is forgotten counts as a gap."""
+        with self._lock:
+            if len(self._gaps) == _GAPS_REMEMBERED and ordinal < self._gaps[0]:
+                return ordinal
+            return next((gap for gap in self._gaps if gap > ordinal), None)
 
     @property
     def ordinal(self) -> int:

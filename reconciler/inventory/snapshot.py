@@ -7,6 +7,7 @@ cloud; an element that is no device object, and a device that is there twice, ar
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypedDict
 
 import msgspec
@@ -24,8 +25,12 @@ _MAJOR: Final = "1."
 _WRITE_AGAIN: Final = "write the file again with `reconciler observe --output FILE`, or correct it"
 
 
+_UNFINISHED: Final = b'{"unfinished_observation":'
+"""How the file of an observation begins that is going on (`inventory/page_log.py`)."""
+
+
 class SnapshotError(OperatorError):
-    """A file that is no snapshot. PFR6301 to PFR6306."""
+    """A file that is no snapshot. PFR6301 to PFR6306, PFR6308."""
 
 
 class _Product(msgspec.Struct, frozen=True):
@@ -96,7 +101,7 @@ def observation_from_document(content: bytes, *, name: str = "snapshot", read_at
     Raises:
         SnapshotError: PFR6301 no JSON; PFR6302 JSON of another shape; PFR6303 a format of another major version;
             PFR6304 an element that is no device object, by its index; PFR6305 a device that is there twice, by its id;
-            PFR6306 `observed_at` is no date and time.
+            PFR6306 `observed_at` is no date and time; PFR6308 an observation that was interrupted.
     """
     document = _document(content.removeprefix(b"\xef\xbb\xbf"), name)
     if not document.is_readable():
@@ -122,24 +127,39 @@ def observation_from_document(content: bytes, *, name: str = "snapshot", read_at
 
 def document_from_observation(observation: Observation) -> bytes:
     """The snapshot of an observation, one line a device. The same observation gives the same bytes."""
+    return b"".join(document_pieces(observation, observation.devices, observation.findings))
+
+
+def document_pieces(about: Observation, devices: Iterable[ObservedDevice], findings: Sequence[str]) -> Iterator[bytes]:
+    """The snapshot piece by piece: what `about` says of the whole, and devices and findings in place of its own.
+
+    The findings stand last and are asked for last: they may grow while the devices are taken.
+    """
     head: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
-        "observed_at": iso_from_instant(observation.observed_at),
-        "source": observation.source,
+        "observed_at": iso_from_instant(about.observed_at),
+        "source": about.source,
     }
-    if not observation.complete:
+    if not about.complete:
         head["complete"] = False
-    if observation.findings:
-        head["findings"] = list(observation.findings)
-    if observation.products:
-        head["products"] = [{"id": product.id, "slug": product.slug} for product in observation.products]
-    opening = msgspec.json.encode(head)[:-1]
-    lines = b",\n  ".join(msgspec.json.encode(device_object(device)) for device in observation.devices)
-    return opening + b',\n "devices": [' + (b"\n  " + lines if lines else b"") + b"]}\n"
+    if about.products:
+        head["products"] = [{"id": product.id, "slug": product.slug} for product in about.products]
+    yield msgspec.json.encode(head)[:-1] + b',\n "devices": ['
+    between = b"\n  "
+    for device in devices:
+        yield between + msgspec.json.encode(device_object(device))
+        between = b",\n  "
+    yield b"]"
+    if findings:
+        yield b',\n "findings": ' + msgspec.json.encode(list(findings))
+    yield b"}\n"
 
 
 def _document(content: bytes, name: str) -> _Document:
     reason = ""
+    if content.startswith(_UNFINISHED):
+        message = f"{name} is an observation that was interrupted, with a part of the devices"
+        raise SnapshotError("PFR6308", message, next_step="finish it: the same `observe` once more, with --resume")
     try:
         if content.lstrip(b" \t\r\n")[:1] == b"[":
             return _Document(devices=msgspec.json.decode(content, type=list[msgspec.Raw]))

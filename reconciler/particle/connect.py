@@ -47,6 +47,7 @@ def connect_stream(
     *,
     on_event: Callable[[CloudEvent], None],
     budget: RequestBudget | None = None,
+    on_gap: Callable[[], None] = lambda: None,
     patience: StreamPatience | None = None,
     proxies: Mapping[str, str] | None = None,
     trust: str | None = None,
@@ -58,6 +59,7 @@ def connect_stream(
         product=product,
         on_event=on_event,
         budget=budget,
+        on_gap=on_gap,
         clock=time.monotonic,
         dice=random.Random(),  # noqa: S311  # spreads pauses, guards no secret
         patience=patience,

@@ -18,7 +18,7 @@ from reconciler.model.device import is_device_id
 _SHOWN_MAX: Final = 60
 
 
-class DeviceRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class DeviceRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One device object. `modules` is the `m` list of a system describe where the source has one: snapshots do."""
 
     id: str

@@ -89,7 +89,10 @@ def event_from(event: ServerEvent) -> CloudEvent | None:
 
 
 class EventStream:
-    """Listens from `start` to `stop`. The callback runs on the stream's own thread and must be quick.
+    """Listens from `start` to `stop`. The callbacks run on the stream's own thread and must be quick.
+
+    `on_gap` is called whenever there is a gap in what is heard: before the first event of a connection, and when one
+    has ended or was not made. Nothing that was missed is repeated: only a look at the devices tells.
 
     `budget` is that of the address; without one this stream believes itself to be alone there.
     `clock` is monotonic in seconds; `dice` spreads the pauses. `trouble` says why there is no connection, or is empty.
@@ -102,6 +105,7 @@ class EventStream:
         token: AccessToken,
         product: str | None,
         on_event: Callable[[CloudEvent], None],
+        on_gap: Callable[[], None] = lambda: None,
         clock: Callable[[], float],
         dice: random.Random,
         budget: RequestBudget | None = None,
@@ -113,6 +117,7 @@ class EventStream:
         self._url = f"{checked_api_url(api_url)}/v1/{scope}/events/{EVENT_PREFIX}"
         self._token = token
         self._on_event = on_event
+        self._on_gap = on_gap
         self._clock = clock
         self._dice = dice
         self._patience = patience or StreamPatience()
@@ -168,6 +173,8 @@ class EventStream:
             opened_at = self._clock()
             self._listen_once()
             self._connected.clear()
+            if not self._stopping.is_set():
+                self._guarded(self._on_gap)
             failures = 0 if self._clock() - opened_at >= self._patience.lasting else failures + 1
             pause = min(self._patience.pause_max, self._patience.pause_first * 2 ** min(max(failures - 1, 0), 16))
             self._stopping.wait(pause * self._dice.uniform(0.75, 1.25))
@@ -221,6 +228,7 @@ class EventStream:
         if self._stopping.is_set():
             return
         self._connections += 1
+        self._guarded(self._on_gap)
         self._connected.set()
         parser = EventParser()
         while portion := response.raw.read1(_CHUNK_BYTES, decode_content=True):
@@ -228,12 +236,12 @@ class EventStream:
                 if self._stopping.is_set():
                     return
                 if event is not None:
-                    self._tell(event)
+                    self._guarded(self._on_event, event)
         self._trouble = "the cloud ended the stream"
 
-    def _tell(self, event: CloudEvent) -> None:
+    def _guarded(self, callback: Callable[..., None], *told: CloudEvent) -> None:
         try:
-            self._on_event(event)
+            callback(*told)
         except Exception:  # noqa: BLE001  # a listener's error must not end the listening of the others
             self._log("a listener of the event stream failed")
 

@@ -106,6 +106,72 @@ def test_an_event_of_an_earlier_session_that_comes_late_proves_nothing_of_this_s
     assert first.evidence is Evidence.PRESUMED
 
 
+def gap_in_which_it_is_taken(world: World, of_device: ObservedDevice, step: Step) -> SendOutcome:
+    """The device takes the step while nobody listens."""
+    world.hearing.miss()
+    world.take(of_device.id, step, heard=False)
+    return Accepted(detail="Update started")
+
+
+def test_what_nobody_heard_in_a_gap_is_found_by_looking_and_nothing_is_sent_twice() -> None:
+    world = world_of(device())
+    world.behaviour = gap_in_which_it_is_taken
+    run, rest = carried_out(world, fleet())
+    assert ending_of(run, rest) is Ending.DONE
+    assert len(world.sent) == len(set(world.sent))
+    assert {ended.evidence for ended in run.ended[ONE]} == {Evidence.PRESUMED, Evidence.EFFECT}
+    # Long before the deadline, which is what a step that is not heard would wait for.
+    assert world.now - NOW < Rollout().step_deadline_seconds
+
+
+def test_a_strangers_failure_that_is_heard_behind_a_gap_fails_no_step_of_ours() -> None:
+    world = world_of(device())
+
+    def unheard_then_a_stranger(_: World, of_device: ObservedDevice, step: Step) -> SendOutcome:
+        outcome = gap_in_which_it_is_taken(world, of_device, step)
+        world.hear(of_device.id, "failed")
+        return outcome
+
+    world.behaviour = unheard_then_a_stranger
+    run, rest = carried_out(world, fleet())
+    assert ending_of(run, rest) is Ending.DONE
+    assert {ended.state for ended in run.ended[ONE]} == {AttemptState.VERIFIED}
+    assert len(world.sent) == len(set(world.sent))
+
+
+def test_a_strangers_success_that_is_heard_behind_a_gap_is_presumed_and_no_more() -> None:
+    world = world_of(device())
+
+    def gap_and_a_strangers_success(_: World, of_device: ObservedDevice, step: Step) -> SendOutcome:
+        if len(world.sent) > 1:
+            return obeys(world, of_device, step)
+        world.hearing.miss()
+        a_strangers_success(world, of_device)
+        return Accepted(detail="Update started")
+
+    world.behaviour = gap_and_a_strangers_success
+    run, _ = carried_out(world, fleet())
+    assert run.ended[ONE][-1].evidence is Evidence.PRESUMED
+
+
+def test_a_device_that_vanishes_after_the_send_is_neither_verified_nor_failed_nor_sent_to_again() -> None:
+    world = world_of(device(1), device(2))
+
+    def vanishes(_: World, of_device: ObservedDevice, step: Step) -> SendOutcome:
+        if of_device.id != ONE:
+            return obeys(world, of_device, step)
+        del world.devices[ONE]
+        return Accepted(detail="Update started")
+
+    world.behaviour = vanishes
+    run, rest = carried_out(world, fleet(rollout=Rollout(failures_max=Share(100))))
+    assert [attempt.device_id for attempt in world.journal.open_attempts()] == [ONE]
+    assert sum(device_id == ONE for device_id, _ in world.sent) == 1
+    assert device_id(2) in run.arrived
+    assert ending_of(run, rest) is Ending.DEVICES_FAILED
+    assert failed_devices(run) == {ONE}
+
+
 @pytest.mark.parametrize("skew_seconds", [-300.0, -20.0, 20.0, 300.0])
 def test_a_failed_transfer_is_heard_whatever_the_dates_of_the_answers_say(skew_seconds: float) -> None:
     world = world_of(device(device_os="6.2.0"), skew_seconds=skew_seconds)

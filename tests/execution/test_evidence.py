@@ -37,6 +37,8 @@ class Row(NamedTuple):
     shows: bool | None = None  # None: the observation cannot show it
     mode: DeviceMode = DeviceMode.NORMAL
     online: bool = True
+    had_gap: bool = False  # the stream was away since the send
+    behind_gap: bool = False  # what was heard came after that
 
 
 OK, BAD = (True, 90.0), (False, 90.0)
@@ -160,6 +162,42 @@ ROWS = [
         step=FlashApplication(application=LOCK.application),
         shows=True,
     ),
+    Row("a gap, nothing heard, no new session", None, had_gap=True, seen_at=900),
+    Row(
+        "a gap, nothing heard, a new session, time for it", Evidence.PRESUMED, had_gap=True, session_at=200, seen_at=900
+    ),
+    Row("a gap, nothing heard, a new session, not yet time for it", None, had_gap=True, session_at=100, seen_at=120),
+    Row("the same, and offline", None, had_gap=True, session_at=200, seen_at=900, online=False),
+    Row(
+        "a gap, nothing heard, a new session without the version",
+        None,
+        had_gap=True,
+        session_at=200,
+        seen_at=900,
+        step=SYSTEM,
+        shows=False,
+    ),
+    Row("a gap after the transfer was heard to end well", Evidence.RESTARTED, heard=OK, session_at=200, had_gap=True),
+    Row("a gap after the transfer was heard to fail", FailureClass.INSTALL, heard=BAD, had_gap=True),
+    Row(
+        "a transfer that ended well behind a gap may be another one's",
+        Evidence.PRESUMED,
+        heard=OK,
+        session_at=200,
+        had_gap=True,
+        behind_gap=True,
+    ),
+    Row("a transfer that failed behind a gap may be another one's", None, heard=BAD, had_gap=True, behind_gap=True),
+    Row(
+        "a transfer that ended well behind a gap, and a new session without the version",
+        None,
+        heard=OK,
+        session_at=200,
+        step=SYSTEM,
+        shows=False,
+        had_gap=True,
+        behind_gap=True,
+    ),
     Row("seen before the send", None, seen_at=-1, session_at=-5, step=SYSTEM, shows=True),
     Row("seen at the instant of the send", None, seen_at=0, session_at=-5, step=SYSTEM, shows=True),
     Row("intended and not yet answered", None, state=AttemptState.INTENDED, session_at=200, step=SYSTEM, shows=True),
@@ -176,8 +214,10 @@ def after(row: Row) -> Attempt:
         last_handshake_at=BEFORE if row.session_at is None else Instant(NOW + row.session_at),
         observed_at=Instant(NOW + row.seen_at),
     )
-    heard = None if row.heard is None else HeardTransfer(row.heard[0], Instant(NOW + row.heard[1]))
-    return judge(began, seen, heard, known_catalog(), deadline_seconds=DEADLINE)
+    heard = None
+    if row.heard is not None:
+        heard = HeardTransfer(row.heard[0], Instant(NOW + row.heard[1]), behind_gap=row.behind_gap)
+    return judge(began, seen, heard, known_catalog(), deadline_seconds=DEADLINE, had_gap=row.had_gap)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.says)

@@ -2,18 +2,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from reconciler.firmware.known import known_catalog
 from reconciler.inventory.cloud import CloudInventory
 from reconciler.inventory.hearing import Hearing
 from reconciler.model.device import DeviceId, DeviceMode, Product
 from reconciler.model.error import WireError
+from reconciler.model.fleet import FleetSet, Selector
 from reconciler.model.instant import Instant, instant_from_iso, iso_from_instant
 from reconciler.model.module import Module, ModuleFunction, ModuleSlot
 from reconciler.particle.api import ParticleApi
 from reconciler.particle.stream import CloudEvent
+from reconciler.planning.planner import plan_fleets
+from tests.fleet_samples import fleet
 from tests.particle.pretend import Answer, PretendServer, Seen, pretend_cloud
 
 ONE, TWO = "e00fce680000000000000001", "e00fce680000000000000002"
@@ -37,11 +42,11 @@ class Cloud:
     def answer(self, seen: Seen) -> Answer:
         path = seen.path.partition("?")[0]
         body: object = self.devices
-        if path == "/v1/products/logger":
+        if path in {"/v1/products/logger", "/v1/products/12345"}:
             if self.product is None:
                 return Answer(status=403, body=b'{"error":"scope"}')
             body = {"product": self.product}
-        elif path == "/v1/products/logger/devices":
+        elif path in {"/v1/products/logger/devices", "/v1/products/12345/devices"}:
             body = {"devices": self.devices, "meta": {"total_pages": 1}}
         elif path != "/v1/devices":
             found = [device for device in self.devices if path.endswith(device["id"])]
@@ -160,3 +165,53 @@ def test_a_cloud_that_cannot_be_read_is_an_error_and_no_empty_fleet(cloud: Cloud
         cloud.inventory().observe()
     with pytest.raises(WireError):
         cloud.inventory().observe_device(DeviceId(ONE))
+
+
+@pytest.mark.parametrize("said", [777, 13])
+def test_a_device_that_says_it_is_of_another_product_is_left_out_with_a_finding(cloud: Cloud, said: int) -> None:
+    cloud.devices = [{"id": ONE, "product_id": 12345}, {"id": TWO, "platform_id": 13, "product_id": said}]
+    inventory = cloud.inventory()
+    observation = inventory.observe()
+    assert inventory.observe_device(DeviceId(TWO)) is None
+    assert [device.id for device in observation.devices] == [ONE]
+    assert not observation.complete
+    assert any(TWO in finding and f"says that it is of {said}" in finding for finding in observation.findings)
+
+
+@pytest.mark.parametrize("product", ["logger", "12345"])
+def test_a_device_that_does_not_say_whose_it_is_is_of_the_product_that_lists_it(cloud: Cloud, product: str) -> None:
+    # A quarantined device comes with few fields (facts 5.3); as nobody's it would be taken for the owner's.
+    cloud.devices = [{"id": ONE, "quarantined": True}]
+    cloud.product = {"id": 12345, "slug": "logger"}
+    inventory = cloud.inventory(product)
+    [device] = inventory.observe().devices
+    assert device.product_id == 12345
+    assert inventory.observe_device(DeviceId(ONE)) == device
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"platform_id": 999},
+        {"platform_id": "13"},
+        {"status": "thinking"},
+        {"status": 5},
+        {"system_firmware_version": None},
+        {"system_firmware_version": 6},
+        {"platform_id": None, "status": None, "groups": None, "online": None},
+    ],
+)
+def test_a_device_that_is_not_understood_is_seen_and_planned_to_nothing(cloud: Cloud, fields: dict[str, Any]) -> None:
+    cloud.devices = [
+        {"id": ONE, "platform_id": 13, "product_id": 12345, "system_firmware_version": "1.5.2", "online": True}
+        | {"groups": ["eu"]}
+        | fields
+    ]
+    observation = cloud.inventory().observe()
+    assert [device.id for device in observation.devices] == [ONE]
+    eu = fleet(select=Selector(devices=frozenset({ONE})))
+    [planned] = plan_fleets(
+        FleetSet(fleets=(replace(eu, product="logger"),)), observation, known_catalog(), now=NOW
+    ).fleets
+    assert planned.routes == ()
+    assert planned.summary.devices == 1

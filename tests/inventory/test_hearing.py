@@ -168,3 +168,27 @@ def test_who_is_listened_for_changes_with_every_look() -> None:
     memory.listen_also_for(ONE)
     memory.hear(flash("failed "))
     assert told == [True]
+
+
+def test_a_gap_has_its_place_in_the_order_of_hearing() -> None:
+    memory = hearing()
+    assert memory.first_gap_since(0) is None
+    memory.miss()
+    sent = memory.ordinal
+    assert memory.first_gap_since(sent) is None
+    memory.hear(flash("success"))
+    memory.miss()
+    memory.hear(flash("failed"))
+    gap = memory.first_gap_since(sent)
+    assert gap is not None
+    before, behind = (transfer.ordinal for transfer in memory.transfers_since(ONE, sent))
+    assert before < gap < behind
+    assert memory.first_gap_since(memory.ordinal) is None
+
+
+def test_gaps_that_are_forgotten_count_as_gaps() -> None:
+    memory = hearing()
+    for _ in range(5000):
+        memory.miss()
+    assert memory.first_gap_since(3) is not None
+    assert memory.first_gap_since(memory.ordinal) is None

@@ -89,12 +89,14 @@ class Listener:
         budget: RequestBudget | None = None,
     ) -> None:
         self.heard: queue.Queue[CloudEvent] = queue.Queue()
+        self.told: queue.Queue[str] = queue.Queue()
         self.raising = raising
         self.stream = EventStream(
             api_url=url,
             token=AccessToken(TOKEN),
             product=product,
             on_event=self.hear,
+            on_gap=self.miss,
             clock=time.monotonic,
             dice=random.Random(1),
             budget=budget,
@@ -102,7 +104,13 @@ class Listener:
         )
         self.stream.start()
 
+    def miss(self) -> None:
+        self.told.put("gap")
+        if self.raising:
+            raise RuntimeError("a listener's own fault")
+
     def hear(self, event: CloudEvent) -> None:
+        self.told.put(event.data)
         self.heard.put(event)
         if self.raising:
             raise RuntimeError("a listener's own fault")
@@ -147,6 +155,25 @@ def test_a_stream_that_ends_is_opened_again(server: StreamServer) -> None:
     server.lines.put(block("spark/status", "online"))
     assert listener.heard.get(timeout=WAIT).data == "online"
     assert listener.stream.connections == 2
+    listener.stream.stop()
+
+
+@pytest.mark.parametrize("raising", [False, True])
+def test_a_gap_is_told_before_the_first_event_of_a_connection_and_when_it_has_ended(
+    server: StreamServer, raising: bool
+) -> None:
+    listener = Listener(server.url, raising=raising)
+    server.lines.put(block("spark/status", "online"))
+    server.lines.put(None)
+    server.lines.put(block("spark/status", "offline"))
+    told = [listener.told.get(timeout=WAIT) for _ in range(5)]
+    assert told == ["gap", "online", "gap", "gap", "offline"]
+    listener.stream.stop()
+
+
+def test_a_connection_that_cannot_be_made_is_a_gap_each_time() -> None:
+    listener = Listener(f"http://127.0.0.1:{unused_port()}")
+    assert [listener.told.get(timeout=WAIT) for _ in range(3)] == ["gap"] * 3
     listener.stream.stop()
 
 

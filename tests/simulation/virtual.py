@@ -9,6 +9,7 @@ time). One seed, one history; a virtual hour takes as long as its requests.
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future
@@ -132,21 +133,22 @@ class _Connections(BaseAdapter):
     def __init__(self, virtual: VirtualCloud) -> None:
         super().__init__()
         self._virtual = virtual
+        self._one_at_a_time = threading.Lock()
 
     def send(self, request: requests.PreparedRequest, *_: Any, timeout: Any = None, **__: Any) -> requests.Response:
         """One request. Raises what the library raises for connections that break off or say nothing."""
         parts = urlsplit(request.url or "")
         body = request.body or b""
-        answer = self._virtual.cloud.handle(
-            Request(
-                method=request.method or "GET",
-                path=parts.path,
-                query=dict(parse_qsl(parts.query)),
-                headers={name.lower(): value for name, value in request.headers.items()},
-                body=body.encode() if isinstance(body, str) else body,
-            ),
-            self._virtual.now,
+        asked = Request(
+            method=request.method or "GET",
+            path=parts.path,
+            query=dict(parse_qsl(parts.query)),
+            headers={name.lower(): value for name, value in request.headers.items()},
+            body=body.encode() if isinstance(body, str) else body,
         )
+        # Pages of a list are read by several threads.
+        with self._one_at_a_time:
+            answer = self._virtual.cloud.handle(asked, self._virtual.now)
         if answer.delay_seconds:
             self._virtual.sleep(answer.delay_seconds)
         match answer.manner:
