@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from reconciler.emulator.artifact import Payload, read_payload
+from reconciler.emulator.artifact import Combined, Garbage, Payload, read_payload
 from reconciler.emulator.device import Device
 from reconciler.emulator.faults import STALE_SECONDS
 from reconciler.emulator.message import Answer, ApiError, as_bool, as_int, json_answer
 from reconciler.emulator.products import Product
 from reconciler.emulator.records import Moment, RequestKind
 from reconciler.emulator.state import Call
+from reconciler.emulator.world import SystemFlash
 from reconciler.model.instant import Instant, iso_from_instant
 
 _PAGE_SIZE: Final = 25
 _PAGE_SIZE_MAX: Final = 1000
 _NOT_CONNECTED: Final = "device not currently connected"
+
+
+_SHOWN_IN_QUARANTINE: Final = ("id", "product_id", "platform_id", "online", "last_heard", "last_handshake_at")
+"""A reduced set of fields (facts 5.3); which ones is our guess [?]."""
 
 
 def device_record(device: Device, product: Product | None) -> dict[str, Any]:
@@ -39,6 +44,8 @@ def device_record(device: Device, product: Product | None) -> dict[str, Any]:
         "firmware_version": device.reported_application,
     }
     record = {name: value for name, value in record.items() if value is not None}
+    if device.quarantined:
+        return {name: record[name] for name in _SHOWN_IN_QUARANTINE if name in record} | {"quarantined": True}
     if device.last_handshake_at is not None:
         record |= {
             "status": device.mode.value,
@@ -62,8 +69,7 @@ def device_record(device: Device, product: Product | None) -> dict[str, Any]:
 
 def list_own(call: Call) -> Answer:
     """GET /v1/devices: a bare array, the last handshake first."""
-    devices = [device for device in call.state.devices.values() if device.product_id is None]
-    devices.sort(key=lambda device: (-(device.last_handshake_at or 0.0), device.id))
+    devices = sorted(call.state.devices.of(None), key=lambda device: (-(device.last_handshake_at or 0.0), device.id))
     return json_answer(_shown(call, devices, None))
 
 
@@ -72,26 +78,64 @@ def list_of_product(call: Call) -> Answer:
     product = call.product
     assert product is not None
     query = call.request.query
-    devices = [device for device in call.state.devices.values() if device.product_id == product.id]
-    if wanted := query.get("deviceId"):
-        devices = [device for device in devices if wanted.lower() in device.id]
-    if wanted := query.get("deviceName"):
-        devices = [device for device in devices if wanted.lower() in (device.name or "").lower()]
-    if wanted := query.get("groups"):
-        groups = set(wanted.split(","))
-        devices = [device for device in devices if groups.intersection(device.groups)]
-    if query.get("quarantined") in ("true", "1"):
-        devices = []
-    devices.sort(key=_SORTS.get(query.get("sortAttr", ""), _SORTS["deviceId"]), reverse=query.get("sortDir") == "desc")
+    devices = _in_order(_chosen(call, product), query.get("sortAttr", ""), descending=query.get("sortDir") == "desc")
     size = min(max(as_int(query.get("perPage") or query.get("per_page") or _PAGE_SIZE), 1), _PAGE_SIZE_MAX)
     page = max(as_int(query.get("page", 1)), 1)
-    on_page = devices[(page - 1) * size : page * size]
-    meta = {"total_pages": -(-len(devices) // size), "page": page, "per_page": size, "total": len(devices)}
+    on_page, total = _page_of(call, devices, (page - 1) * size, size)
+    meta = {"total_pages": -(-total // size), "page": page, "per_page": size, "total": total}
     return json_answer({"devices": _shown(call, on_page, product), "customers": [], "meta": meta})
 
 
+def _chosen(call: Call, product: Product) -> Sequence[Device]:
+    """The devices that the filters of the request let through, by id."""
+    query, register = call.request.query, call.state.devices
+    asked = tuple(
+        (name, query[name]) for name in ("deviceId", "deviceName", "groups", "quarantined") if query.get(name)
+    )
+    if not asked:
+        return register.of(product.id)
+    tests = [_FILTERS[name](value) for name, value in asked]
+    return register.view(product.id, asked, lambda device: all(test(device) for test in tests))
+
+
+def _in_groups(value: str) -> Callable[[Device], bool]:
+    names = frozenset(value.split(","))
+    return lambda device: not names.isdisjoint(device.groups)
+
+
+def _in_quarantine(value: str) -> Callable[[Device], bool]:
+    wanted = as_bool(value)
+    return lambda device: device.quarantined is wanted
+
+
+_FILTERS: Final[dict[str, Callable[[str], Callable[[Device], bool]]]] = {
+    "deviceId": lambda value: lambda device: value.lower() in device.id,
+    "deviceName": lambda value: lambda device: value.lower() in (device.name or "").lower(),
+    "groups": _in_groups,
+    "quarantined": _in_quarantine,
+}
+
+
+def _in_order(devices: Sequence[Device], attribute: str, *, descending: bool) -> Sequence[Device]:
+    key = _SORTS.get(attribute)
+    if key is not None:
+        return sorted(devices, key=key, reverse=descending)
+    return devices[::-1] if descending else devices
+
+
+def _page_of(call: Call, devices: Sequence[Device], begin: int, size: int) -> tuple[Sequence[Device], int]:
+    """A page and the length of the list; a later page of a list that changes meanwhile begins elsewhere."""
+    strikes, total = call.state.faults.strikes, len(devices)
+    if begin > 0 and strikes("list-shifts", None):
+        shift = 1 if call.ordinal % 2 else -1
+        begin, total = begin + shift, total - shift
+    on_page = devices[begin : begin + size]
+    if strikes("list-unordered", None):
+        on_page = sorted(on_page, key=lambda device: device.id[::-1])
+    return on_page, total
+
+
 _SORTS: Final[dict[str, Any]] = {
-    "deviceId": lambda device: (device.id,),
     "firmwareVersion": lambda device: (device.reported_application or 0, device.id),
     "lastConnection": lambda device: (device.last_handshake_at or 0.0, device.id),
 }
@@ -101,6 +145,8 @@ def get_device(call: Call) -> Answer:
     """GET /v1[/products/:p]/devices/:id."""
     device = call.device
     call.shows = (device.id,)
+    if call.state.faults.strikes("stale-device", device.id):
+        return json_answer(_record_then(device, call.product, Instant(call.now - STALE_SECONDS)))
     return json_answer(device_record(device, call.product))
 
 
@@ -150,6 +196,7 @@ def put_device(call: Call) -> Answer:
     for name in ("name", "notes"):
         if name in fields:
             setattr(device, name, str(fields[name]))
+            call.state.devices.changed()
             return _updated(call, device, {name: fields[name]})
     if "signal" in fields:
         return json_answer({"id": device.id, "connected": device.online, "signaling": str(fields["signal"]) == "1"})
@@ -171,6 +218,7 @@ def put_devices(call: Call) -> Answer:
         if device is not None and device.product_id == product.id:
             kept = [group for group in device.groups if group not in removed]
             device.groups = tuple(dict.fromkeys((*kept, *added)))
+    call.state.devices.changed()
     product.groups.update(dict.fromkeys(added))
     return json_answer({"ok": True})
 
@@ -180,10 +228,25 @@ def _flash(call: Call, device: Device, payload: Payload) -> Answer:
         raise ApiError(404, _NOT_CONNECTED, "The device is not connected to the cloud")
     if device.transfer is not None:
         raise ApiError(409, "Firmware update in progress", "Another transfer to this device has not ended yet")
+    if not _may_be_sent(call, device, payload):
+        raise ApiError(400, "Firmware update refused", "Device OS comes with applications to this device of a product")
     error = call.state.life.start_transfer(device, payload, call.ordinal, call.now)
     if error is not None:
         raise ApiError(400, "Firmware update refused", str(error))
     return json_answer({"id": device.id, "status": "Update started"})
+
+
+def _may_be_sent(call: Call, device: Device, payload: Payload) -> bool:
+    """Whether this cloud takes a Device OS module for this device, as the world has it (facts 5.4, 8; ADR 0021)."""
+    match call.state.direct_system_flash:
+        case SystemFlash.ALLOWED:
+            return True
+        case SystemFlash.DEVELOPMENT_ONLY:
+            taken = call.product is None or device.development
+        case SystemFlash.REFUSED:
+            taken = False
+    parts = payload.parts if isinstance(payload, Combined) else (payload,)
+    return taken or all(isinstance(part, Garbage) or part.is_application for part in parts)
 
 
 def _lock(call: Call, device: Device) -> Answer:
@@ -198,6 +261,7 @@ def _lock(call: Call, device: Device) -> Answer:
         raise ApiError(404, "Firmware not found", f"The product has no firmware version {call.lock_version}")
     device.locked = call.lock_version
     device.lock_cause = call.ordinal if call.lock_version is not None else None
+    call.state.life.remember(device, Moment.MARKED, call.now, cause=call.ordinal, detail=f"locked to {device.locked}")
     if call.flash_now:
         call.state.life.deliver(device, call.now)
     return _updated(call, device, {"desired_firmware_version": device.locked})
@@ -214,6 +278,7 @@ def _mark(call: Call, device: Device, fields: Any) -> Answer:
         groups = _groups(fields["groups"])
         product.groups.update(dict.fromkeys(groups))
         device.groups = tuple(groups)
+        call.state.devices.changed()
         changed["groups"] = groups
     call.state.life.remember(device, Moment.MARKED, call.now, cause=call.ordinal)
     return _updated(call, device, changed)
@@ -241,10 +306,10 @@ def _shown(call: Call, devices: Iterable[Device], product: Product | None) -> li
 
 def _record_then(device: Device, product: Product | None, then: Instant) -> dict[str, Any]:
     """How the record looked a while ago: the last one that is old enough, else the oldest that there is."""
-    old = [record for at, record in device.past_records if at <= then]
-    if old:
-        return old[-1]
-    return device.past_records[0][1] if device.past_records else device_record(device, product)
+    past = device.past_records
+    if not past:
+        return device_record(device, product)
+    return next((record for at, record in reversed(past) if at <= then), past[0][1])
 
 
 def _iso(instant: Instant | None) -> str | None:

@@ -25,10 +25,14 @@ class ProductFirmware:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intention:
-    """An application version that the cloud means a device to run, and the request that brought that about."""
+    """An application version that the cloud means a device to run, and the request that brought that about.
+
+    `immediate`: an intelligent release, which does not wait for a handshake (facts 6.3).
+    """
 
     version: int
     cause: int | None
+    immediate: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

@@ -106,6 +106,7 @@ class Moment(StrEnum):
     TRANSFER_FAILED = "transfer_failed"
     INSTALLED = "installed"
     SESSION = "session"
+    RESUMED = "resumed"
     OFFLINE = "offline"
 
 
