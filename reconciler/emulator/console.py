@@ -121,7 +121,7 @@ class Console:
                 words = "marked it for development" if device.development else "took the development mark away"
         if words is None:
             return
-        self._life.remember(device, Moment.MARKED, now, detail=f"a person in the console {words}")
+        self._life.remember(device, Moment.MARKED, now, detail=f"a person in the console {words}", by_person=True)
         self.acts.append(
             Act(ordinal=self._ordinal(), at=now, fault=fault, product_id=product.id, device=device.id, words=words)
         )
@@ -142,7 +142,7 @@ class Console:
     def _change_release(self, product: Product, device: Device) -> str | None:
         if not product.firmware:
             return None
-        intention = Intention(version=self._version(product), cause=None, immediate=self._dice.coin())
+        intention = Intention(version=self._version(product), cause=None, immediate=self._dice.coin(), by_person=True)
         if device.groups and self._dice.coin():
             group = self._dice.choice(device.groups)
             product.releases[group] = intention

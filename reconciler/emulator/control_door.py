@@ -113,7 +113,6 @@ def _true_state(device: Device) -> dict[str, Any]:
         "receiving": device.transfer is not None,
         "asleep": device.sleep is not None and not device.online and not device.gone,
         "protected": device.protected,
-        "quarantined": device.quarantined,
         "partial": device.partial.received if device.partial is not None else 0,
         "updates_enabled": device.updates_enabled,
         "locked": device.locked,

@@ -82,9 +82,9 @@ class Loadout:
         return next((i for i in self.installed.values() if i.module.slot.function is ModuleFunction.USER_PART), None)
 
     @cached_property
-    def is_complete(self) -> bool:
-        """Whether all dependencies of all modules are met."""
-        return not unmet(installed.module for installed in self.installed.values())
+    def unmet(self) -> tuple[tuple[Module, Dependency], ...]:
+        """Every dependency that is not met, with the module that has it."""
+        return unmet(installed.module for installed in self.installed.values())
 
     def with_module(self, artifact: Artifact) -> Loadout:
         """The same with one module in its place. A new application replaces the old one of either slot."""
@@ -103,7 +103,7 @@ class Loadout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """Something on its way. `cause` is the ordinal of the client's request; None: the cloud's own doing.
+    """Something on its way. `cause` is the ordinal of the client's request; None: the cloud's own doing, or a person's.
 
     `offset` is how many bytes the device has from an earlier try; `seconds` is how long it takes if nothing happens.
     """
@@ -113,6 +113,7 @@ class Transfer:
     cause: int | None
     offset: int
     seconds: float
+    by_person: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +160,6 @@ class Device:
     updates_enabled: bool = True
     updates_forced: bool = False
     healer: bool = True
-    quarantined: bool = False
     protected: bool = False
     sleep: Sleep | None = None
     crashing: bool = False
@@ -291,7 +291,7 @@ def unmet(installed: Iterable[Module]) -> tuple[tuple[Module, Dependency], ...]:
 
 def boot_mode(device: Device) -> DeviceMode:
     """What a restart leads to."""
-    if device.crashing or not device.loadout.is_complete:
+    if device.crashing or device.loadout.unmet:
         return DeviceMode.SAFE_MODE
     return DeviceMode.NORMAL
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 from reconciler.emulator.artifact import Combined, Garbage, Payload, read_payload
 from reconciler.emulator.device import Device
 from reconciler.emulator.faults import STALE_SECONDS
+from reconciler.emulator.listing import chosen, cut, in_order
 from reconciler.emulator.message import Answer, ApiError, as_bool, as_int, json_answer
 from reconciler.emulator.products import Product
 from reconciler.emulator.records import Moment, RequestKind
@@ -18,10 +19,6 @@ from reconciler.model.instant import Instant, iso_from_instant
 _PAGE_SIZE: Final = 25
 _PAGE_SIZE_MAX: Final = 1000
 _NOT_CONNECTED: Final = "device not currently connected"
-
-
-_SHOWN_IN_QUARANTINE: Final = ("id", "product_id", "platform_id", "online", "last_heard", "last_handshake_at")
-"""A reduced set of fields (facts 5.3); which ones is our guess [?]."""
 
 
 def device_record(device: Device, product: Product | None) -> dict[str, Any]:
@@ -44,8 +41,6 @@ def device_record(device: Device, product: Product | None) -> dict[str, Any]:
         "firmware_version": device.reported_application,
     }
     record = {name: value for name, value in record.items() if value is not None}
-    if device.quarantined:
-        return {name: record[name] for name in _SHOWN_IN_QUARANTINE if name in record} | {"quarantined": True}
     if device.last_handshake_at is not None:
         record |= {
             "status": device.mode.value,
@@ -78,67 +73,12 @@ def list_of_product(call: Call) -> Answer:
     product = call.product
     assert product is not None
     query = call.request.query
-    devices = _in_order(_chosen(call, product), query.get("sortAttr", ""), descending=query.get("sortDir") == "desc")
+    devices = in_order(chosen(call.state.devices, product, query), query)
     size = min(max(as_int(query.get("perPage") or query.get("per_page") or _PAGE_SIZE), 1), _PAGE_SIZE_MAX)
     page = max(as_int(query.get("page", 1)), 1)
-    on_page, total = _page_of(call, devices, (page - 1) * size, size)
+    on_page, total = cut(devices, (page - 1) * size, size, call.state.faults, call.ordinal)
     meta = {"total_pages": -(-total // size), "page": page, "per_page": size, "total": total}
     return json_answer({"devices": _shown(call, on_page, product), "customers": [], "meta": meta})
-
-
-def _chosen(call: Call, product: Product) -> Sequence[Device]:
-    """The devices that the filters of the request let through, by id."""
-    query, register = call.request.query, call.state.devices
-    asked = tuple(
-        (name, query[name]) for name in ("deviceId", "deviceName", "groups", "quarantined") if query.get(name)
-    )
-    if not asked:
-        return register.of(product.id)
-    tests = [_FILTERS[name](value) for name, value in asked]
-    return register.view(product.id, asked, lambda device: all(test(device) for test in tests))
-
-
-def _in_groups(value: str) -> Callable[[Device], bool]:
-    names = frozenset(value.split(","))
-    return lambda device: not names.isdisjoint(device.groups)
-
-
-def _in_quarantine(value: str) -> Callable[[Device], bool]:
-    wanted = as_bool(value)
-    return lambda device: device.quarantined is wanted
-
-
-_FILTERS: Final[dict[str, Callable[[str], Callable[[Device], bool]]]] = {
-    "deviceId": lambda value: lambda device: value.lower() in device.id,
-    "deviceName": lambda value: lambda device: value.lower() in (device.name or "").lower(),
-    "groups": _in_groups,
-    "quarantined": _in_quarantine,
-}
-
-
-def _in_order(devices: Sequence[Device], attribute: str, *, descending: bool) -> Sequence[Device]:
-    key = _SORTS.get(attribute)
-    if key is not None:
-        return sorted(devices, key=key, reverse=descending)
-    return devices[::-1] if descending else devices
-
-
-def _page_of(call: Call, devices: Sequence[Device], begin: int, size: int) -> tuple[Sequence[Device], int]:
-    """A page and the length of the list; a later page of a list that changes meanwhile begins elsewhere."""
-    strikes, total = call.state.faults.strikes, len(devices)
-    if begin > 0 and strikes("list-shifts", None):
-        shift = 1 if call.ordinal % 2 else -1
-        begin, total = begin + shift, total - shift
-    on_page = devices[begin : begin + size]
-    if strikes("list-unordered", None):
-        on_page = sorted(on_page, key=lambda device: device.id[::-1])
-    return on_page, total
-
-
-_SORTS: Final[dict[str, Any]] = {
-    "firmwareVersion": lambda device: (device.reported_application or 0, device.id),
-    "lastConnection": lambda device: (device.last_handshake_at or 0.0, device.id),
-}
 
 
 def get_device(call: Call) -> Answer:

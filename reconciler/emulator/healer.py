@@ -14,7 +14,7 @@ from typing import Final
 
 from reconciler.emulator.artifact import Artifact, Combined
 from reconciler.emulator.binaries import EmulatedBinaries
-from reconciler.emulator.device import Device, broken_dependency, unmet
+from reconciler.emulator.device import Device, broken_dependency
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.module import Dependency, Module, ModuleFunction
 from reconciler.model.platform import Platform
@@ -36,7 +36,7 @@ def remedy_for(device: Device, catalog: Catalog) -> Remedy | None:
     """The next module for a device in safe mode, or None when nothing helps."""
     modules = [installed.module for installed in device.modules.values()]
     search = _Search(device.platform, catalog, modules)
-    for _, dependency in unmet(modules):
+    for _, dependency in device.loadout.unmet:
         remedy = search.meeting(dependency, ())
         if remedy is not None:
             return remedy
@@ -54,7 +54,7 @@ def with_company(device: Device, application: Artifact, binaries: EmulatedBinari
     if not device.combines or not device.unpacks:
         return application
     modules = device.loadout.with_module(application)
-    missing = unmet(installed.module for installed in modules.installed.values())
+    missing = modules.unmet
     if len(missing) != 1 or missing[0][1].slot.function is not ModuleFunction.SYSTEM_PART:
         return application
     remedy = _Search(device.platform, binaries.catalog, [i.module for i in device.modules.values()]).meeting(
@@ -63,7 +63,7 @@ def with_company(device: Device, application: Artifact, binaries: EmulatedBinari
     if remedy is None:
         return application
     part = _artifact(device, remedy, binaries)
-    if not modules.with_module(part).is_complete:
+    if modules.with_module(part).unmet:
         return application
     size = int((part.size + application.size) * COMPRESSED_SHARE)
     return Combined(parts=(part, application), size=size)

@@ -92,7 +92,8 @@ class Life:
         intention, application = wanted
         self._publish(device, "spark/status", "auto-update", now)
         payload = with_company(device, application, self._binaries)
-        return self._transfers.start(device, payload, intention.cause, now) is None
+        error = self._transfers.start(device, payload, intention.cause, now, by_person=intention.by_person)
+        return error is None
 
     def set_online(self, device: Device, online: bool, now: Instant) -> None:
         """Let a device come or go, as if somebody pulled its plug."""
@@ -206,7 +207,7 @@ class Life:
     def _wanted(self, device: Device) -> tuple[Intention, Artifact] | None:
         """What the cloud intends for a device that runs something else; None: nothing to deliver."""
         product = self._products.get(device.product_id) if device.product_id is not None else None
-        if product is None or device.development or device.quarantined:
+        if product is None or device.development:
             return None
         intention = product.intention(device)
         firmware = product.firmware.get(intention.version) if intention else None

@@ -56,6 +56,7 @@ class Presence:
         application_before: int | None = None,
         cause: int | None = None,
         detail: str = "",
+        by_person: bool = False,
     ) -> None:
         """Write a moment into the device's history. `before` None: nothing changed."""
         after = device.versions
@@ -71,6 +72,7 @@ class Presence:
                 marks=device.marks,
                 cause=cause,
                 detail=detail,
+                by_person=by_person,
             )
         )
         if self.on_moment is not None:

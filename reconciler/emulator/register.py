@@ -50,7 +50,7 @@ class Register(Mapping[str, Device]):
         return found
 
     def changed(self) -> None:
-        """Somebody's groups, name or quarantine changed, so that no earlier choice holds."""
+        """Somebody's groups or name changed, so that no earlier choice holds."""
         self._views.clear()
 
     def add(self, device: Device) -> None:

@@ -104,7 +104,6 @@ def settle(
                 updates_enabled=line.updates_enabled,
                 updates_forced=line.updates_forced,
                 healer=line.healer,
-                quarantined=line.quarantined,
                 protected=line.protected,
                 crashing=line.crashing,
             )

@@ -38,7 +38,9 @@ class Transfers:
         self._presence = presence
         self._faults = faults
 
-    def start(self, device: Device, payload: Payload, cause: int | None, now: Instant) -> TransferError | None:
+    def start(
+        self, device: Device, payload: Payload, cause: int | None, now: Instant, *, by_person: bool = False
+    ) -> TransferError | None:
         """Send something to an online device that is receiving nothing else. Returns why it does not even start."""
         assert device.online
         assert device.transfer is None
@@ -47,11 +49,13 @@ class Transfers:
         offset = self._kept(device, payload)
         rate = BYTES_PER_SECOND.get(device.platform.connectivity, BYTES_PER_SECOND["cellular"])
         seconds = 2.0 + (payload.size - offset) / rate * device.dice.uniform(0.9, 1.2)
-        device.transfer = Transfer(payload=payload, started_at=now, cause=cause, offset=offset, seconds=seconds)
+        device.transfer = Transfer(
+            payload=payload, started_at=now, cause=cause, offset=offset, seconds=seconds, by_person=by_person
+        )
         device.transfers += 1
         device.last_heard_at = now
         detail = f"goes on from byte {offset}" if offset else ""
-        self._presence.remember(device, Moment.TRANSFER_STARTED, now, cause=cause, detail=detail)
+        self._presence.remember(device, Moment.TRANSFER_STARTED, now, cause=cause, detail=detail, by_person=by_person)
         self._presence.publish(device, _FLASH_STATUS, "started ", now)
         self._plan_end(device, now, seconds)
         return None
@@ -128,6 +132,7 @@ class Transfers:
             application_before=application_before,
             cause=transfer.cause,
             detail=str(payload),
+            by_person=transfer.by_person,
         )
         if said_so:
             self._presence.publish(device, _FLASH_STATUS, "success ", now)

@@ -96,7 +96,6 @@ class DeviceLine:
     updates_forced: bool = False
     healer: bool = True
     reported: bool = True
-    quarantined: bool = False
     protected: bool = False
     modules: Mapping[ModuleSlot, int]
 
@@ -283,7 +282,6 @@ def _device(line: dict[str, Any], product_ids: Mapping[int | str, int], numbers:
         updates_forced=line.get("updates_forced", False),
         healer=line.get("healer", True),
         reported=line.get("reported", True),
-        quarantined=line.get("quarantined", False),
         protected=line.get("protected", False),
         modules={ModuleSlot.parse(slot): version for slot, version in line.get("modules", {}).items()},
     )

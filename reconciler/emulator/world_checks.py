@@ -86,8 +86,8 @@ def _of_device(device: _Line, products: Mapping[object, _Line]) -> Iterator[str]
     if device.get("protected") and (DeviceOsVersion(device["deviceOS"]).module_number or 0) < _PROTECTED_SINCE:
         yield "protected devices are on Device OS 6.1.0 or later"
     if "product" not in device:
-        if "locked" in device or "groups" in device or "quarantined" in device:
-            yield "groups, locked and quarantined are for devices of a product"
+        if "locked" in device or "groups" in device:
+            yield "groups and locked are for devices of a product"
     elif device["product"] not in products:
         yield f"no product is called {device['product']}"
     else:
