@@ -76,7 +76,7 @@ def list_of_product(call: Call) -> Answer:
     devices = in_order(chosen(call.state.devices, product, query), query)
     size = min(max(as_int(query.get("perPage") or query.get("per_page") or _PAGE_SIZE), 1), _PAGE_SIZE_MAX)
     page = max(as_int(query.get("page", 1)), 1)
-    on_page, total = cut(devices, (page - 1) * size, size, call.state.faults, call.ordinal)
+    on_page, total = cut(devices, (page - 1) * size, size, call.state.faults)
     meta = {"total_pages": -(-total // size), "page": page, "per_page": size, "total": total}
     return json_answer({"devices": _shown(call, on_page, product), "customers": [], "meta": meta})
 

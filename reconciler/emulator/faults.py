@@ -105,6 +105,7 @@ class Faults:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._active: dict[tuple[str, str], _Active] = {}
+        self._coin = self.dice("coin", None)
 
     def order(self, order: FaultOrder) -> None:
         """Put a fault in place, instead of an earlier one with the same name and device."""
@@ -131,6 +132,10 @@ class Faults:
             if active is not None and self._throw(active, device_id or ""):
                 return True
         return False
+
+    def coin(self) -> bool:
+        """For a fault that has two ways to strike."""
+        return self._coin.coin()
 
     def dice(self, purpose: str, device_id: str | None) -> Dice:
         """Fresh dice that follow from the seed, a purpose and a device."""

@@ -34,14 +34,12 @@ def in_order(devices: Sequence[Device], query: Mapping[str, str]) -> Sequence[De
     return devices[::-1] if descending else devices
 
 
-def cut(devices: Sequence[Device], begin: int, size: int, faults: Faults, ordinal: int) -> tuple[Sequence[Device], int]:
-    """A page and the length of the list. A later page of a list that changes meanwhile begins elsewhere.
-
-    `ordinal` of the request decides whether a device has joined in front of the page, or has left.
-    """
+def cut(devices: Sequence[Device], begin: int, size: int, faults: Faults) -> tuple[Sequence[Device], int]:
+    """A page and the length of the list. A later page of a list that changes meanwhile begins elsewhere."""
     total = len(devices)
     if begin > 0 and faults.strikes("list-shifts", None):
-        shift = 1 if ordinal % 2 else -1
+        # Somebody in front of the page has left, or has joined.
+        shift = 1 if faults.coin() else -1
         begin, total = begin + shift, total - shift
     on_page = devices[begin : begin + size]
     if faults.strikes("list-unordered", None):
