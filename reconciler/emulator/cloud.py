@@ -305,7 +305,7 @@ class Cloud:
 
     def _remember_record(self, device: Device, now: Instant) -> None:
         """While answers may be stale, keep how each device looked."""
-        if any(map(self.state.faults.possible, _STALE)):
+        if self.state.faults.possible(*_STALE):
             device.keep_record(now, device_calls.device_record(device, self._product_of(device)))
 
     def _next_ordinal(self) -> int:

@@ -96,7 +96,7 @@ class Console:
         self.open(now)
 
     def _anybody(self) -> bool:
-        return any(self._faults.aims(fault) for fault in PERSON_FAULTS)
+        return self._faults.possible(*PERSON_FAULTS) and any(self._faults.aims(fault) for fault in PERSON_FAULTS)
 
     def _product_of(self, device: Device | None) -> Product | None:
         return self._products.get(device.product_id) if device is not None and device.product_id is not None else None

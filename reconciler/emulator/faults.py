@@ -105,6 +105,7 @@ class Faults:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._active: dict[tuple[str, str], _Active] = {}
+        self._names: frozenset[str] = frozenset()
         self._coin = self.dice("coin", None)
 
     def order(self, order: FaultOrder) -> None:
@@ -112,12 +113,13 @@ class Faults:
         key = (order.fault, order.device)
         if order.rate <= 0:
             self._active.pop(key, None)
-            return
-        self._active[key] = _Active(order=order, left=order.count, struck=0, dice={})
+        else:
+            self._active[key] = _Active(order=order, left=order.count, struck=0, dice={})
+        self._names = frozenset(name for name, _ in self._active)
 
-    def possible(self, fault: str) -> bool:
-        """Whether the fault could strike anyone at all."""
-        return any(name == fault for name, _ in self._active)
+    def possible(self, *faults: str) -> bool:
+        """Whether one of these faults could strike anyone at all."""
+        return not self._names.isdisjoint(faults)
 
     def aims(self, fault: str) -> tuple[str, ...]:
         """Whom the fault could still strike: ids of devices, and `*` for all."""
