@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +27,11 @@ def is_json(body: bytes) -> bool:
 
 def test_the_control_door_lists_every_fault(bench: Any) -> None:
     assert bench.get("/_emulator/faults")["faults"] == dict(FAULTS)
+
+
+def test_the_documentation_lists_every_fault_and_no_other() -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "emulator.md").read_text(encoding="utf-8")
+    assert dict(re.findall(r"^\| `([a-z0-9-]+)` \| (.+) \|$", page, re.MULTILINE)) == dict(FAULTS)
 
 
 def test_a_fault_strikes_as_often_as_it_is_counted() -> None:
