@@ -110,7 +110,7 @@ class Cloud:
             agenda=self._agenda,
             ordinal=self._next_ordinal,
         )
-        life.on_moment(self._remember_record)
+        life.on_moment(self._after_moment)
         for device in devices.values():
             life.begin(device, start)
         for order in world.faults:
@@ -302,6 +302,10 @@ class Cloud:
         self._requests.append(record)
         if self._on_request is not None:
             self._on_request(record)
+
+    def _after_moment(self, device: Device, now: Instant) -> None:
+        self.state.devices.touched(device)
+        self._remember_record(device, now)
 
     def _remember_record(self, device: Device, now: Instant) -> None:
         """While answers may be stale, keep how each device looked."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 from reconciler.emulator.artifact import Combined, Garbage, Payload, read_payload
 from reconciler.emulator.device import Device
 from reconciler.emulator.faults import STALE_SECONDS
-from reconciler.emulator.listing import chosen, cut, in_order
+from reconciler.emulator.listing import cut, listed
 from reconciler.emulator.message import Answer, ApiError, as_bool, as_int, json_answer
 from reconciler.emulator.products import Product
 from reconciler.emulator.records import Moment, RequestKind
@@ -73,10 +73,11 @@ def list_of_product(call: Call) -> Answer:
     product = call.product
     assert product is not None
     query = call.request.query
-    devices = in_order(chosen(call.state.devices, product, query), query)
+    devices = listed(call.state.devices, product, query)
     size = min(max(as_int(query.get("perPage") or query.get("per_page") or _PAGE_SIZE), 1), _PAGE_SIZE_MAX)
     page = max(as_int(query.get("page", 1)), 1)
-    on_page, total = cut(devices, (page - 1) * size, size, call.state.faults)
+    downwards = query.get("sortDir") == "desc"
+    on_page, total = cut(devices, (page - 1) * size, size, downwards=downwards, faults=call.state.faults)
     meta = {"total_pages": -(-total // size), "page": page, "per_page": size, "total": total}
     return json_answer({"devices": _shown(call, on_page, product), "customers": [], "meta": meta})
 

@@ -1,50 +1,55 @@
 """Pages of a product's devices: who is on the list, in which order, and which of them are on a page (facts 5.3).
 
-What a page costs does not depend on how many devices there are, as long as the list is in the order of their ids.
+What a page costs does not depend on how many devices there are, as long as it is a page of all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from reconciler.emulator.device import Device
 from reconciler.emulator.faults import Faults
 from reconciler.emulator.message import as_bool
 from reconciler.emulator.products import Product
-from reconciler.emulator.register import Register
+from reconciler.emulator.register import Order, Register
 
 _Test = Callable[[Device], bool]
 
 
-def chosen(register: Register, product: Product, query: Mapping[str, str]) -> Sequence[Device]:
-    """The devices that the filters of a request let through, by id."""
+def listed(register: Register, product: Product, query: Mapping[str, str]) -> Sequence[Device]:
+    """The devices that the filters of a request let through, in the order that it wishes for; without a wish by id.
+
+    They are always upwards; `cut` turns a page around.
+    """
     asked = tuple((name, query[name]) for name in _FILTERS if query.get(name))
+    order = _ORDERS.get(query.get("sortAttr", ""))
+    devices: Sequence[Device]
     if not asked:
-        return register.of(product.id)
-    tests = [_FILTERS[name](value) for name, value in asked]
-    return register.view(product.id, asked, lambda device: all(test(device) for test in tests))
+        devices = register.of(product.id) if order is None else register.ordered(product.id, order)
+    else:
+        tests = [_FILTERS[name](value) for name, value in asked]
+        devices = register.view(product.id, asked, lambda device: all(test(device) for test in tests))
+        devices = devices if order is None else sorted(devices, key=order.key)
+    return devices
 
 
-def in_order(devices: Sequence[Device], query: Mapping[str, str]) -> Sequence[Device]:
-    """The devices in the order that a request wishes for; without a wish by id."""
-    key, descending = _SORTS.get(query.get("sortAttr", "")), query.get("sortDir") == "desc"
-    if key is not None:
-        return sorted(devices, key=key, reverse=descending)
-    return devices[::-1] if descending else devices
-
-
-def cut(devices: Sequence[Device], begin: int, size: int, faults: Faults) -> tuple[Sequence[Device], int]:
+def cut(
+    devices: Sequence[Device], begin: int, size: int, *, downwards: bool, faults: Faults
+) -> tuple[Sequence[Device], int]:
     """A page and the length of the list. A later page of a list that changes meanwhile begins elsewhere."""
-    total = len(devices)
+    total = shown_total = len(devices)
     if begin > 0 and faults.strikes("list-shifts", None):
         # Somebody in front of the page has left, or has joined.
         shift = 1 if faults.coin() else -1
-        begin, total = begin + shift, total - shift
-    on_page = devices[begin : begin + size]
+        begin, shown_total = begin + shift, total - shift
+    if downwards:
+        on_page = devices[max(total - begin - size, 0) : max(total - begin, 0)][::-1]
+    else:
+        on_page = devices[begin : begin + size]
     if faults.strikes("list-unordered", None):
         on_page = sorted(on_page, key=lambda device: device.id[::-1])
-    return on_page, total
+    return on_page, shown_total
 
 
 def _in_groups(value: str) -> _Test:
@@ -63,7 +68,4 @@ _FILTERS: Final[dict[str, Callable[[str], _Test]]] = {
     "groups": _in_groups,
     "quarantined": _in_quarantine,
 }
-_SORTS: Final[dict[str, Callable[[Device], Any]]] = {
-    "firmwareVersion": lambda device: (device.reported_application or 0, device.id),
-    "lastConnection": lambda device: (device.last_handshake_at or 0.0, device.id),
-}
+_ORDERS: Final = {order.value: order for order in Order}

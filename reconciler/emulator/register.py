@@ -1,18 +1,34 @@
 """Which devices there are, by id, and of each product in the order of their ids.
 
 Why: a list of a hundred thousand devices is read in a thousand pages, and no page may cost a walk over all devices.
-Whoever moves a device to another product, or makes it another owner's, says so with `move`.
+Whoever moves a device to another product, or makes it another owner's, says so with `move`; who changes what lists are
+filtered by, with `changed`; and after what lists are ordered by has changed, `touched` is told of the device.
 """
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
 from typing import Final
 
 from reconciler.emulator.device import Device
 
 _VIEWS_KEPT: Final = 32
+_FEW: Final = 0.02
+"""Of all devices: up to so many are moved to their new places one by one, more are sorted together."""
+
+
+class Order(StrEnum):
+    """What a list may be ordered by, besides ids."""
+
+    FIRMWARE_VERSION = "firmwareVersion"
+    LAST_CONNECTION = "lastConnection"
+
+    def key(self, device: Device) -> tuple[float, str]:
+        """Where a device stands; who is equal, by id."""
+        value = device.reported_application if self is Order.FIRMWARE_VERSION else device.last_handshake_at
+        return (value or 0.0, device.id)
 
 
 class Register(Mapping[str, Device]):
@@ -22,6 +38,7 @@ class Register(Mapping[str, Device]):
         self._by_id = {device.id: device for device in devices}
         self._of: dict[int | None, list[Device]] = {}
         self._views: dict[object, list[Device]] = {}
+        self._orders: dict[tuple[int | None, Order], _Ordered] = {}
         for device in self._by_id.values():
             self._of.setdefault(device.product_id, []).append(device)
         for members in self._of.values():
@@ -49,6 +66,19 @@ class Register(Mapping[str, Device]):
             found = self._views[product_id, key] = [device for device in self.of(product_id) if chosen(device)]
         return found
 
+    def ordered(self, product_id: int | None, order: Order) -> Sequence[Device]:
+        """The devices of a product in another order than that of their ids."""
+        found = self._orders.get((product_id, order))
+        if found is None:
+            found = self._orders[product_id, order] = _Ordered(order, self.of(product_id))
+        return found.devices()
+
+    def touched(self, device: Device) -> None:
+        """Something happened to a device, so that it may have another place in an order."""
+        for (product_id, _), ordered in self._orders.items():
+            if product_id == device.product_id:
+                ordered.touched(device)
+
     def changed(self) -> None:
         """Somebody's groups or name changed, so that no earlier choice holds."""
         self._views.clear()
@@ -72,11 +102,43 @@ class Register(Mapping[str, Device]):
 
     def _enter(self, device: Device) -> None:
         insort(self._of.setdefault(device.product_id, []), device, key=_id)
-        self.changed()
+        self._forget_choices(device.product_id)
 
     def _leave(self, device: Device) -> None:
-        self._of[device.product_id].remove(device)
+        members = self._of[device.product_id]
+        del members[bisect_left(members, device.id, key=_id)]
+        self._forget_choices(device.product_id)
+
+    def _forget_choices(self, product_id: int | None) -> None:
         self.changed()
+        for order in Order:
+            self._orders.pop((product_id, order), None)
+
+
+class _Ordered:
+    """The devices of a product in an order that changes with them."""
+
+    def __init__(self, order: Order, devices: Iterable[Device]) -> None:
+        self._order = order
+        self._keys = {device: order.key(device) for device in devices}
+        self._devices = sorted(self._keys, key=self._keys.__getitem__)
+        self._touched: dict[Device, None] = {}
+
+    def touched(self, device: Device) -> None:
+        self._touched[device] = None
+
+    def devices(self) -> Sequence[Device]:
+        moved = {device: key for device in self._touched if (key := self._order.key(device)) != self._keys[device]}
+        self._touched.clear()
+        if len(moved) > _FEW * len(self._devices):
+            self._keys |= moved
+            self._devices.sort(key=self._keys.__getitem__)
+            return self._devices
+        for device, key in moved.items():
+            del self._devices[bisect_left(self._devices, self._keys[device], key=self._keys.__getitem__)]
+            self._devices.insert(bisect_left(self._devices, key, key=self._keys.__getitem__), device)
+            self._keys[device] = key
+        return self._devices
 
 
 def _id(device: Device) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.emulator.register import Register
+from reconciler.emulator.register import Order, Register
 
 
 @pytest.fixture
@@ -66,3 +66,28 @@ def test_choices_of_different_products_and_keys_are_apart(register: Register) ->
     assert ids(everybody) == ids(register.of(200))
     assert list(register.view(201, "all", lambda _: True)) == []
     assert list(register.view(200, "none", lambda _: False)) == []
+
+
+def test_an_order_follows_what_happens_to_the_devices(make_bench: Callable[..., Any]) -> None:
+    bench = make_bench("""
+products:
+  - {id: 200, slug: a, platform: boron, firmware: [{version: 1, deviceOS: "1.5.2"}, {version: 2, deviceOS: "1.5.2"}]}
+devices: [{count: 120, product: a, platform: boron, deviceOS: "2.0.1", application: 1}]
+""")
+    register = bench.cloud.state.devices
+    begun = {order: ids(register.ordered(200, order)) for order in Order}
+    for hours in (1, 1, 30, 1, 300, 1):
+        some = register.of(200)[hours % 7]
+        bench.lock(some.id, 3 - (some.reported_application or 1))
+        bench.advance(hours * 3600)
+        for order in Order:
+            assert ids(register.ordered(200, order)) == ids(sorted(register.of(200), key=order.key))
+    assert all(ids(register.ordered(200, order)) != begun[order] for order in Order)
+
+
+def test_an_order_follows_who_comes_and_goes(register: Register) -> None:
+    device = register.of(None)[0]
+    for product_id in (200, None, 201):
+        register.move(device, product_id)
+        for home in (200, None, 201):
+            assert (device in register.ordered(home, Order.LAST_CONNECTION)) is (home == product_id)
