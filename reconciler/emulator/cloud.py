@@ -23,7 +23,7 @@ from reconciler.emulator.faults import FaultOrder, Faults
 from reconciler.emulator.life import Life
 from reconciler.emulator.message import Answer, ApiError, Manner, Request
 from reconciler.emulator.products import Product
-from reconciler.emulator.records import RequestKind, RequestRecord
+from reconciler.emulator.records import Moment, RequestKind, RequestRecord
 from reconciler.emulator.referee import Violation, judge
 from reconciler.emulator.register import Register
 from reconciler.emulator.router import Route, find_route
@@ -305,6 +305,8 @@ class Cloud:
 
     def _after_moment(self, device: Device, now: Instant) -> None:
         self.state.devices.touched(device)
+        if device.history[-1].moment is Moment.MARKED:
+            self.state.devices.changed()
         self._remember_record(device, now)
 
     def _remember_record(self, device: Device, now: Instant) -> None:

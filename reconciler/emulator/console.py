@@ -160,7 +160,6 @@ class Console:
         else:
             device.groups = (*device.groups, group)
             words = f"added it to the group {group}"
-        self._register.changed()
         return words
 
     def _version(self, product: Product) -> int:

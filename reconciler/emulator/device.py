@@ -141,6 +141,7 @@ class Device:
     - `session`: counts sessions, so that a happening planned for an earlier one knows that it is void.
     - `crashing`: the installed application crashes at every boot.
     - `gone`: the device will never be seen again.
+    - `listed_in`: the product in whose list it is; the register follows `product_id` after every moment.
     - `session_ends_at`: when a sleeper must make a new handshake.
     - `past_records`: how the API showed it earlier, while answers may be stale.
     """
@@ -149,6 +150,7 @@ class Device:
     name: str | None
     platform: Platform
     product_id: int | None
+    listed_in: int | None = None
     loadout: Loadout
     dice: Dice
     groups: tuple[str, ...] = ()

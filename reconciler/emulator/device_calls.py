@@ -219,7 +219,6 @@ def _mark(call: Call, device: Device, fields: Any) -> Answer:
         groups = _groups(fields["groups"])
         product.groups.update(dict.fromkeys(groups))
         device.groups = tuple(groups)
-        call.state.devices.changed()
         changed["groups"] = groups
     call.state.life.remember(device, Moment.MARKED, call.now, cause=call.ordinal)
     return _updated(call, device, changed)

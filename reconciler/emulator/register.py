@@ -1,8 +1,8 @@
 """Which devices there are, by id, and of each product in the order of their ids.
 
 Why: a list of a hundred thousand devices is read in a thousand pages, and no page may cost a walk over all devices.
-Whoever moves a device to another product, or makes it another owner's, says so with `move`; who changes what lists are
-filtered by, with `changed`; and after what lists are ordered by has changed, `touched` is told of the device.
+`touched` is told of every moment in the life of a device, and notices when it belongs to another product or has another
+place in an order; `changed` is told when something changed that lists are filtered by.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Register(Mapping[str, Device]):
         self._views: dict[object, list[Device]] = {}
         self._orders: dict[tuple[int | None, Order], _Ordered] = {}
         for device in self._by_id.values():
+            device.listed_in = device.product_id
             self._of.setdefault(device.product_id, []).append(device)
         for members in self._of.values():
             members.sort(key=_id)
@@ -74,7 +75,10 @@ class Register(Mapping[str, Device]):
         return found.devices()
 
     def touched(self, device: Device) -> None:
-        """Something happened to a device, so that it may have another place in an order."""
+        """Something happened to a device, so that it may belong elsewhere, or have another place in an order."""
+        if device.product_id != device.listed_in:
+            self._leave(device)
+            self._enter(device)
         for (product_id, _), ordered in self._orders.items():
             if product_id == device.product_id:
                 ordered.touched(device)
@@ -94,20 +98,15 @@ class Register(Mapping[str, Device]):
         del self._by_id[device.id]
         self._leave(device)
 
-    def move(self, device: Device, product_id: int | None) -> None:
-        """Let a device belong to another product; None: to the token's owner."""
-        self._leave(device)
-        device.product_id = product_id
-        self._enter(device)
-
     def _enter(self, device: Device) -> None:
+        device.listed_in = device.product_id
         insort(self._of.setdefault(device.product_id, []), device, key=_id)
         self._forget_choices(device.product_id)
 
     def _leave(self, device: Device) -> None:
-        members = self._of[device.product_id]
+        members = self._of[device.listed_in]
         del members[bisect_left(members, device.id, key=_id)]
-        self._forget_choices(device.product_id)
+        self._forget_choices(device.listed_in)
 
     def _forget_choices(self, product_id: int | None) -> None:
         self.changed()

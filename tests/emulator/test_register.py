@@ -31,7 +31,8 @@ def test_the_devices_of_a_product_are_in_the_order_of_their_ids(register: Regist
 
 def test_a_device_that_moves_is_in_one_place(register: Register) -> None:
     device = register.of(None)[1]
-    register.move(device, 200)
+    device.product_id = 200
+    register.touched(device)
     assert (len(register.of(200)), len(register.of(None))) == (7, 2)
     assert ids(register.of(200)) == sorted(ids(register.of(200)))
     assert (device.product_id, device in register.of(200)) == (200, True)
@@ -57,7 +58,8 @@ def test_a_choice_holds_until_somebody_says_that_something_changed(register: Reg
     chosen.groups = ("x",)
     register.changed()
     assert view() == [chosen.id]
-    register.move(chosen, 201)
+    chosen.product_id = 201
+    register.touched(chosen)
     assert view() == []
 
 
@@ -88,6 +90,7 @@ devices: [{count: 120, product: a, platform: boron, deviceOS: "2.0.1", applicati
 def test_an_order_follows_who_comes_and_goes(register: Register) -> None:
     device = register.of(None)[0]
     for product_id in (200, None, 201):
-        register.move(device, product_id)
+        device.product_id = product_id
+        register.touched(device)
         for home in (200, None, 201):
             assert (device in register.ordered(home, Order.LAST_CONNECTION)) is (home == product_id)
