@@ -22,7 +22,8 @@ def ten(make_bench: Callable[..., Any]) -> Any:
 
 
 def ids_on(bench: Any, page: int, *, size: int = 3, **query: object) -> list[str]:
-    return [device["id"] for device in bench.get(LIST, page=page, per_page=size, **query)["devices"]]
+    wish = {"sortAttr": "deviceId", **query}
+    return [device["id"] for device in bench.get(LIST, page=page, per_page=size, **wish)["devices"]]
 
 
 def test_a_stale_device_lags_behind_its_list(bench: Any) -> None:
