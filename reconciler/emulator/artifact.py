@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from reconciler.emulator.records import ArtifactNote
-from reconciler.firmware.binary import ParsedModule, parse_module
+from reconciler.firmware.binary import ParsedModule, parse_file, parse_module, uncompressed
+from reconciler.firmware.prefix import ModuleFlags
 from reconciler.model.error import FirmwareError
 from reconciler.model.module import Module, ModuleFunction
 
@@ -27,6 +29,9 @@ class Artifact:
         """Whether it is an application."""
         return self.module.slot.function is ModuleFunction.USER_PART
 
+    def __str__(self) -> str:
+        return str(self.module)
+
     def note(self) -> ArtifactNote:
         """For the request log."""
         return ArtifactNote(
@@ -36,6 +41,21 @@ class Artifact:
             product_id=self.product_id,
             product_version=self.product_version,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Combined:
+    """Several modules in one transfer (facts 1.9). `size` is what travels, in bytes."""
+
+    parts: tuple[Artifact, ...]
+    size: int
+
+    def note(self) -> ArtifactNote:
+        """For the request log: the first of the modules."""
+        return self.parts[0].note()
+
+    def __str__(self) -> str:
+        return " with ".join(map(str, self.parts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,27 +70,42 @@ class Garbage:
         return ArtifactNote()
 
 
-Payload = Artifact | Garbage
+Payload = Artifact | Combined | Garbage
 
 
 def read_payload(data: bytes) -> Payload:
-    """What these bytes are. Combined files (facts 1.9) are not taken yet and count as garbage."""
+    """What these bytes are."""
     try:
-        parsed = parse_module(data)
+        parts = tuple(_artifact(parsed, data) for parsed in parse_file(data))
     except FirmwareError as error:
         return Garbage(size=len(data), words=error.message)
-    return artifact_of(parsed)
+    return parts[0] if len(parts) == 1 else Combined(parts=parts, size=len(data))
 
 
-def artifact_of(parsed: ParsedModule) -> Artifact:
-    """The artifact that a parsed module is."""
+def fingerprint(payload: Payload) -> tuple[object, ...]:
+    """What tells a device that a transfer is the one that broke off: size and hash (facts 6.2)."""
+    match payload:
+        case Artifact():
+            return (payload.size, payload.platform_id, payload.module, payload.sha256)
+        case Combined():
+            return (payload.size, *map(fingerprint, payload.parts))
+        case Garbage():
+            return (payload.size, payload.words)
+    assert_never(payload)
+
+
+def _artifact(parsed: ParsedModule, data: bytes) -> Artifact:
+    """The artifact that a parsed module is; of a compressed one the hash is that of the module inside."""
     product_id, product_version = parsed.product or (None, None)
+    sha256 = parsed.sha256
+    if parsed.compression is not None and not parsed.flags & ModuleFlags.DROP_MODULE_INFO:
+        sha256 = parse_module(uncompressed(parsed, data)).sha256
     return Artifact(
         platform_id=parsed.platform_id,
         module=parsed.module,
         size=parsed.size,
         product_id=product_id,
         product_version=product_version,
-        sha256=parsed.sha256,
+        sha256=sha256,
         compressed=parsed.compression is not None,
     )

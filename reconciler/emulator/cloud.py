@@ -1,8 +1,8 @@
 """The pretend cloud in motion: a request and the time go in, an answer comes out.
 
 One request goes this way: what is due by now happens; then faults that keep a request from its effect; then limit,
-token and scope; then the call itself; then faults that keep the answer from the client; then the log. There are no
-threads in here, and no clock but the `now` that every call brings; `serve.py` has both.
+token and scope; then the call itself; then faults that keep the answer from the client; then what a person does; then
+the log. There are no threads in here, and no clock but the `now` that every call brings; `serve.py` has both.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from typing import Final
 from reconciler.emulator import device_calls
 from reconciler.emulator.binaries import EmulatedBinaries
 from reconciler.emulator.clock import Agenda
+from reconciler.emulator.console import Act, Console
 from reconciler.emulator.control_door import PREFIX, AdjustableClock, answer_at_door
 from reconciler.emulator.device import Device
 from reconciler.emulator.events import Hub
 from reconciler.emulator.faults import FaultOrder, Faults
 from reconciler.emulator.life import Life
 from reconciler.emulator.message import Answer, ApiError, Manner, Request
-from reconciler.emulator.records import RequestRecord
+from reconciler.emulator.products import Product
+from reconciler.emulator.records import Moment, RequestKind, RequestRecord
 from reconciler.emulator.referee import Violation, judge
-from reconciler.emulator.router import find_route
+from reconciler.emulator.register import Register
+from reconciler.emulator.router import Route, find_route
 from reconciler.emulator.settlers import ReadFile, product_of, settle
 from reconciler.emulator.state import Call, State
 from reconciler.emulator.world import TokenLine, World
@@ -43,6 +46,10 @@ _ABOUT_DEVICES: Final = (
     device_calls.put_device,
 )
 _SERVER_ERRORS: Final = 500
+_STALE: Final = ("stale-list", "stale-device")
+_SKEW_SECONDS: Final = (300.0, 1800.0)
+_SAYS_NOTHING: Final = ("garbage", "html", "device-timeout")
+"""Faults whose answer does not say whether the request took effect."""
 
 
 class Cloud:
@@ -72,7 +79,9 @@ class Cloud:
         self._dice = Faults(seed).dice("requests", None)
         self._requests: list[RequestRecord] = []
         faults = Faults(seed)
-        hub = Hub(faults, self._next_ordinal)
+        skew = faults.dice("clock-skew", None)
+        self._skew_seconds = skew.uniform(*_SKEW_SECONDS) * (1 if skew.coin() else -1)
+        hub = Hub(faults, self._next_ordinal, self._agenda)
         products = {line.id: product_of(line, binaries, read_file, start) for line in world.products}
         life = Life(
             products=products,
@@ -82,7 +91,7 @@ class Cloud:
             faults=faults,
             ordinal=self._next_ordinal,
         )
-        devices = {device.id: device for device in settle(world, products, binaries, seed=seed, now=start)}
+        devices = Register(settle(world, products, binaries, seed=seed, now=start))
         self.state = State(
             tokens=world.tokens,
             products=products,
@@ -91,8 +100,17 @@ class Cloud:
             hub=hub,
             faults=faults,
             binaries=binaries,
+            direct_system_flash=world.direct_system_flash,
         )
-        life.on_moment = self._remember_record
+        self._console = Console(
+            products=products,
+            register=devices,
+            faults=faults,
+            life=life,
+            agenda=self._agenda,
+            ordinal=self._next_ordinal,
+        )
+        life.on_moment(self._after_moment)
         for device in devices.values():
             life.begin(device, start)
         for order in world.faults:
@@ -102,6 +120,11 @@ class Cloud:
     def requests(self) -> Sequence[RequestRecord]:
         """Every request so far."""
         return self._requests
+
+    @property
+    def acts(self) -> Sequence[Act]:
+        """What people did in the console so far."""
+        return self._console.acts
 
     @property
     def next_at(self) -> Instant | None:
@@ -135,9 +158,10 @@ class Cloud:
     def order_fault(self, order: FaultOrder, now: Instant) -> None:
         """Put a fault in place, or lift it with a rate of 0."""
         self.state.faults.order(order)
-        if order.fault == "stale-list":
+        if order.fault in _STALE:
             for device in self.state.devices.values():
                 self._remember_record(device, now)
+        self._console.open(now)
         if not self.state.faults.possible("token-revoked"):
             self._revoked = False
 
@@ -149,19 +173,42 @@ class Cloud:
             return error.answer(), None
         if route.handler in _ABOUT_DEVICES:
             device_calls.note_attempt(call)
-        spoilt = self._without_effect(call)
-        if spoilt is not None:
-            return spoilt
+        stopped = self._without_effect(call)
+        if stopped is not None:
+            return stopped
+        answer = self._carried_out(call, route)
+        if call.request.method != "GET" and self.state.faults.strikes("doubled-request", call.device_id):
+            ended: tuple[Answer, str | None] = self._carried_out(call, route), "doubled-request"
+        else:
+            ended = self._after_effect(call, answer)
+        self._let_person_act(call)
+        return ended
+
+    def _carried_out(self, call: Call, route: Route) -> Answer:
         try:
             self._check_limit(call.now)
             if route.scope is not None:
                 self._check_token(call, route.scope)
-            answer = route.handler(call)
+            return route.handler(call)
         except ApiError as error:
-            answer = error.answer()
-        if answer.listener is not None:
-            return answer, None
-        return self._after_effect(call, answer)
+            return error.answer()
+
+    def _let_person_act(self, call: Call) -> None:
+        name = call.parameters.get("product")
+        if name is None:
+            return
+        device = self.state.devices.get(call.device_id) if call.device_id is not None else None
+        product = self._product_of(device) if device is not None else self._named_product(name)
+        self._console.after_request(product, device, call.now)
+
+    def _named_product(self, name: str) -> Product | None:
+        try:
+            return self.state.product(name)
+        except ApiError:
+            return None
+
+    def _product_of(self, device: Device) -> Product | None:
+        return self.state.products.get(device.product_id) if device.product_id is not None else None
 
     def _without_effect(self, call: Call) -> tuple[Answer, str] | None:
         """Faults that strike before the request has any effect."""
@@ -176,13 +223,19 @@ class Cloud:
             return ApiError(429, "Too many requests", "Slow down", Retry_After="2").answer(), "rate-limit-storm"
         if strikes("token-revoked", device):
             self._revoked = True
-        if self.state.faults.possible("silence") and self._dice.random() < 0.5 and strikes("silence", device):  # noqa: PLR2004  # a coin
+        if self.state.faults.possible("silence") and self._dice.coin() and strikes("silence", device):
             return Answer(status=200, manner=Manner.SILENT), "silence"
+        if self._may_time_out(call) and self._dice.coin() and strikes("device-timeout", device):
+            return _timed_out(), "device-timeout"
         return None
 
     def _after_effect(self, call: Call, answer: Answer) -> tuple[Answer, str | None]:
         """Faults that strike between the effect and the client."""
         strikes, device = self.state.faults.strikes, call.device_id
+        if answer.listener is not None:
+            return answer, None
+        if self._may_time_out(call) and strikes("device-timeout", device):
+            return _timed_out(), "device-timeout"
         if strikes("lost-answer", device):
             return self._lost(), "lost-answer"
         if strikes("silence", device):
@@ -191,10 +244,15 @@ class Cloud:
             return Answer(status=200, body=b'{"devices": [{"id": "e00f\xff\xfe'), "garbage"
         if strikes("slow-answer", device):
             return replace(answer, delay_seconds=self._dice.uniform(*SLOW_SECONDS)), "slow-answer"
+        if strikes("clock-skew", device):
+            return replace(answer, date_skew_seconds=self._skew_seconds), "clock-skew"
         return answer, None
 
+    def _may_time_out(self, call: Call) -> bool:
+        return call.kind is RequestKind.FLASH and self.state.faults.possible("device-timeout")
+
     def _lost(self) -> Answer:
-        if self._dice.random() < 0.5:  # noqa: PLR2004  # a coin
+        if self._dice.coin():
             return Answer(status=200, manner=Manner.BROKEN)
         return Answer(status=502, body=_PROXY_PAGE, content_type="text/html")
 
@@ -223,7 +281,7 @@ class Cloud:
 
     def _write_down(self, call: Call, answer: Answer, fault: str | None) -> None:
         sent = answer.manner is Manner.PROPER
-        readable = sent and fault not in ("garbage", "html") and answer.status < _SERVER_ERRORS
+        readable = sent and fault not in _SAYS_NOTHING and answer.status < _SERVER_ERRORS
         record = RequestRecord(
             ordinal=call.ordinal,
             at=call.now,
@@ -245,12 +303,20 @@ class Cloud:
         if self._on_request is not None:
             self._on_request(record)
 
+    def _after_moment(self, device: Device, now: Instant) -> None:
+        self.state.devices.touched(device)
+        if device.history[-1].moment is Moment.MARKED:
+            self.state.devices.changed()
+        self._remember_record(device, now)
+
     def _remember_record(self, device: Device, now: Instant) -> None:
-        """While lists may be stale, keep how each device looked."""
-        if not self.state.faults.possible("stale-list"):
-            return
-        product = self.state.products.get(device.product_id) if device.product_id is not None else None
-        device.past_records.append((now, device_calls.device_record(device, product)))
+        """While answers may be stale, keep how each device looked."""
+        if self.state.faults.possible(*_STALE):
+            device.keep_record(now, device_calls.device_record(device, self._product_of(device)))
 
     def _next_ordinal(self) -> int:
         return next(self._ordinals)
+
+
+def _timed_out() -> Answer:
+    return ApiError(408, "Timed out", "The device did not answer in time").answer()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from reconciler.emulator.console import Act
 from reconciler.emulator.device import Device
 from reconciler.emulator.faults import FAULTS, FaultOrder
 from reconciler.emulator.message import Answer, ApiError, Request, json_answer, read_body
@@ -45,6 +46,10 @@ class Book(Protocol):
     def requests(self) -> Sequence[RequestRecord]:
         """Every request so far."""
 
+    @property
+    def acts(self) -> Sequence[Act]:
+        """What people did in the console."""
+
     def violations(self) -> tuple[Violation, ...]:
         """What the referee finds."""
 
@@ -71,6 +76,8 @@ def answer_at_door(request: Request, book: Book, clock: AdjustableClock | None, 
             return _clock(request, book, clock)
         case "GET", "requests":
             return json_answer([record.document() for record in book.requests])
+        case "GET", "acts":
+            return json_answer([act.document() for act in book.acts])
         case "GET", "referee":
             return json_answer([violation.document() for violation in book.violations()])
     raise ApiError(404, "Not Found", f"The control door has no {request.method} {request.path}")
@@ -104,6 +111,10 @@ def _true_state(device: Device) -> dict[str, Any]:
         "gone": device.gone,
         "crashing": device.crashing,
         "receiving": device.transfer is not None,
+        "asleep": device.sleep is not None and not device.online and not device.gone,
+        "protected": device.protected,
+        "partial": device.partial.received if device.partial is not None else 0,
+        "updates_enabled": device.updates_enabled,
         "locked": device.locked,
         "groups": list(device.groups),
         "transfers": device.transfers,
@@ -114,13 +125,15 @@ def _true_state(device: Device) -> dict[str, Any]:
 
 
 def _change_device(request: Request, book: Book, now: Instant) -> Answer:
-    """Let a device come or go: `{"id": …, "online": true|false}`."""
+    """Let a device come or go, or its application allow or refuse updates: `{"id": …, "online": true|false}`."""
     fields = read_body(request).fields
-    online = fields.get("online")
-    if not isinstance(online, bool):
-        raise ApiError(400, "invalid_request", "online must be true or false")
+    changes = {"online": book.state.life.set_online, "updates_enabled": book.state.life.set_updates_enabled}
+    asked = {name: fields[name] for name in changes if name in fields}
+    if not asked or not all(isinstance(value, bool) for value in asked.values()):
+        raise ApiError(400, "invalid_request", "online or updates_enabled must be true or false")
     device = _device(book, str(fields.get("id")))
-    book.state.life.set_online(device, online, now)
+    for name, value in asked.items():
+        changes[name](device, value, now)
     return json_answer(_true_state(device))
 
 

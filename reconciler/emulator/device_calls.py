@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from reconciler.emulator.artifact import Payload, read_payload
+from reconciler.emulator.artifact import Combined, Garbage, Payload, read_payload
 from reconciler.emulator.device import Device
 from reconciler.emulator.faults import STALE_SECONDS
+from reconciler.emulator.listing import cut, listed
 from reconciler.emulator.message import Answer, ApiError, as_bool, as_int, json_answer
 from reconciler.emulator.products import Product
 from reconciler.emulator.records import Moment, RequestKind
 from reconciler.emulator.state import Call
+from reconciler.emulator.world import SystemFlash
 from reconciler.model.instant import Instant, iso_from_instant
 
 _PAGE_SIZE: Final = 25
@@ -62,8 +64,7 @@ def device_record(device: Device, product: Product | None) -> dict[str, Any]:
 
 def list_own(call: Call) -> Answer:
     """GET /v1/devices: a bare array, the last handshake first."""
-    devices = [device for device in call.state.devices.values() if device.product_id is None]
-    devices.sort(key=lambda device: (-(device.last_handshake_at or 0.0), device.id))
+    devices = sorted(call.state.devices.of(None), key=lambda device: (-(device.last_handshake_at or 0.0), device.id))
     return json_answer(_shown(call, devices, None))
 
 
@@ -72,35 +73,21 @@ def list_of_product(call: Call) -> Answer:
     product = call.product
     assert product is not None
     query = call.request.query
-    devices = [device for device in call.state.devices.values() if device.product_id == product.id]
-    if wanted := query.get("deviceId"):
-        devices = [device for device in devices if wanted.lower() in device.id]
-    if wanted := query.get("deviceName"):
-        devices = [device for device in devices if wanted.lower() in (device.name or "").lower()]
-    if wanted := query.get("groups"):
-        groups = set(wanted.split(","))
-        devices = [device for device in devices if groups.intersection(device.groups)]
-    if query.get("quarantined") in ("true", "1"):
-        devices = []
-    devices.sort(key=_SORTS.get(query.get("sortAttr", ""), _SORTS["deviceId"]), reverse=query.get("sortDir") == "desc")
+    devices = listed(call.state.devices, product, query)
     size = min(max(as_int(query.get("perPage") or query.get("per_page") or _PAGE_SIZE), 1), _PAGE_SIZE_MAX)
     page = max(as_int(query.get("page", 1)), 1)
-    on_page = devices[(page - 1) * size : page * size]
-    meta = {"total_pages": -(-len(devices) // size), "page": page, "per_page": size, "total": len(devices)}
+    downwards = query.get("sortDir") == "desc"
+    on_page, total = cut(devices, (page - 1) * size, size, downwards=downwards, faults=call.state.faults)
+    meta = {"total_pages": -(-total // size), "page": page, "per_page": size, "total": total}
     return json_answer({"devices": _shown(call, on_page, product), "customers": [], "meta": meta})
-
-
-_SORTS: Final[dict[str, Any]] = {
-    "deviceId": lambda device: (device.id,),
-    "firmwareVersion": lambda device: (device.reported_application or 0, device.id),
-    "lastConnection": lambda device: (device.last_handshake_at or 0.0, device.id),
-}
 
 
 def get_device(call: Call) -> Answer:
     """GET /v1[/products/:p]/devices/:id."""
     device = call.device
     call.shows = (device.id,)
+    if call.state.faults.strikes("stale-device", device.id):
+        return json_answer(_record_then(device, call.product, Instant(call.now - STALE_SECONDS)))
     return json_answer(device_record(device, call.product))
 
 
@@ -150,6 +137,7 @@ def put_device(call: Call) -> Answer:
     for name in ("name", "notes"):
         if name in fields:
             setattr(device, name, str(fields[name]))
+            call.state.devices.changed()
             return _updated(call, device, {name: fields[name]})
     if "signal" in fields:
         return json_answer({"id": device.id, "connected": device.online, "signaling": str(fields["signal"]) == "1"})
@@ -171,6 +159,7 @@ def put_devices(call: Call) -> Answer:
         if device is not None and device.product_id == product.id:
             kept = [group for group in device.groups if group not in removed]
             device.groups = tuple(dict.fromkeys((*kept, *added)))
+    call.state.devices.changed()
     product.groups.update(dict.fromkeys(added))
     return json_answer({"ok": True})
 
@@ -180,10 +169,25 @@ def _flash(call: Call, device: Device, payload: Payload) -> Answer:
         raise ApiError(404, _NOT_CONNECTED, "The device is not connected to the cloud")
     if device.transfer is not None:
         raise ApiError(409, "Firmware update in progress", "Another transfer to this device has not ended yet")
+    if not _may_be_sent(call, device, payload):
+        raise ApiError(400, "Firmware update refused", "Device OS comes with applications to this device of a product")
     error = call.state.life.start_transfer(device, payload, call.ordinal, call.now)
     if error is not None:
         raise ApiError(400, "Firmware update refused", str(error))
     return json_answer({"id": device.id, "status": "Update started"})
+
+
+def _may_be_sent(call: Call, device: Device, payload: Payload) -> bool:
+    """Whether this cloud takes a Device OS module for this device, as the world has it (facts 5.4, 8; ADR 0021)."""
+    match call.state.direct_system_flash:
+        case SystemFlash.ALLOWED:
+            return True
+        case SystemFlash.DEVELOPMENT_ONLY:
+            taken = call.product is None or device.development
+        case SystemFlash.REFUSED:
+            taken = False
+    parts = payload.parts if isinstance(payload, Combined) else (payload,)
+    return taken or all(isinstance(part, Garbage) or part.is_application for part in parts)
 
 
 def _lock(call: Call, device: Device) -> Answer:
@@ -198,6 +202,7 @@ def _lock(call: Call, device: Device) -> Answer:
         raise ApiError(404, "Firmware not found", f"The product has no firmware version {call.lock_version}")
     device.locked = call.lock_version
     device.lock_cause = call.ordinal if call.lock_version is not None else None
+    call.state.life.remember(device, Moment.MARKED, call.now, cause=call.ordinal, detail=f"locked to {device.locked}")
     if call.flash_now:
         call.state.life.deliver(device, call.now)
     return _updated(call, device, {"desired_firmware_version": device.locked})
@@ -241,10 +246,10 @@ def _shown(call: Call, devices: Iterable[Device], product: Product | None) -> li
 
 def _record_then(device: Device, product: Product | None, then: Instant) -> dict[str, Any]:
     """How the record looked a while ago: the last one that is old enough, else the oldest that there is."""
-    old = [record for at, record in device.past_records if at <= then]
-    if old:
-        return old[-1]
-    return device.past_records[0][1] if device.past_records else device_record(device, product)
+    past = device.past_records
+    if not past:
+        return device_record(device, product)
+    return next((record for at, record in reversed(past) if at <= then), past[0][1])
 
 
 def _iso(instant: Instant | None) -> str | None:

@@ -11,11 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from reconciler.emulator.clock import Agenda
 from reconciler.emulator.faults import Faults
 from reconciler.model.instant import Instant, iso_from_instant
 
 _QUEUE_MAX: Final = 20_000
 _TIME_TO_LIVE_SECONDS: Final = 60
+_LATE_SECONDS: Final = (30.0, 300.0)
+_OVERTAKEN_SECONDS_MAX: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +94,12 @@ class Listener:
 class Hub:
     """Passes events on to whoever listens, and notes when a listener has heard of a device."""
 
-    def __init__(self, faults: Faults, ordinal: Callable[[], int]) -> None:
+    def __init__(self, faults: Faults, ordinal: Callable[[], int], agenda: Agenda) -> None:
         self._faults = faults
         self._ordinal = ordinal
+        self._agenda = agenda
+        self._late_by = faults.dice("events-late", None)
+        self._overtaken: list[tuple[Listener, str, bytes]] = []
         self._listeners: dict[Listener, None] = {}
         self.deliveries: dict[str, list[int]] = {}
 
@@ -119,10 +125,28 @@ class Hub:
     def publish(self, event: Event) -> None:
         """Pass an event on."""
         interested = [listener for listener in self._listeners if listener.scope.hears(event)]
-        if not interested or self._faults.strikes("events-dropped", event.device_id):
+        strikes, device_id = self._faults.strikes, event.device_id
+        if not interested or strikes("events-dropped", device_id):
             return
         block = event.encode()
-        times = 2 if self._faults.strikes("events-doubled", event.device_id) else 1
+        times = 2 if strikes("events-doubled", device_id) else 1
+        if strikes("events-late", device_id):
+            at = Instant(event.at + self._late_by.uniform(*_LATE_SECONDS))
+            self._agenda.at(at, lambda _: self._hand_over(interested, device_id, block, times))
+        elif strikes("events-out-of-order", device_id):
+            self._overtaken += [(listener, device_id, block) for listener in interested for _ in range(times)]
+            self._agenda.at(Instant(event.at + _OVERTAKEN_SECONDS_MAX), lambda _: self._let_follow())
+        else:
+            self._hand_over(interested, device_id, block, times)
+            self._let_follow()
+
+    def _hand_over(self, interested: list[Listener], device_id: str, block: bytes, times: int) -> None:
         for listener in interested:
             for _ in range(times):
-                listener.put(event.device_id, block)
+                listener.put(device_id, block)
+
+    def _let_follow(self) -> None:
+        """Events that were overtaken go out behind the one that overtook them."""
+        overtaken, self._overtaken = self._overtaken, []
+        for listener, device_id, block in overtaken:
+            listener.put(device_id, block)

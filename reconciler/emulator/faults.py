@@ -6,35 +6,75 @@ happens to one device does not depend on how often somebody asked for another on
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-FAULTS: Final = MappingProxyType(
+from reconciler.emulator.dice import Dice
+
+TRANSFER_FAULTS: Final = MappingProxyType(
     {
         "flash-fails": "a transfer ends with failed; the device keeps what it has",
         "offline-during-transfer": "the device loses its connection in the middle of a transfer, and returns later",
+        "restart-before-transfer": "the device restarts before the first byte arrives; the cloud notices after 300 s",
+        "restart-during-transfer": "the device restarts in the middle of a transfer; the cloud notices after 300 s",
+        "restart-after-transfer": "the device restarts with all bytes there, installs them, and the cloud says failed",
+        "transfer-stalls": "no byte arrives any more: after 300 s failed, and generation 2 resets (update_timeout)",
+        "success-not-applied": "a transfer ends with success, the device restarts, and runs what it ran before",
+        "resume-corrupt": "a transfer that goes on where it broke off fails its integrity check (-1331)",
         "device-never-returns": "after a transfer the device restarts and is never seen again",
         "boot-crash": "after a transfer the application crashes: safe mode until another application arrives",
+    }
+)
+"""What strikes a transfer to a device."""
+
+REQUEST_FAULTS: Final = MappingProxyType(
+    {
         "lost-answer": "the request takes effect; then the connection breaks, or a proxy answers 502 in HTML",
         "lost-request": "the request takes no effect; then the connection breaks, or a proxy answers 502 in HTML",
         "silence": "the request may or may not take effect, and nothing is ever answered",
         "slow-answer": "the answer takes a few real seconds",
+        "doubled-request": "a proxy delivers a request twice that is no GET; the answer is the second one",
+        "device-timeout": "a flash is answered 408, whether it reached the device or not",
         "error-500": "the request takes no effect; the answer is 500 in JSON",
         "garbage": "the request takes effect; the answer is 200 and no JSON",
         "html": "the request takes no effect; a proxy answers 200 with a page of its own",
         "rate-limit-storm": "the request takes no effect; the answer is 429 with Retry-After",
         "token-revoked": "from the moment it strikes every request is answered 401, until the fault is lifted",
-        "stale-list": "lists of devices show how things were 60 seconds ago",
-        "events-dropped": "an event reaches no listener",
-        "events-doubled": "an event reaches every listener twice",
+        "clock-skew": "the Date of an answer is 5 to 30 minutes ahead or behind, always the same in one world",
     }
 )
+"""What strikes a request on its way, or its answer."""
+
+SIGHT_FAULTS: Final = MappingProxyType(
+    {
+        "stale-list": "lists of devices show how things were 60 seconds ago",
+        "stale-device": "a single device is shown as it was 60 seconds ago",
+        "list-shifts": "a device leaves or joins before a later page: one device is missed, or is there twice",
+        "list-unordered": "a page of a list is in no order",
+        "events-dropped": "an event reaches no listener",
+        "events-doubled": "an event reaches every listener twice",
+        "events-late": "an event reaches its listeners 30 to 300 seconds late",
+        "events-out-of-order": "an event reaches its listeners behind the one that follows it",
+    }
+)
+"""What is shown of the world, and is not so."""
+
+PERSON_FAULTS: Final = MappingProxyType(
+    {
+        "person-changes-lock": "a person locks a device to a version of its product, or takes that lock away",
+        "person-changes-release": "a person releases a version, higher or lower, to the product or to a group",
+        "person-changes-groups": "a person adds a device to a group of its product, or takes it out of one",
+        "person-marks-development": "a person marks a device for development, or takes the mark away",
+    }
+)
+"""What a person in the console does: after a request about devices of a product, and once a virtual hour."""
+
+FAULTS: Final = MappingProxyType({**TRANSFER_FAULTS, **REQUEST_FAULTS, **SIGHT_FAULTS, **PERSON_FAULTS})
 """Every fault and what it does."""
 
 STALE_SECONDS: Final = 60.0
-"""How far a stale list lags behind (virtual seconds)."""
+"""How far what is stale lags behind (virtual seconds)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +96,7 @@ class _Active:
     order: FaultOrder
     left: int | None
     struck: int
-    dice: dict[str, random.Random]
+    dice: dict[str, Dice]
 
 
 class Faults:
@@ -65,18 +105,25 @@ class Faults:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._active: dict[tuple[str, str], _Active] = {}
+        self._names: frozenset[str] = frozenset()
+        self._coin = self.dice("coin", None)
 
     def order(self, order: FaultOrder) -> None:
         """Put a fault in place, instead of an earlier one with the same name and device."""
         key = (order.fault, order.device)
         if order.rate <= 0:
             self._active.pop(key, None)
-            return
-        self._active[key] = _Active(order=order, left=order.count, struck=0, dice={})
+        else:
+            self._active[key] = _Active(order=order, left=order.count, struck=0, dice={})
+        self._names = frozenset(name for name, _ in self._active)
 
-    def possible(self, fault: str) -> bool:
-        """Whether the fault could strike anyone at all."""
-        return any(name == fault for name, _ in self._active)
+    def possible(self, *faults: str) -> bool:
+        """Whether one of these faults could strike anyone at all."""
+        return not self._names.isdisjoint(faults)
+
+    def aims(self, fault: str) -> tuple[str, ...]:
+        """Whom the fault could still strike: ids of devices, and `*` for all."""
+        return tuple(device for (name, device), active in self._active.items() if name == fault and active.left != 0)
 
     def strikes(self, fault: str, device_id: str | None) -> bool:
         """Throw the dice of this fault for this device (None: a request about no device)."""
@@ -88,9 +135,13 @@ class Faults:
                 return True
         return False
 
-    def dice(self, purpose: str, device_id: str | None) -> random.Random:
+    def coin(self) -> bool:
+        """For a fault that has two ways to strike."""
+        return self._coin.coin()
+
+    def dice(self, purpose: str, device_id: str | None) -> Dice:
         """Fresh dice that follow from the seed, a purpose and a device."""
-        return random.Random(f"{self._seed}/{purpose}/{device_id}")  # noqa: S311  # a replayable world, no secrets
+        return Dice(f"{self._seed}/{purpose}/{device_id}")
 
     def document(self) -> list[dict[str, Any]]:
         """What is in place, how often it struck, and how often it still may."""

@@ -1,19 +1,27 @@
-"""The safe mode healer of the cloud: which module to send next to a device in safe mode, one a session (facts 4.6).
+"""What the cloud sends of its own accord besides applications.
 
-It sends only what unmet dependencies require, never an older version, and only what the device would take now. Of the
-modules that would do it takes the lowest version that a published release of the platform ships; what that one needs
-first it sends first.
+The safe mode healer sends the next module to a device in safe mode, one a session (facts 4.6): only what unmet
+dependencies require, never an older version, and only what the device would take now. Of the modules that would do it
+takes the lowest version that a published release of the platform ships; what that one needs first it sends first.
+
+To a device that takes it so, the one system part that an application lacks goes along with it, compressed (facts 6.3).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-from reconciler.emulator.device import Device, broken_dependency, unmet
+from reconciler.emulator.artifact import Artifact, Combined
+from reconciler.emulator.binaries import EmulatedBinaries
+from reconciler.emulator.device import Device, broken_dependency
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.module import Dependency, Module, ModuleFunction
 from reconciler.model.platform import Platform
 from reconciler.model.release import Release, ReleaseModule
+
+COMPRESSED_SHARE: Final = 0.72
+"""Of the size of modules, what travels when they are compressed: 373,462 of about 517,000 bytes (facts 6.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +36,49 @@ def remedy_for(device: Device, catalog: Catalog) -> Remedy | None:
     """The next module for a device in safe mode, or None when nothing helps."""
     modules = [installed.module for installed in device.modules.values()]
     search = _Search(device.platform, catalog, modules)
-    for _, dependency in unmet(modules):
+    for _, dependency in device.loadout.unmet:
         remedy = search.meeting(dependency, ())
         if remedy is not None:
             return remedy
     return None
+
+
+def remedy_artifact(device: Device, binaries: EmulatedBinaries) -> Artifact | None:
+    """What the healer sends to a device in safe mode, or None when nothing helps."""
+    remedy = remedy_for(device, binaries.catalog)
+    return _artifact(device, remedy, binaries) if remedy is not None else None
+
+
+def with_company(device: Device, application: Artifact, binaries: EmulatedBinaries) -> Artifact | Combined:
+    """An application as the cloud sends it: with the system part that it lacks, where the device takes both at once."""
+    if not device.combines or not device.unpacks:
+        return application
+    modules = device.loadout.with_module(application)
+    missing = modules.unmet
+    if len(missing) != 1 or missing[0][1].slot.function is not ModuleFunction.SYSTEM_PART:
+        return application
+    remedy = _Search(device.platform, binaries.catalog, [i.module for i in device.modules.values()]).meeting(
+        missing[0][1], ()
+    )
+    if remedy is None:
+        return application
+    part = _artifact(device, remedy, binaries)
+    if modules.with_module(part).unmet:
+        return application
+    size = int((part.size + application.size) * COMPRESSED_SHARE)
+    return Combined(parts=(part, application), size=size)
+
+
+def _artifact(device: Device, remedy: Remedy, binaries: EmulatedBinaries) -> Artifact:
+    """The module, compressed if the device unpacks it."""
+    module, size = remedy.shipped.module, binaries.size(device.platform, remedy.shipped)
+    compressed = device.unpacks and module.slot.function is not ModuleFunction.NCP_FIRMWARE
+    return Artifact(
+        platform_id=device.platform.id,
+        module=module,
+        size=int(size * COMPRESSED_SHARE) if compressed else size,
+        compressed=compressed,
+    )
 
 
 class _Search:

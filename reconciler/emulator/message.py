@@ -54,7 +54,10 @@ class Manner(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An answer. With a `listener` it is an event stream. `delay_seconds` are real seconds."""
+    """An answer. With a `listener` it is an event stream. `delay_seconds` are real seconds.
+
+    `date_skew_seconds`: how far the clock of whoever answers is ahead of virtual time.
+    """
 
     status: int
     body: bytes = b""
@@ -62,6 +65,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     manner: Manner = Manner.PROPER
     delay_seconds: float = 0.0
+    date_skew_seconds: float = 0.0
     listener: Listener | None = None
 
 

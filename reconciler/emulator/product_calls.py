@@ -79,16 +79,16 @@ def release_firmware(call: Call) -> Answer:
     groups = fields.get("groups") or []
     if not isinstance(groups, list) or not set(groups) <= set(product.groups):
         raise ApiError(400, "invalid_request", "groups must be a list of groups of the product")
-    intention = Intention(version=firmware.version, cause=call.ordinal)
+    intelligent = as_bool(fields.get("intelligent", False))
+    intention = Intention(version=firmware.version, cause=call.ordinal, immediate=intelligent)
     if not _was_released(product, firmware.version) and not _runs_somewhere(call.state, product, firmware.version):
         raise ApiError(400, "Firmware not tested", "A version must run on a device of the product before its release")
     if as_bool(fields.get("product_default", False)):
         product.default = intention
     product.releases.update(dict.fromkeys(groups, intention))
-    if as_bool(fields.get("intelligent", False)):
-        for device in call.state.devices.values():
-            if device.product_id == product.id:
-                call.state.life.deliver(device, call.now)
+    if intelligent:
+        for device in call.state.devices.of(product.id):
+            call.state.life.deliver(device, call.now)
     return json_answer({**_firmware_record(call.state, product, firmware), "updated_at": iso_from_instant(call.now)})
 
 
@@ -125,11 +125,10 @@ def _was_released(product: Product, version: int) -> bool:
 
 
 def _runs_somewhere(state: State, product: Product, version: int) -> bool:
-    return any(d.product_id == product.id and d.reported_application == version for d in state.devices.values())
+    return any(device.reported_application == version for device in state.devices.of(product.id))
 
 
 def _record(state: State, product: Product) -> dict[str, Any]:
-    count = sum(device.product_id == product.id for device in state.devices.values())
     return {
         "id": product.id,
         "slug": product.slug,
@@ -137,13 +136,13 @@ def _record(state: State, product: Product) -> dict[str, Any]:
         "description": "",
         "platform_id": product.platform.id,
         "groups": list(product.groups),
-        "device_count": count,
+        "device_count": len(state.devices.of(product.id)),
     }
 
 
 def _firmware_record(state: State, product: Product, firmware: ProductFirmware) -> dict[str, Any]:
     version = firmware.version
-    running = sum(d.product_id == product.id and d.reported_application == version for d in state.devices.values())
+    running = sum(device.reported_application == version for device in state.devices.of(product.id))
     return {
         "_id": f"{product.id:012x}{version:012x}",
         "version": version,
@@ -164,7 +163,7 @@ def _firmware_record(state: State, product: Product, firmware: ProductFirmware) 
 
 def _group_record(state: State, product: Product, name: str) -> dict[str, Any]:
     released = product.releases.get(name)
-    count = sum(d.product_id == product.id and name in d.groups for d in state.devices.values())
+    count = sum(name in device.groups for device in state.devices.of(product.id))
     return {
         "name": name,
         "description": "",

@@ -25,10 +25,15 @@ class ProductFirmware:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intention:
-    """An application version that the cloud means a device to run, and the request that brought that about."""
+    """An application version that the cloud means a device to run, and the request that brought that about.
+
+    `immediate`: an intelligent release, which does not wait for a handshake (facts 6.3). `by_person`: in the console.
+    """
 
     version: int
     cause: int | None
+    immediate: bool = False
+    by_person: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,7 +55,8 @@ class Product:
         A development device gets nothing by itself, but the lock is still what the record shows.
         """
         if device.locked is not None:
-            return Intention(version=device.locked, cause=device.lock_cause)
+            by_person = device.locked_by_person and device.lock_cause is None
+            return Intention(version=device.locked, cause=device.lock_cause, by_person=by_person)
         released = [self.releases[group] for group in device.groups if group in self.releases]
         if released:
             return max(released, key=lambda intention: intention.version)

@@ -106,6 +106,7 @@ class Moment(StrEnum):
     TRANSFER_FAILED = "transfer_failed"
     INSTALLED = "installed"
     SESSION = "session"
+    RESUMED = "resumed"
     OFFLINE = "offline"
 
 
@@ -126,7 +127,8 @@ class Marks:
 class HistoryEntry:
     """One moment of one device: its modules before and after, and the application's version before and after.
 
-    `cause` is the ordinal of the request that brought it about; None: the cloud or the device by itself.
+    `cause` is the ordinal of the request that brought it about; None: the cloud or the device by itself. `by_person`: a
+    person in the console did it, or released or locked what was delivered.
     """
 
     ordinal: int
@@ -139,6 +141,7 @@ class HistoryEntry:
     marks: Marks
     cause: int | None = None
     detail: str = ""
+    by_person: bool = False
 
     def document(self) -> dict[str, Any]:
         """For the control door."""
@@ -150,6 +153,7 @@ class HistoryEntry:
             "after": versions_document(self.after),
             "cause": self.cause,
             "detail": self.detail,
+            "by_person": self.by_person,
         }
 
 

@@ -68,7 +68,7 @@ def judge(
         if request.kind is RequestKind.READ:
             for device in request.shows:
                 looks.setdefault(device, []).append(request.ordinal)
-    found = [violation for device in histories for violation in _falls(device, histories[device])]
+    found = [fall for device in histories for fall in _falls(device, histories[device], sends.get(device, ()))]
     for device, sent in sends.items():
         flights = tuple(_flights(histories[device]))
         found += _strangers(device, sent, histories[device])
@@ -78,14 +78,18 @@ def judge(
     return tuple(sorted(found, key=lambda violation: (violation.at, violation.law, violation.device)))
 
 
-def _falls(device: str, history: Sequence[HistoryEntry]) -> Iterator[Violation]:
-    """S1. What the cloud takes back of its own accord counts when a client had brought it up before."""
-    touched = False
+def _falls(device: str, history: Sequence[HistoryEntry], sent: Iterable[RequestRecord]) -> Iterator[Violation]:
+    """S1. What the cloud takes back of its own accord counts when a client had brought it up before.
+
+    What a person in the console lowered, or had changed since the client's last word about the device, is no client's.
+    """
+    touched, acts = False, [entry.ordinal for entry in history if entry.by_person]
+    words = [request.ordinal for request in sent]
     for entry in history:
         if entry.moment is not Moment.INSTALLED:
             continue
         touched = touched or entry.cause is not None
-        if not touched:
+        if not touched or entry.by_person or _came_last(acts, words, entry):
             continue
         for slot, before in entry.before.items():
             after = entry.after.get(slot, 0)
@@ -94,6 +98,14 @@ def _falls(device: str, history: Sequence[HistoryEntry]) -> Iterator[Violation]:
         old, new = entry.application_before, entry.application_after
         if old is not None and new is not None and new < old:
             yield _violation("S1", device, entry, f"the application fell from {old} to {new}{_by(entry)}")
+
+
+def _came_last(acts: Sequence[int], words: Sequence[int], entry: HistoryEntry) -> bool:
+    """Whether a person had the last word before a fall that no request caused."""
+    if entry.cause is not None:
+        return False
+    acted, spoken = bisect_right(acts, entry.ordinal), bisect_right(words, entry.ordinal)
+    return acted > 0 and (spoken == 0 or words[spoken - 1] < acts[acted - 1])
 
 
 def _strangers(device: str, sent: Iterable[RequestRecord], history: Sequence[HistoryEntry]) -> Iterator[Violation]:

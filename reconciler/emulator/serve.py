@@ -252,7 +252,7 @@ class _Application:
             case Manner.PROPER:
                 length = (b"content-length", str(len(answer.body)).encode())
                 extra = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
-                await send(self._head(answer.status, answer.content_type, [length, *extra]))
+                await send(self._head(answer.status, answer.content_type, [length, *extra], answer.date_skew_seconds))
                 await send({"type": "http.response.body", "body": answer.body})
 
     async def _stream(self, listener: Listener, receive: _Receive, send: _Send) -> None:
@@ -308,8 +308,10 @@ class _Application:
             await asyncio.wait_for(wake.wait(), seconds)
         self._waiting.discard(wake)
 
-    def _head(self, status: int, content_type: str, headers: list[tuple[bytes, bytes]]) -> _Message:
-        date = formatdate(self._clock.now(), usegmt=True).encode()
+    def _head(
+        self, status: int, content_type: str, headers: list[tuple[bytes, bytes]], skew_seconds: float = 0.0
+    ) -> _Message:
+        date = formatdate(self._clock.now() + skew_seconds, usegmt=True).encode()
         common = [(b"content-type", content_type.encode()), (b"date", date)]
         return {"type": "http.response.start", "status": status, "headers": [*common, *headers]}
 

@@ -11,7 +11,8 @@ from typing import Final
 
 from reconciler.emulator.artifact import Artifact, read_payload
 from reconciler.emulator.binaries import EmulatedBinaries, application_module
-from reconciler.emulator.device import Device, Installed, boot_mode
+from reconciler.emulator.device import Device, Installed, Loadout, boot_mode
+from reconciler.emulator.dice import Dice
 from reconciler.emulator.products import Intention, Product, ProductFirmware
 from reconciler.emulator.world import DeviceLine, FirmwareLine, ProductLine, World, WorldError
 from reconciler.firmware.catalog import Catalog
@@ -83,7 +84,7 @@ def settle(
     taken = {line.id for line in world.devices if line.id}
     for line in world.devices:
         product = products[line.product_id] if line.product_id is not None else None
-        modules = _modules(line, product, binaries)
+        loadout = Loadout(installed=_modules(line, product, binaries))
         for number in range(line.count):
             device_id = line.id
             while device_id is None or (line.id is None and device_id in taken):
@@ -94,7 +95,8 @@ def settle(
                 name=line.names[number] if line.names else None,
                 platform=line.platform,
                 product_id=line.product_id,
-                modules=dict(modules),
+                loadout=loadout,
+                dice=Dice(f"{seed}/life/{device_id}"),
                 groups=line.groups,
                 development=line.development,
                 locked=line.locked,
@@ -102,6 +104,7 @@ def settle(
                 updates_enabled=line.updates_enabled,
                 updates_forced=line.updates_forced,
                 healer=line.healer,
+                protected=line.protected,
                 crashing=line.crashing,
             )
             _wake(device, line, binaries.catalog, dice, now)
@@ -115,6 +118,11 @@ def _wake(device: Device, line: DeviceLine, catalog: Catalog, dice: random.Rando
     if not line.reported:
         return
     device.online = online
+    if online and line.sleep is not None:
+        device.sleep = line.sleep
+        device.online = dice.random() < line.sleep.for_seconds / line.sleep.every_seconds
+        if not device.online:
+            heard_ago = dice.uniform(1, line.sleep.every_seconds)
     if not online:
         heard_ago = dice.uniform(1, 90) * _DAY
         handshake_ago += heard_ago

@@ -14,7 +14,8 @@ from reconciler.emulator.life import Life
 from reconciler.emulator.message import Answer, ApiError, Body, Request, read_body
 from reconciler.emulator.products import Product
 from reconciler.emulator.records import ArtifactNote, RequestKind
-from reconciler.emulator.world import TokenLine
+from reconciler.emulator.register import Register
+from reconciler.emulator.world import SystemFlash, TokenLine
 from reconciler.model.instant import Instant
 
 
@@ -24,11 +25,12 @@ class State:
 
     tokens: tuple[TokenLine, ...]
     products: dict[int, Product]
-    devices: dict[str, Device]
+    devices: Register
     life: Life
     hub: Hub
     faults: Faults
     binaries: EmulatedBinaries
+    direct_system_flash: SystemFlash = SystemFlash.ALLOWED
     base_url: str = ""
 
     def product(self, id_or_slug: str) -> Product:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from importlib import resources
 from typing import Any, Final
@@ -16,6 +17,7 @@ from typing import Any, Final
 import jsonschema
 import yaml
 
+from reconciler.emulator.device import Sleep
 from reconciler.emulator.faults import FaultOrder
 from reconciler.emulator.world_checks import contradictions
 from reconciler.model.error import OperatorError
@@ -29,6 +31,14 @@ _PROBLEMS_SHOWN: Final = 12
 
 class WorldError(OperatorError):
     """A world that cannot be built as described."""
+
+
+class SystemFlash(StrEnum):
+    """Whether the cloud takes a Device OS module for a product's device; it is not known which holds (facts 5.4, 8)."""
+
+    ALLOWED = "allowed"
+    DEVELOPMENT_ONLY = "development-only"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +77,7 @@ class ProductLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceLine:
-    """One line of devices, `count` of them. `online` is the share of them that is online."""
+    """One line of devices, `count` of them. `online` is the share of them that is there; `sleep`: at times."""
 
     count: int
     platform: Platform
@@ -78,6 +88,7 @@ class DeviceLine:
     application: int | None = None
     groups: tuple[str, ...] = ()
     online: float = 1.0
+    sleep: Sleep | None = None
     crashing: bool = False
     development: bool = False
     locked: int | None = None
@@ -85,6 +96,7 @@ class DeviceLine:
     updates_forced: bool = False
     healer: bool = True
     reported: bool = True
+    protected: bool = False
     modules: Mapping[ModuleSlot, int]
 
 
@@ -106,6 +118,7 @@ class World:
     faults: tuple[FaultOrder, ...] = ()
     rate_limit: RateLimit | None = None
     start: Instant | None = None
+    direct_system_flash: SystemFlash = SystemFlash.ALLOWED
 
 
 DEFAULT_TOKEN: Final = TokenLine(name="operator", token="1" * 40)
@@ -192,6 +205,7 @@ def _world(document: dict[str, Any]) -> World:
         faults=tuple(FaultOrder(**line) for line in document.get("faults", [])),
         rate_limit=RateLimit(**limit) if limit else None,
         start=instant_from_iso(document["start"]) if "start" in document else None,
+        direct_system_flash=SystemFlash(document.get("directSystemFlash", SystemFlash.ALLOWED)),
     )
 
 
@@ -233,7 +247,23 @@ def _names(line: dict[str, Any], numbers: dict[str, int]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _presence(line: dict[str, Any]) -> tuple[float, Sleep | None]:
+    """The share of devices that is there, and how they sleep."""
+    online = line.get("online", True)
+    if not isinstance(online, dict):
+        return float(online), None
+    if "everySeconds" not in online:
+        return float(online.get("share", 1.0)), None
+    sleep = Sleep(
+        every_seconds=float(online["everySeconds"]),
+        for_seconds=float(online["forSeconds"]),
+        resumes=online.get("wakes", "resume") == "resume",
+    )
+    return float(online.get("share", 1.0)), sleep
+
+
 def _device(line: dict[str, Any], product_ids: Mapping[int | str, int], numbers: dict[str, int]) -> DeviceLine:
+    online, sleep = _presence(line)
     return DeviceLine(
         count=line.get("count", 1),
         platform=_platform(line["platform"]),
@@ -243,7 +273,8 @@ def _device(line: dict[str, Any], product_ids: Mapping[int | str, int], numbers:
         names=_names(line, numbers),
         application=line.get("application"),
         groups=tuple(line.get("groups", ())),
-        online=float(line.get("online", True)),
+        online=online,
+        sleep=sleep,
         crashing=line.get("status") == "safe_mode",
         development=line.get("development", False),
         locked=line.get("locked"),
@@ -251,5 +282,6 @@ def _device(line: dict[str, Any], product_ids: Mapping[int | str, int], numbers:
         updates_forced=line.get("updates_forced", False),
         healer=line.get("healer", True),
         reported=line.get("reported", True),
+        protected=line.get("protected", False),
         modules={ModuleSlot.parse(slot): version for slot, version in line.get("modules", {}).items()},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from reconciler.emulator.faults import FAULTS
 from reconciler.firmware.known import known_catalog
@@ -13,6 +13,8 @@ from reconciler.model.platform import Platform, platform_by_name
 from reconciler.model.version import DeviceOsVersion
 
 _Line = Mapping[str, Any]
+_PROTECTED_SINCE: Final = 6100
+"""Module number of Device OS 6.1.0 (facts 4.5)."""
 
 
 def contradictions(document: _Line) -> Iterator[str]:
@@ -78,6 +80,11 @@ def _of_device(device: _Line, products: Mapping[object, _Line]) -> Iterator[str]
     for slot in device.get("modules", {}):
         if not _has_slot(platform, slot):
             yield f"a {platform} has no module {slot}"
+    online = device.get("online")
+    if isinstance(online, dict) and online.get("forSeconds", 0) >= online.get("everySeconds", float("inf")):
+        yield "a device that is online for as long as the time between never sleeps: leave everySeconds out"
+    if device.get("protected") and (DeviceOsVersion(device["deviceOS"]).module_number or 0) < _PROTECTED_SINCE:
+        yield "protected devices are on Device OS 6.1.0 or later"
     if "product" not in device:
         if "locked" in device or "groups" in device:
             yield "groups and locked are for devices of a product"

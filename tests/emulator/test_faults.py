@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +27,11 @@ def is_json(body: bytes) -> bool:
 
 def test_the_control_door_lists_every_fault(bench: Any) -> None:
     assert bench.get("/_emulator/faults")["faults"] == dict(FAULTS)
+
+
+def test_the_documentation_lists_every_fault_and_no_other() -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "emulator.md").read_text(encoding="utf-8")
+    assert dict(re.findall(r"^\| `([a-z0-9-]+)` \| (.+) \|$", page, re.MULTILINE)) == dict(FAULTS)
 
 
 def test_a_fault_strikes_as_often_as_it_is_counted() -> None:
@@ -124,6 +131,56 @@ def test_a_revoked_token_stays_revoked_until_the_fault_is_lifted(bench: Any) -> 
     assert [bench.call("GET", LIST).status for _ in range(3)] == [401, 401, 401]
     bench.fault("token-revoked", rate=0)
     assert bench.call("GET", LIST).status == 200
+
+
+def test_a_doubled_flash_is_answered_for_the_second_time(bench: Any, module_binary: Callable[..., bytes]) -> None:
+    bench.fault("doubled-request", count=1)
+    assert bench.flash(ONE, module_binary("boron", "6.3.4", "bootloader/0")).status == 409
+    assert bench.device(ONE).transfers == 1
+    bench.advance(120)
+    assert bench.version(ONE, "bootloader/0") == 3200
+    flashes = [record for record in bench.get("/_emulator/requests") if record["kind"] == "flash"]
+    assert [(record["fault"], record["status"]) for record in flashes] == [("doubled-request", 409)]
+
+
+def test_a_doubled_lock_is_one_lock(bench: Any) -> None:
+    bench.fault("doubled-request")
+    assert bench.lock(ONE, 2).status == 200
+    bench.advance(120)
+    assert (bench.device(ONE).locked, bench.device(ONE).transfers) == (2, 1)
+
+
+def test_a_question_is_never_doubled(bench: Any) -> None:
+    bench.fault("doubled-request", count=1)
+    bench.call("GET", LIST)
+    assert bench.get("/_emulator/faults")["active"][0]["struck"] == 0
+
+
+def test_a_flash_that_times_out_may_have_reached_the_device(
+    make_bench: Callable[..., Any], module_binary: Callable[..., bytes]
+) -> None:
+    outcomes = set()
+    for seed in range(12):
+        bench = make_bench(f'devices: [{{id: {ONE}, platform: boron, deviceOS: "2.0.1"}}]', seed=seed)
+        bench.fault("device-timeout", count=1)
+        assert bench.flash(ONE, module_binary("boron", "6.3.4", "bootloader/0")).status == 408
+        assert bench.get("/_emulator/requests")[-1]["answered"] is False
+        outcomes.add(bench.device(ONE).transfers)
+    assert outcomes == {0, 1}
+
+
+def test_nothing_but_a_flash_times_out(bench: Any) -> None:
+    bench.fault("device-timeout")
+    assert bench.call("GET", LIST).status == 200
+    assert bench.lock(ONE, 2).status == 200
+
+
+def test_a_clock_that_is_wrong_is_wrong_by_the_same_time_whenever_it_strikes(bench: Any) -> None:
+    bench.fault("clock-skew", rate=0.5)
+    skews = [bench.call("GET", LIST).date_skew_seconds for _ in range(40)]
+    (wrong,) = set(skews) - {0.0}
+    assert 300 <= abs(wrong) <= 1800
+    assert 0.0 in skews
 
 
 def test_a_stale_list_lags_while_a_single_device_does_not(bench: Any) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
 
 import pytest
 import requests
@@ -175,3 +176,24 @@ def test_a_file_of_the_world_that_is_missing_is_named() -> None:
         EmulatorServer(load_world(text))
     assert caught.value.code == "PFR6204"
     assert "logger.bin" in caught.value.message
+
+
+def test_a_wrong_clock_shows_in_the_date_of_an_answer(server: EmulatorServer, session: requests.Session) -> None:
+    def date() -> float:
+        return parsedate_to_datetime(session.get(server.url + PATH, timeout=5).headers["Date"]).timestamp()
+
+    right = date()
+    fault = {"fault": "clock-skew", "device": "*"}
+    assert session.post(server.url + "/_emulator/faults", json=fault, timeout=5).status_code == 200
+    wrong = date()
+    assert 300 <= abs(wrong - right) <= 1800
+    session.post(server.url + "/_emulator/faults", json={**fault, "rate": 0}, timeout=5)
+    assert date() == right
+
+
+def test_what_people_did_is_asked_at_the_control_door(server: EmulatorServer, session: requests.Session) -> None:
+    session.post(server.url + "/_emulator/faults", json={"fault": "person-changes-lock", "count": 1}, timeout=5)
+    session.get(server.url + PATH, timeout=5)
+    (act,) = session.get(server.url + "/_emulator/acts", timeout=5).json()
+    assert (act["device"], act["words"]) == (ONE, "locked it to 1")
+    assert session.get(server.url + PATH, timeout=5).json()["desired_firmware_version"] == 1

@@ -40,6 +40,11 @@ FOR_A_WHILE: dict[str, tuple[tuple[str, ...], float, int | None]] = {
     "failing transfers": (("flash-fails",), 0.5, 3),
     "lost connections": (("offline-during-transfer",), 0.5, 2),
     "a crash at boot": (("boot-crash",), 1.0, 1),
+    "transfers that lie": (("success-not-applied", "restart-after-transfer"), 0.5, 2),
+    "transfers that stop": (("transfer-stalls", "restart-before-transfer", "restart-during-transfer"), 0.4, 2),
+    "requests that come twice or too late": (("doubled-request", "device-timeout"), 0.5, 3),
+    "a wrong clock and stale devices": (("clock-skew", "stale-device"), 0.5, None),
+    "events as they like": (("events-late", "events-out-of-order", "events-doubled"), 0.6, None),
 }
 """Faults, their rate, and how many times each strikes at most."""
 

@@ -44,6 +44,20 @@ RATES = {
     "events-dropped": 0.1,
     "events-doubled": 0.1,
     "boot-crash": 0.02,
+    "restart-before-transfer": 0.1,
+    "restart-during-transfer": 0.1,
+    "restart-after-transfer": 0.1,
+    "transfer-stalls": 0.05,
+    "success-not-applied": 0.05,
+    "resume-corrupt": 0.3,
+    "doubled-request": 0.1,
+    "device-timeout": 0.1,
+    "clock-skew": 0.2,
+    "stale-device": 0.2,
+    "list-shifts": 0.1,
+    "list-unordered": 0.3,
+    "events-late": 0.2,
+    "events-out-of-order": 0.2,
 }
 
 
@@ -61,7 +75,7 @@ def drawn_devices(dice: random.Random) -> str:
 
 
 def order_faults(stage: Stage, dice: random.Random) -> list[str]:
-    chosen = dice.sample(sorted(RATES), k=4)
+    chosen = dice.sample(sorted(RATES), k=5)
     with stage.emulator.locked() as cloud:
         for name in chosen:
             cloud.order_fault(FaultOrder(fault=name, rate=RATES[name]), stage.emulator.now())
