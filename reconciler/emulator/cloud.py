@@ -18,11 +18,13 @@ from reconciler.emulator.clock import Agenda
 from reconciler.emulator.control_door import PREFIX, AdjustableClock, answer_at_door
 from reconciler.emulator.device import Device
 from reconciler.emulator.events import Hub
+from reconciler.emulator.evidence import Violation
 from reconciler.emulator.faults import FaultOrder, Faults
 from reconciler.emulator.life import Life
 from reconciler.emulator.message import Answer, ApiError, Manner, Request
+from reconciler.emulator.noting import Noting, cloud_stations, intentions, product_named, reached
 from reconciler.emulator.records import RequestRecord
-from reconciler.emulator.referee import Violation, judge
+from reconciler.emulator.referee import judge
 from reconciler.emulator.router import find_route
 from reconciler.emulator.settlers import ReadFile, product_of, settle
 from reconciler.emulator.state import Call, State
@@ -35,12 +37,6 @@ SLOW_SECONDS: Final = (1.0, 4.0)
 _PROXY_PAGE: Final = (
     b"<!DOCTYPE html><html><head><title>Bad gateway</title></head>"
     b"<body><h1>The server is taking a break</h1><p>Please try again later.</p></body></html>"
-)
-_ABOUT_DEVICES: Final = (
-    device_calls.list_own,
-    device_calls.list_of_product,
-    device_calls.get_device,
-    device_calls.put_device,
 )
 _SERVER_ERRORS: Final = 500
 
@@ -71,6 +67,8 @@ class Cloud:
         self._revoked = False
         self._dice = Faults(seed).dice("requests", None)
         self._requests: list[RequestRecord] = []
+        self._noting = Noting(binaries)
+        self.rules = world.rules
         faults = Faults(seed)
         hub = Hub(faults, self._next_ordinal)
         products = {line.id: product_of(line, binaries, read_file, start) for line in world.products}
@@ -130,7 +128,13 @@ class Cloud:
     def violations(self) -> tuple[Violation, ...]:
         """What the referee finds in all that has happened."""
         histories = {device.id: device.history for device in self.state.devices.values()}
-        return judge(self._requests, histories, self.state.hub.deliveries)
+        return judge(
+            self._requests,
+            histories,
+            self.state.hub.deliveries,
+            rules=self.rules,
+            stations=cloud_stations(self.state.binaries.catalog),
+        )
 
     def order_fault(self, order: FaultOrder, now: Instant) -> None:
         """Put a fault in place, or lift it with a rate of 0."""
@@ -147,8 +151,7 @@ class Cloud:
             route = find_route(call)
         except ApiError as error:
             return error.answer(), None
-        if route.handler in _ABOUT_DEVICES:
-            device_calls.note_attempt(call)
+        self._noting.note_attempt(call, route.handler)
         spoilt = self._without_effect(call)
         if spoilt is not None:
             return spoilt
@@ -156,7 +159,9 @@ class Cloud:
             self._check_limit(call.now)
             if route.scope is not None:
                 self._check_token(call, route.scope)
+            before = intentions(call)
             answer = route.handler(call)
+            call.reaches = reached(before, intentions(call))
         except ApiError as error:
             answer = error.answer()
         if answer.listener is not None:
@@ -222,6 +227,7 @@ class Cloud:
             raise ApiError(403, "insufficient_scope", f"The token lacks the scope {scope}")
 
     def _write_down(self, call: Call, answer: Answer, fault: str | None) -> None:
+        product = product_named(call)
         sent = answer.manner is Manner.PROPER
         readable = sent and fault not in ("garbage", "html") and answer.status < _SERVER_ERRORS
         record = RequestRecord(
@@ -239,6 +245,9 @@ class Cloud:
             artifact=call.artifact,
             lock_version=call.lock_version,
             flash_now=call.flash_now,
+            reaches=call.reaches,
+            product_id=product.id if product else None,
+            product_platform_id=product.platform.id if product else None,
             fault=fault,
         )
         self._requests.append(record)

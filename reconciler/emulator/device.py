@@ -137,7 +137,15 @@ class Device:
             updates_enabled=self.updates_enabled,
             updates_forced=self.updates_forced,
             locked_by_person=self.locked_by_person,
+            reported=self.last_handshake_at is not None,
+            device_os=self.reported_device_os,
         )
+
+    @property
+    def unmet(self) -> tuple[str, ...]:
+        """Which dependencies of its modules its modules do not meet, in words."""
+        modules = (installed.module for installed in self.modules.values())
+        return tuple(f"{module} needs {dependency}" for module, dependency in unmet(modules))
 
 
 def application_base(platform: Platform) -> ModuleSlot:

@@ -82,7 +82,7 @@ class Life:
         device.transfer = Transfer(payload=payload, started_at=now, cause=cause)
         device.transfers += 1
         self._touch(device, now)
-        self.remember(device, Moment.TRANSFER_STARTED, now, cause=cause)
+        self.remember(device, Moment.TRANSFER_STARTED, now, cause=cause, size=payload.size)
         self._publish(device, "spark/flash/status", "started ", now)
         seconds = payload.size / BYTES_PER_SECOND.get(device.platform.connectivity, 5_000.0)
         seconds = 2.0 + seconds * self._die(device).uniform(0.9, 1.2)
@@ -129,8 +129,9 @@ class Life:
         application_before: int | None = None,
         cause: int | None = None,
         detail: str = "",
+        size: int = 0,
     ) -> None:
-        """Write a moment into the device's history. `before` None: nothing changed."""
+        """Write a moment into the device's history. `before` None: nothing changed; `size`: bytes of a transfer."""
         after = device.versions
         device.history.append(
             HistoryEntry(
@@ -144,6 +145,8 @@ class Life:
                 marks=device.marks,
                 cause=cause,
                 detail=detail,
+                bytes=size,
+                unmet=device.unmet if moment in (Moment.BORN, Moment.INSTALLED) else (),
             )
         )
         if self.on_moment is not None:

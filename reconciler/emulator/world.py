@@ -17,6 +17,7 @@ import jsonschema
 import yaml
 
 from reconciler.emulator.faults import FaultOrder
+from reconciler.emulator.house_rules import HouseRules, house_rules
 from reconciler.emulator.world_checks import contradictions
 from reconciler.model.error import OperatorError
 from reconciler.model.instant import Instant, instant_from_iso
@@ -106,6 +107,7 @@ class World:
     faults: tuple[FaultOrder, ...] = ()
     rate_limit: RateLimit | None = None
     start: Instant | None = None
+    rules: HouseRules = HouseRules()  # noqa: RUF009  # it is frozen
 
 
 DEFAULT_TOKEN: Final = TokenLine(name="operator", token="1" * 40)
@@ -129,6 +131,22 @@ def load_world(text: str, *, name: str = "world") -> World:
     if problems:
         raise _error("PFR6203", name, problems, "Correct the named lines of the world file.")
     return _world(document)
+
+
+def load_rules(document: object, *, name: str = "rules") -> HouseRules:
+    """Read house rules by themselves, as a world has them.
+
+    Raises:
+        WorldError: PFR6202 they break the schema; PFR6203 a time is none.
+    """
+    world = {"devices": [], "rules": document}
+    problems = sorted(f"{_place(problem)}: {_words(problem)}" for problem in _validator().iter_errors(world))
+    if problems:
+        raise _error("PFR6202", name, problems, "Compare the rules with schemas/world.v1.schema.json.")
+    problems = list(contradictions(world))
+    if problems:
+        raise _error("PFR6203", name, problems, "Correct the named rules.")
+    return _world(world).rules
 
 
 def demo_world() -> World:
@@ -192,6 +210,7 @@ def _world(document: dict[str, Any]) -> World:
         faults=tuple(FaultOrder(**line) for line in document.get("faults", [])),
         rate_limit=RateLimit(**limit) if limit else None,
         start=instant_from_iso(document["start"]) if "start" in document else None,
+        rules=house_rules(document.get("rules", {})),
     )
 
 
