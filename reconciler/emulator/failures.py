@@ -1,7 +1,8 @@
 """When a device counts as failed by a client's doing, as its history shows it.
 
-It fails when a transfer of a client's fails, when it falls into safe mode after what a client made it install, or when
-it stays away too long after a send. It is mended by a normal session after a later installation.
+It fails when the transfers of as many requests in a row fail as the rules let a client try (what the cloud repeats by
+itself is no other try), when it falls into safe mode after what a client made it install, or when it stays away too
+long after a send. It is mended by a normal session after a later installation.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class _Watch:
         self._clients = case.clients
         self._rules = rules
         self._awaited_since: Instant | None = None
+        self._failed_tries: set[int | None] = set()
         self._installed = False
         self._by_client = False
         self._safe_mode_declared = False
@@ -53,9 +55,12 @@ class _Watch:
                 self._awaited_since = entry.at
             case Moment.TRANSFER_FAILED if by_client:
                 self._awaited_since = None
-                self._fail(entry.at)
+                self._failed_tries.add(entry.cause)
+                if len(self._failed_tries) >= self._rules.transfer_tries:
+                    self._fail(entry.at)
             case Moment.INSTALLED:
                 self._installed, self._by_client = True, by_client
+                self._failed_tries.clear()
                 self._safe_mode_declared = self._rules.safe_mode_allowed and bool(entry.unmet)
             case Moment.SESSION:
                 self._see_session(entry)

@@ -45,8 +45,9 @@ class HouseRules:
 
     - `max_concurrent`: devices on which a send may be in flight at once.
     - `max_devices`: devices that may be touched at all.
-    - `max_failures`: devices that may fail before nothing more is sent to others. A device fails when a transfer to it
-      fails, when it falls into safe mode, or when it is away for `overdue_seconds` after a send.
+    - `max_failures`: devices that may fail before nothing more is sent to others. A device fails when `transfer_tries`
+      transfers to it fail in a row, when it falls into safe mode, or when it is away for `overdue_seconds` after a
+      send.
     - `sends_per_minute`, `requests_per_five_minutes`: in any 60 s, in any 300 s. `bytes_per_day`: in any 24 h, of all
       devices; `bytes_per_device_per_day`: of each.
     - `leave_alone`: devices that get nothing. `windows`: when something may start; none given: always.
@@ -60,6 +61,7 @@ class HouseRules:
     max_concurrent: int | None = None
     max_devices: int | None = None
     max_failures: int | None = None
+    transfer_tries: int = 1
     overdue_seconds: float = 1800.0
     sends_per_minute: int | None = None
     requests_per_five_minutes: int | None = None
@@ -82,6 +84,7 @@ def house_rules(document: Mapping[str, Any]) -> HouseRules:
         max_concurrent=document.get("maxConcurrent"),
         max_devices=document.get("maxDevices"),
         max_failures=document.get("maxFailures"),
+        transfer_tries=document.get("transferTries", defaults.transfer_tries),
         overdue_seconds=float(document.get("overdueSeconds", defaults.overdue_seconds)),
         sends_per_minute=document.get("sendsPerMinute"),
         requests_per_five_minutes=document.get("requestsPerFiveMinutes"),

@@ -312,6 +312,17 @@ def test_s15_a_failure_that_is_made_good_counts_no_longer(fleet: Any) -> None:
     assert found(fleet) == []
 
 
+def test_s15_a_transfer_may_be_tried_as_often_as_the_rules_say(fleet: Any, module_binary: Callable[..., bytes]) -> None:
+    told(fleet, maxFailures=0, transferTries=2)
+    fleet.fault("flash-fails", device=IDS[0])
+    for other in IDS[1:3]:
+        fleet.look(IDS[0])
+        fleet.flash(IDS[0], module_binary("boron", "6.3.4", "bootloader/0"))
+        fleet.advance(SEND_SECONDS)
+        send(fleet, other)
+    assert found(fleet) == [("S15", IDS[2])]
+
+
 def test_s15_what_fails_by_itself_is_no_failure_of_a_client(make_bench: Callable[..., Any]) -> None:
     bench = make_bench(WORLD.replace(f"{{id: {IDS[0]}", f"{{status: safe_mode, id: {IDS[0]}"))
     told(bench, maxFailures=0)
