@@ -142,7 +142,7 @@ class Device:
         )
 
     @property
-    def unmet(self) -> tuple[str, ...]:
+    def unmet_in_words(self) -> tuple[str, ...]:
         """Which dependencies of its modules its modules do not meet, in words."""
         modules = (installed.module for installed in self.modules.values())
         return tuple(f"{module} needs {dependency}" for module, dependency in unmet(modules))

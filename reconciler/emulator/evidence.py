@@ -125,11 +125,11 @@ class Evidence:
     requests: Sequence[RequestRecord]
     cases: Mapping[str, Case]
     strangers: Sequence[RequestRecord]
-    """Sends to devices that do not exist."""
+    """Sends to devices that do not exist, and that no answer has ever shown."""
 
 
 def gather(
-    requests: Iterable[RequestRecord],
+    requests: Sequence[RequestRecord],
     histories: Mapping[str, Sequence[HistoryEntry]],
     deliveries: Mapping[str, Sequence[int]],
     rules: HouseRules,
@@ -140,6 +140,7 @@ def gather(
     for request in requests:
         (of_persons if request.token in rules.persons else of_clients).append(request)
     cases, strangers = _touched(of_clients, histories, deliveries)
+    shown = {device for request in requests for device in request.shows} if strangers else set()
     for request in of_clients:
         if request.kind is RequestKind.READ and request.answered:
             for device in request.shows:
@@ -151,6 +152,7 @@ def gather(
         case.clients = clients
         case.flights = tuple(_flights(case.history, clients))
     _add_persons(of_persons, cases)
+    strangers = [request for request in strangers if request.device not in shown]
     return Evidence(rules=rules, requests=of_clients, cases=cases, strangers=strangers)
 
 
@@ -171,7 +173,8 @@ def _touched(
 
     for request in requests:
         for device in request.reaches:
-            case_of(device).reaching.append(request)
+            if device in histories:
+                case_of(device).reaching.append(request)
         if request.kind in (RequestKind.FLASH, RequestKind.LOCK) and request.device is not None:
             if request.device in histories:
                 case_of(request.device).sends.append(request)

@@ -146,7 +146,7 @@ class Life:
                 cause=cause,
                 detail=detail,
                 bytes=size,
-                unmet=device.unmet if moment in (Moment.BORN, Moment.INSTALLED) else (),
+                unmet=device.unmet_in_words if moment in (Moment.BORN, Moment.INSTALLED) else (),
             )
         )
         if self.on_moment is not None:

@@ -47,7 +47,7 @@ nothing of the cloud but records.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from reconciler.emulator.device_laws import judge_device
 from reconciler.emulator.evidence import Violation, gather
@@ -57,7 +57,7 @@ from reconciler.emulator.records import HistoryEntry, RequestRecord, Stations
 
 
 def judge(
-    requests: Iterable[RequestRecord],
+    requests: Sequence[RequestRecord],
     histories: Mapping[str, Sequence[HistoryEntry]],
     deliveries: Mapping[str, Sequence[int]],
     *,
