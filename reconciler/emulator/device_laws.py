@@ -54,14 +54,19 @@ def _falls(case: Case) -> Iterator[Violation]:
 
 
 def _reason_for_fall(case: Case, entry: HistoryEntry, *, raised: bool) -> str | None:
-    """What a client did that made the application fall; None: it was none of its doing."""
+    """What a client did that made the application fall; None: it was none of its doing, or a person's since."""
     if entry.cause is not None:
         return f"by request {entry.cause}" if case.clients.did(entry.cause) else None
-    reaching = [request.ordinal for request in case.reaching if request.ordinal < entry.ordinal]
-    if not reaching:
-        return "after a client had raised it" if raised else None
-    last = reaching[-1]
-    return f"after request {last} made the cloud intend that" if case.clients.did(last) else None
+    acts = [moment.ordinal for moment in case.history if moment.by_person]
+    sent, reaching = ([request.ordinal for request in requests] for requests in (case.sends, case.reaching))
+    act, send, reach = (
+        max((o for o in ordinals if o < entry.ordinal), default=0) for ordinals in (acts, sent, reaching)
+    )
+    if entry.by_person or act > max(send, reach):
+        return None
+    if reach:
+        return f"after request {reach} made the cloud intend that" if case.clients.did(reach) else None
+    return "after a client had raised it" if raised else None
 
 
 def _strangers(case: Case) -> Iterator[Violation]:

@@ -158,6 +158,7 @@ class HistoryEntry:
     """One moment of one device: its modules before and after, and the application's version before and after.
 
     - `cause`: the ordinal of the request that brought it about; None: the cloud or the device by itself.
+    - `by_person`: a person in the console did it, or released or locked what was delivered.
     - `bytes`: the size of what is transferred, when a transfer starts.
     - `unmet`: which dependencies the modules leave unmet, at birth and after an installation.
     """
@@ -172,6 +173,7 @@ class HistoryEntry:
     marks: Marks
     cause: int | None = None
     detail: str = ""
+    by_person: bool = False
     bytes: int = 0
     unmet: tuple[str, ...] = ()
 

@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
+from reconciler.emulator.house_rules import HouseRules
+from reconciler.emulator.records import HistoryEntry, Marks, Moment, RequestKind, RequestRecord, Stations
+from reconciler.emulator.referee import judge
 from reconciler.firmware.binary import parse_module
 from reconciler.firmware.builder import build_module
+from reconciler.model.instant import Instant
 from reconciler.model.module import Module, ModuleSlot
 from reconciler.model.platform import platform_by_id, platform_by_name
 from tests.emulator.conftest import START
@@ -133,6 +137,48 @@ def test_s1_what_a_person_does_in_the_console_is_not_the_clients(
     bench.advance(DAYS)
     assert bench.look(ONE)["firmware_version"] == 1
     assert bench.laws() == []
+
+
+@pytest.mark.parametrize(("acts", "laws"), [((), ["S1"]), ((15,), []), ((5,), ["S1"])])
+def test_s1_a_persons_last_word_in_the_console_is_not_the_clients(acts: tuple[int, ...], laws: list[str]) -> None:
+    application = ModuleSlot.parse("user_part/1")
+    marks = Marks(platform_id=13, product_id=12345, slots=frozenset([application]), device_os="2.0.1")
+
+    def moment(ordinal: int, what: Moment, versions: tuple[int, int] = (1, 1), **more: Any) -> HistoryEntry:
+        modules = {application: 6}
+        before, after = versions
+        return HistoryEntry(
+            ordinal=ordinal,
+            at=Instant(START + ordinal),
+            moment=what,
+            before=modules,
+            after=modules,
+            application_before=before,
+            application_after=after,
+            marks=marks,
+            **more,
+        )
+
+    flash = RequestRecord(
+        ordinal=10,
+        at=Instant(START + 10),
+        method="PUT",
+        path="",
+        token="operator",
+        status=200,
+        bytes=9,
+        kind=RequestKind.FLASH,
+        device=ONE,
+    )
+    history = [
+        moment(1, Moment.BORN),
+        moment(12, Moment.INSTALLED, (1, 2), cause=10),
+        moment(20, Moment.INSTALLED, (2, 1)),
+        *(moment(ordinal, Moment.MARKED, by_person=True) for ordinal in acts),
+    ]
+    history.sort(key=lambda entry: entry.ordinal)
+    found = judge([flash], {ONE: history}, {}, rules=HouseRules(), stations=Stations())
+    assert [violation.law for violation in found] == laws
 
 
 def test_s3_a_module_that_leaves_another_without_what_it_needs(
