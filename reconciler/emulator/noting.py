@@ -44,9 +44,8 @@ class Noting:
         """Note what a request attempts, before anything comes of it or goes wrong with it."""
         if handler in _ABOUT_DEVICES:
             device_calls.note_attempt(call)
-            if call.payload is not None and isinstance(call.payload, Artifact) and call.artifact is not None:
-                origin = self._origin(call, call.payload, call.body.files[0])
-                call.artifact = replace(call.artifact, origin=origin)
+            if isinstance(call.payload, Artifact) and call.artifact is not None:
+                call.artifact = replace(call.artifact, origin=self._origin(call, call.payload))
         elif handler == product_calls.release_firmware:
             call.kind = RequestKind.RELEASE
         elif handler == product_calls.upload_firmware:
@@ -58,7 +57,10 @@ class Noting:
                 return
             call.artifact = read_payload(files[0]).note() if files else None
 
-    def _origin(self, call: Call, artifact: Artifact, content: bytes) -> Origin:
+    def _origin(self, call: Call, artifact: Artifact) -> Origin:
+        content = next((file for file in call.body.files if len(file) == artifact.size), None)
+        if content is None:
+            return Origin.UNKNOWN
         if artifact.is_application:
             product = product_named(call)
             held = product.firmware.get(artifact.product_version or 0) if product else None
