@@ -38,6 +38,12 @@ _PROXY_PAGE: Final = (
     b"<!DOCTYPE html><html><head><title>Bad gateway</title></head>"
     b"<body><h1>The server is taking a break</h1><p>Please try again later.</p></body></html>"
 )
+_ABOUT_DEVICES: Final = (
+    device_calls.list_own,
+    device_calls.list_of_product,
+    device_calls.get_device,
+    device_calls.put_device,
+)
 _SERVER_ERRORS: Final = 500
 
 
@@ -151,7 +157,9 @@ class Cloud:
             route = find_route(call)
         except ApiError as error:
             return error.answer(), None
-        self._noting.note_attempt(call, route.handler)
+        if route.handler in _ABOUT_DEVICES:
+            device_calls.note_attempt(call)
+        self._noting.note_more(call)
         spoilt = self._without_effect(call)
         if spoilt is not None:
             return spoilt
@@ -161,7 +169,7 @@ class Cloud:
                 self._check_token(call, route.scope)
             before = intentions(call)
             answer = route.handler(call)
-            call.reaches = reached(before, intentions(call))
+            call.reaches = call.reaches or reached(before, intentions(call))
         except ApiError as error:
             answer = error.answer()
         if answer.listener is not None:

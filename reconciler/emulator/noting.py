@@ -10,25 +10,18 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
-from reconciler.emulator import device_calls, product_calls
 from reconciler.emulator.artifact import Artifact, read_payload
 from reconciler.emulator.binaries import EmulatedBinaries
 from reconciler.emulator.device import Device
 from reconciler.emulator.message import ApiError
 from reconciler.emulator.products import Intention, Product
-from reconciler.emulator.records import Origin, RequestKind, Stations
-from reconciler.emulator.state import Call, Handler, State
+from reconciler.emulator.records import ArtifactNote, Origin, RequestKind, Stations
+from reconciler.emulator.state import Call, State
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.module import ModuleFunction
 from reconciler.model.platform import PLATFORMS, platform_by_id
 from reconciler.model.release import Release
 
-_ABOUT_DEVICES = (
-    device_calls.list_own,
-    device_calls.list_of_product,
-    device_calls.get_device,
-    device_calls.put_device,
-)
 Intentions = Mapping[str, Intention | None]
 """By device id, what the cloud intends; None: nothing."""
 
@@ -40,22 +33,17 @@ class Noting:
         self._binaries = binaries
         self._origins: dict[bytes, Origin] = {}
 
-    def note_attempt(self, call: Call, handler: Handler) -> None:
+    def note_more(self, call: Call) -> None:
         """Note what a request attempts, before anything comes of it or goes wrong with it."""
-        if handler in _ABOUT_DEVICES:
-            device_calls.note_attempt(call)
-            if isinstance(call.payload, Artifact) and call.artifact is not None:
-                call.artifact = replace(call.artifact, origin=self._origin(call, call.payload))
-        elif handler == product_calls.release_firmware:
-            call.kind = RequestKind.RELEASE
-        elif handler == product_calls.upload_firmware:
-            call.kind = RequestKind.UPLOAD
-            try:
-                files = call.body.files
-            except ApiError:
-                # The call itself will say so.
-                return
-            call.artifact = read_payload(files[0]).note() if files else None
+        match call.kind, call.request.method:
+            case RequestKind.FLASH, _:
+                if isinstance(call.payload, Artifact) and call.artifact is not None:
+                    call.artifact = replace(call.artifact, origin=self._origin(call, call.payload))
+            case RequestKind.OTHER, "PUT" if call.request.path.endswith("/firmware/release"):
+                call.kind = RequestKind.RELEASE
+            case RequestKind.OTHER, "POST" if call.request.path.endswith("/firmware"):
+                call.kind = RequestKind.UPLOAD
+                call.artifact = _uploaded(call)
 
     def _origin(self, call: Call, artifact: Artifact) -> Origin:
         content = next((file for file in call.body.files if len(file) == artifact.size), None)
@@ -101,6 +89,15 @@ def cloud_stations(catalog: Catalog) -> Stations:
 def _number(release: Release) -> int:
     parts = (m.module for m in release.modules if m.module.slot.function is ModuleFunction.SYSTEM_PART)
     return max((part.version for part in parts), default=0)
+
+
+def _uploaded(call: Call) -> ArtifactNote | None:
+    try:
+        files = call.body.files
+    except ApiError:
+        # The call itself will say so.
+        return None
+    return read_payload(files[0]).note() if files else None
 
 
 def product_named(call: Call) -> Product | None:
