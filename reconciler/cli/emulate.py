@@ -46,7 +46,7 @@ def command(
 ) -> None:
     """Serve a pretend Particle cloud with devices, until interrupted.
 
-    The control door is under /_emulator/: devices, faults, clock, requests, referee.
+    The control door is under /_emulator/: devices, faults, clock, rules, requests, referee.
     """
     world = _world(world_file)
     folder = world_file.parent if world_file else Path()

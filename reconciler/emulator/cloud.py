@@ -19,12 +19,14 @@ from reconciler.emulator.console import Act, Console
 from reconciler.emulator.control_door import PREFIX, AdjustableClock, answer_at_door
 from reconciler.emulator.device import Device
 from reconciler.emulator.events import Hub
+from reconciler.emulator.evidence import Violation
 from reconciler.emulator.faults import FaultOrder, Faults
 from reconciler.emulator.life import Life
 from reconciler.emulator.message import Answer, ApiError, Manner, Request
+from reconciler.emulator.noting import Noting, cloud_stations, intentions, product_named, reached
 from reconciler.emulator.products import Product
 from reconciler.emulator.records import Moment, RequestKind, RequestRecord
-from reconciler.emulator.referee import Violation, judge
+from reconciler.emulator.referee import judge
 from reconciler.emulator.register import Register
 from reconciler.emulator.router import Route, find_route
 from reconciler.emulator.settlers import ReadFile, product_of, settle
@@ -78,6 +80,8 @@ class Cloud:
         self._revoked = False
         self._dice = Faults(seed).dice("requests", None)
         self._requests: list[RequestRecord] = []
+        self._noting = Noting(binaries)
+        self.rules = world.rules
         faults = Faults(seed)
         skew = faults.dice("clock-skew", None)
         self._skew_seconds = skew.uniform(*_SKEW_SECONDS) * (1 if skew.coin() else -1)
@@ -153,7 +157,13 @@ class Cloud:
     def violations(self) -> tuple[Violation, ...]:
         """What the referee finds in all that has happened."""
         histories = {device.id: device.history for device in self.state.devices.values()}
-        return judge(self._requests, histories, self.state.hub.deliveries)
+        return judge(
+            self._requests,
+            histories,
+            self.state.hub.deliveries,
+            rules=self.rules,
+            stations=cloud_stations(self.state.binaries.catalog),
+        )
 
     def order_fault(self, order: FaultOrder, now: Instant) -> None:
         """Put a fault in place, or lift it with a rate of 0."""
@@ -173,6 +183,9 @@ class Cloud:
             return error.answer(), None
         if route.handler in _ABOUT_DEVICES:
             device_calls.note_attempt(call)
+        if route.handler in _ABOUT_DEVICES:
+            device_calls.note_attempt(call)
+        self._noting.note_more(call)
         stopped = self._without_effect(call)
         if stopped is not None:
             return stopped
@@ -189,9 +202,12 @@ class Cloud:
             self._check_limit(call.now)
             if route.scope is not None:
                 self._check_token(call, route.scope)
-            return route.handler(call)
+            before = intentions(call)
+            answer = route.handler(call)
         except ApiError as error:
             return error.answer()
+        call.reaches = call.reaches or reached(before, intentions(call))
+        return answer
 
     def _let_person_act(self, call: Call) -> None:
         name = call.parameters.get("product")
@@ -280,6 +296,7 @@ class Cloud:
             raise ApiError(403, "insufficient_scope", f"The token lacks the scope {scope}")
 
     def _write_down(self, call: Call, answer: Answer, fault: str | None) -> None:
+        product = product_named(call)
         sent = answer.manner is Manner.PROPER
         readable = sent and fault not in _SAYS_NOTHING and answer.status < _SERVER_ERRORS
         record = RequestRecord(
@@ -297,6 +314,9 @@ class Cloud:
             artifact=call.artifact,
             lock_version=call.lock_version,
             flash_now=call.flash_now,
+            reaches=call.reaches,
+            product_id=product.id if product else None,
+            product_platform_id=product.platform.id if product else None,
             fault=fault,
         )
         self._requests.append(record)

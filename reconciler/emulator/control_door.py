@@ -10,11 +10,13 @@ from typing import Any, Final, Protocol
 
 from reconciler.emulator.console import Act
 from reconciler.emulator.device import Device
+from reconciler.emulator.evidence import Violation
 from reconciler.emulator.faults import FAULTS, FaultOrder
+from reconciler.emulator.house_rules import HouseRules
 from reconciler.emulator.message import Answer, ApiError, Request, json_answer, read_body
 from reconciler.emulator.records import RequestRecord, versions_document
-from reconciler.emulator.referee import Violation
 from reconciler.emulator.state import State
+from reconciler.emulator.world import WorldError, load_rules
 from reconciler.model.instant import Instant, iso_from_instant
 
 PREFIX: Final = "/_emulator/"
@@ -41,6 +43,7 @@ class Book(Protocol):
     """What the door shows and does besides the state."""
 
     state: State
+    rules: HouseRules
 
     @property
     def requests(self) -> Sequence[RequestRecord]:
@@ -78,6 +81,9 @@ def answer_at_door(request: Request, book: Book, clock: AdjustableClock | None, 
             return json_answer([record.document() for record in book.requests])
         case "GET", "acts":
             return json_answer([act.document() for act in book.acts])
+        case "POST", "rules":
+            book.rules = _rules(read_body(request).fields)
+            return json_answer({"ok": True})
         case "GET", "referee":
             return json_answer([violation.document() for violation in book.violations()])
     raise ApiError(404, "Not Found", f"The control door has no {request.method} {request.path}")
@@ -147,6 +153,13 @@ def _fault_order(fields: Any) -> FaultOrder:
     if not right_rate or not right_count or not isinstance(device, str):
         raise ApiError(400, "invalid_request", "rate must be 0 to 1, count a positive whole number, device an id or *")
     return FaultOrder(fault=name, device=device, rate=float(rate), count=count)
+
+
+def _rules(fields: Any) -> HouseRules:
+    try:
+        return load_rules(fields)
+    except WorldError as error:
+        raise ApiError(400, "invalid_request", error.message) from error
 
 
 def _clock(request: Request, book: Book, clock: AdjustableClock | None) -> Answer:

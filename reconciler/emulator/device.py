@@ -241,7 +241,14 @@ class Device:
             self.updates_enabled,
             self.updates_forced,
             self.locked_by_person,
+            self.last_handshake_at is not None,
+            self.reported_device_os,
         )
+
+    @property
+    def unmet_in_words(self) -> tuple[str, ...]:
+        """Which dependencies of its modules its modules do not meet, in words."""
+        return tuple(f"{module} needs {dependency}" for module, dependency in self.loadout.unmet)
 
     def keep_record(self, at: Instant, record: dict[str, Any]) -> None:
         """Keep how the API shows the device now."""
@@ -261,6 +268,8 @@ def _marks(
     updates_enabled: bool,
     updates_forced: bool,
     locked_by_person: bool,
+    reported: bool,
+    device_os: str | None,
 ) -> Marks:
     """Marks are the same for most devices and at most moments, and written down at each."""
     return Marks(
@@ -271,6 +280,8 @@ def _marks(
         updates_enabled=updates_enabled,
         updates_forced=updates_forced,
         locked_by_person=locked_by_person,
+        reported=reported,
+        device_os=device_os,
     )
 
 

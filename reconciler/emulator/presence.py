@@ -57,8 +57,9 @@ class Presence:
         cause: int | None = None,
         detail: str = "",
         by_person: bool = False,
+        size: int = 0,
     ) -> None:
-        """Write a moment into the device's history. `before` None: nothing changed."""
+        """Write a moment into the device's history. `before` None: nothing changed; `size`: bytes of a transfer."""
         after = device.versions
         device.history.append(
             HistoryEntry(
@@ -73,6 +74,8 @@ class Presence:
                 cause=cause,
                 detail=detail,
                 by_person=by_person,
+                bytes=size,
+                unmet=device.unmet_in_words if moment in (Moment.BORN, Moment.INSTALLED) else (),
             )
         )
         if self.on_moment is not None:

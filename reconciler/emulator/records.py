@@ -7,7 +7,7 @@ have one meaning even within the same second.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -18,12 +18,29 @@ Versions = Mapping[ModuleSlot, int]
 
 
 class RequestKind(StrEnum):
-    """What a request means to a device. FLASH and LOCK are effectful, READ shows devices, OTHER is all the rest."""
+    """What a request means to a device.
+
+    FLASH, LOCK and RELEASE are effectful, READ shows devices, UPLOAD brings a binary, OTHER is all the rest.
+    """
 
     READ = "read"
     FLASH = "flash"
     LOCK = "lock"
+    RELEASE = "release"
+    UPLOAD = "upload"
     OTHER = "other"
+
+
+class Origin(StrEnum):
+    """Whether what was sent is what the cloud itself holds under that name: a release's module, a product's version.
+
+    UNKNOWN: the cloud holds nothing to compare it with.
+    """
+
+    HELD = "held"
+    OTHER_BYTES = "other_bytes"
+    NO_RELEASE = "no_release"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +52,7 @@ class ArtifactNote:
     version: int | None = None
     product_id: int | None = None
     product_version: int | None = None
+    origin: Origin = Origin.UNKNOWN
 
     def document(self) -> dict[str, Any]:
         """For the control door."""
@@ -44,6 +62,7 @@ class ArtifactNote:
             "version": self.version,
             "product_id": self.product_id,
             "product_version": self.product_version,
+            "origin": self.origin.value,
         }
 
 
@@ -55,6 +74,8 @@ class RequestRecord:
     - `answered`: whether the client could read the answer; False for a lost, broken or garbled one.
     - `shows`: the devices that the answer showed, where the answer was readable.
     - `artifact`, `lock_version`, `flash_now`: what was sent, or asked for.
+    - `reaches`: the devices for which the cloud now intends an application by this request.
+    - `product_id`, `product_platform_id`: of the product that the path names.
     """
 
     ordinal: int
@@ -71,6 +92,9 @@ class RequestRecord:
     artifact: ArtifactNote | None = None
     lock_version: int | None = None
     flash_now: bool = False
+    reaches: tuple[str, ...] = ()
+    product_id: int | None = None
+    product_platform_id: int | None = None
     fault: str | None = None
 
     def document(self) -> dict[str, Any]:
@@ -92,6 +116,8 @@ class RequestRecord:
         if self.kind is RequestKind.LOCK:
             document["desired_firmware_version"] = self.lock_version
             document["flash"] = self.flash_now
+        if self.reaches:
+            document["reaches"] = len(self.reaches)
         if self.fault is not None:
             document["fault"] = self.fault
         return document
@@ -112,7 +138,10 @@ class Moment(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """What about a device says that it should be left alone, and what it is."""
+    """What about a device says that it should be left alone, and what it is.
+
+    `reported`: it has been online before. `device_os`: the release that it reported; None where none has its number.
+    """
 
     platform_id: int
     product_id: int | None
@@ -121,14 +150,18 @@ class Marks:
     updates_enabled: bool = True
     updates_forced: bool = False
     locked_by_person: bool = False
+    reported: bool = True
+    device_os: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryEntry:
     """One moment of one device: its modules before and after, and the application's version before and after.
 
-    `cause` is the ordinal of the request that brought it about; None: the cloud or the device by itself. `by_person`: a
-    person in the console did it, or released or locked what was delivered.
+    - `cause`: the ordinal of the request that brought it about; None: the cloud or the device by itself.
+    - `by_person`: a person in the console did it, or released or locked what was delivered.
+    - `bytes`: the size of what is transferred, when a transfer starts.
+    - `unmet`: which dependencies the modules leave unmet, at birth and after an installation.
     """
 
     ordinal: int
@@ -142,6 +175,8 @@ class HistoryEntry:
     cause: int | None = None
     detail: str = ""
     by_person: bool = False
+    bytes: int = 0
+    unmet: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """For the control door."""
@@ -155,6 +190,13 @@ class HistoryEntry:
             "detail": self.detail,
             "by_person": self.by_person,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stations:
+    """Releases that no device may pass over the cloud: by platform id, the number of their system parts and a name."""
+
+    of_platform: Mapping[int, tuple[tuple[int, str], ...]] = field(default_factory=dict)
 
 
 def versions_document(versions: Versions) -> dict[str, int]:

@@ -57,6 +57,7 @@ class Call:
     artifact: ArtifactNote | None = None
     lock_version: int | None = None
     flash_now: bool = False
+    reaches: tuple[str, ...] = ()
     payload: Payload | None = None
     _body: Body | None = None
 

@@ -55,7 +55,15 @@ class Transfers:
         device.transfers += 1
         device.last_heard_at = now
         detail = f"goes on from byte {offset}" if offset else ""
-        self._presence.remember(device, Moment.TRANSFER_STARTED, now, cause=cause, detail=detail, by_person=by_person)
+        self._presence.remember(
+            device,
+            Moment.TRANSFER_STARTED,
+            now,
+            cause=cause,
+            detail=detail,
+            by_person=by_person,
+            size=payload.size - offset,
+        )
         self._presence.publish(device, _FLASH_STATUS, "started ", now)
         self._plan_end(device, now, seconds)
         return None

@@ -19,6 +19,7 @@ import yaml
 
 from reconciler.emulator.device import Sleep
 from reconciler.emulator.faults import FaultOrder
+from reconciler.emulator.house_rules import HouseRules, house_rules
 from reconciler.emulator.world_checks import contradictions
 from reconciler.model.error import OperatorError
 from reconciler.model.instant import Instant, instant_from_iso
@@ -119,6 +120,7 @@ class World:
     rate_limit: RateLimit | None = None
     start: Instant | None = None
     direct_system_flash: SystemFlash = SystemFlash.ALLOWED
+    rules: HouseRules = HouseRules()  # noqa: RUF009  # it is frozen
 
 
 DEFAULT_TOKEN: Final = TokenLine(name="operator", token="1" * 40)
@@ -142,6 +144,22 @@ def load_world(text: str, *, name: str = "world") -> World:
     if problems:
         raise _error("PFR6203", name, problems, "Correct the named lines of the world file.")
     return _world(document)
+
+
+def load_rules(document: object, *, name: str = "rules") -> HouseRules:
+    """Read house rules by themselves, as a world has them.
+
+    Raises:
+        WorldError: PFR6202 they break the schema; PFR6203 a time is none.
+    """
+    world = {"devices": [], "rules": document}
+    problems = sorted(f"{_place(problem)}: {_words(problem)}" for problem in _validator().iter_errors(world))
+    if problems:
+        raise _error("PFR6202", name, problems, "Compare the rules with schemas/world.v1.schema.json.")
+    problems = list(contradictions(world))
+    if problems:
+        raise _error("PFR6203", name, problems, "Correct the named rules.")
+    return _world(world).rules
 
 
 def demo_world() -> World:
@@ -206,6 +224,7 @@ def _world(document: dict[str, Any]) -> World:
         rate_limit=RateLimit(**limit) if limit else None,
         start=instant_from_iso(document["start"]) if "start" in document else None,
         direct_system_flash=SystemFlash(document.get("directSystemFlash", SystemFlash.ALLOWED)),
+        rules=house_rules(document.get("rules", {})),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -29,10 +30,29 @@ def contradictions(document: _Line) -> Iterator[str]:
         if fault["fault"] not in FAULTS:
             yield f"faults[{index}]: no fault is called {fault['fault']}; there are: {', '.join(sorted(FAULTS))}"
     if "start" in document:
-        try:
-            instant_from_iso(document["start"])
-        except ValueError:
-            yield f"start: {document['start']!r} is no date and time"
+        yield from _no_time("start", document["start"])
+    yield from _of_rules(document.get("rules", {}), [token["name"] for token in document.get("tokens", [])])
+
+
+def _of_rules(rules: _Line, tokens: list[str]) -> Iterator[str]:
+    for name in ("windows", "halts"):
+        for index, interval in enumerate(rules.get(name, [])):
+            for side in ("from", "until"):
+                if side in interval:
+                    yield from _no_time(f"rules.{name}[{index}].{side}", interval[side])
+    for person in rules.get("persons", []) if tokens else []:
+        if person not in tokens:
+            yield f"rules.persons: no token is called {person}"
+    times = Counter(device for wave in rules.get("waves", []) for device in wave["devices"])
+    for device in (device for device, count in times.items() if count > 1):
+        yield f"rules.waves: {device} is there twice"
+
+
+def _no_time(place: str, text: str) -> Iterator[str]:
+    try:
+        instant_from_iso(text)
+    except ValueError:
+        yield f"{place}: {text!r} is no date and time"
 
 
 def _in_place(place: str, problems: Iterator[str]) -> Iterator[str]:

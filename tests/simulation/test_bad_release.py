@@ -13,12 +13,20 @@ DEVICES = """
   - {count: 20, product: cold-chain, platform: boron, deviceOS: "6.3.4", application: 1, groups: [all]}
 """
 CONCURRENT, FAILURES = 3, 2
+# The manifest's limit halts when it is reached; a failed transfer is tried three times. Until the client has seen a
+# failure, some minutes of this time pass.
+RULES = (
+    f"rules: {{maxConcurrent: {CONCURRENT}, maxFailures: {FAILURES - 1}, transferTries: 3, overdueSeconds: 900, "
+    "graceSeconds: 300}\n"
+)
 ROLLOUT = f"{{maxConcurrent: {CONCURRENT}, maxFailures: {FAILURES}, stepDeadline: 15m}}"
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    with set_stage(tmp_path, devices=DEVICES, products=("cold-chain",), rollout=ROLLOUT, speed=600.0) as stage:
+    with set_stage(
+        tmp_path, devices=DEVICES, products=("cold-chain",), rollout=ROLLOUT, speed=600.0, extra=RULES
+    ) as stage:
         yield stage
 
 

@@ -16,6 +16,7 @@ from reconciler.cli.progress import Silent
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.report import failed_devices
 from reconciler.emulator.faults import FaultOrder
+from reconciler.emulator.world import load_rules
 from reconciler.journal.memory import MemoryJournal
 from reconciler.model.instant import Instant
 from reconciler.particle.token import AccessToken
@@ -79,6 +80,9 @@ def order_faults(stage: Stage, dice: random.Random) -> list[str]:
     with stage.emulator.locked() as cloud:
         for name in chosen:
             cloud.order_fault(FaultOrder(fault=name, rate=RATES[name]), stage.emulator.now())
+        if "events-dropped" in chosen:
+            # Who hears of no failure may presume that an invisible module is there, at the price of a safe mode boot.
+            cloud.rules = load_rules({"safeModeAllowed": True})
     return chosen
 
 
