@@ -142,8 +142,8 @@ latches = Table(
 )
 
 ADDED_LATER: Final = (console_states, console_changes, latches)
-"""Tables that a journal of version 1 may lack: made when it is opened. A version that does not know them reads and writes
-the others as before, so the number stays."""
+"""Tables that a journal of version 1 may lack: made when it is opened. A program that does not know them reads and
+writes the others as before, so the number stays."""
 
 
 def _only_ever_added(table: Table, *verbs: str) -> None:

@@ -57,6 +57,21 @@ class Answers:
             self._answers[key] = self._answer(situation, goal)
         return self._answers[key]
 
+    def lock_again(self, situation: Situation, goal: Goal) -> Route | None:
+        """The one step that puts our lock back on a device that runs what it should; None: there is none.
+
+        The step is the very one that a plan for a lower application ends with, so that what was agreed to once holds.
+        """
+        platform = platform_by_name(situation.platform)
+        assert platform is not None
+        below = replace(situation, application=None)
+        step = application_step(platform, below, goal.desired.application, product_id=goal.product_id)
+        if not isinstance(step, LockApplication):
+            return None
+        found = Found(steps=(), hops=(), safe_mode_boots=0)
+        route = self._route(platform, situation, goal, found, (step,))
+        return replace(route, reason=RouteReason.LOCK_CHANGED) if isinstance(route, Route) else None
+
     def _answer(self, situation: Situation, goal: Goal) -> Placed:
         """The answer for everyone in this situation, whatever the moment."""
         platform = platform_by_name(situation.platform)

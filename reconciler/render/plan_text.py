@@ -31,6 +31,7 @@ _WHY: Final = {
     RouteReason.BELOW_DESIRED_DEVICE_OS: "",
     RouteReason.BELOW_DESIRED_APPLICATION: "",
     RouteReason.DEPENDENCIES_UNMET: "to repair modules whose needs are not met",
+    RouteReason.LOCK_CHANGED: "to put our lock back, which somebody changed",
 }
 
 
