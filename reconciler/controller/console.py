@@ -136,7 +136,7 @@ class Look:
                 latches += [] if latch is None else [latch]
         return Looked(states=states, changes=changes, latches=latches)
 
-    def desired_of(self, device: ObservedDevice, fleet: Fleet) -> Desired:
+    def _desired_of(self, device: ObservedDevice, fleet: Fleet) -> Desired:
         """What the device should run: its pin, or what its fleet desires."""
         for override in self._pins:
             by_name = device.name in override.devices and not is_device_id(device.name or "")
@@ -144,6 +144,11 @@ class Look:
             if is_in_force and override.pin is not None and (by_name or device.id in override.devices):
                 return override.pin
         return fleet.desired
+
+    def desired_at(self, device: ObservedDevice) -> Desired | None:
+        """What the device should run where it is; None: it is in no fleet."""
+        place = self._places.get(device.id)
+        return None if place is None else self._desired_of(device, place.fleet)
 
     def _news(self, device: ObservedDevice) -> tuple[ConsoleState, tuple[ConsoleChange, ...]] | None:
         """What is new of one device: its state, and the changes of others that led there; None: nothing."""
@@ -153,7 +158,7 @@ class Look:
         fleet = left if place is None else place.fleet
         if fleet is None:
             return None
-        desired = self.desired_of(device, fleet)
+        desired = self._desired_of(device, fleet)
         arrived = None if before is None else before.arrived
         if place is not None and place.current:
             arrived = desired.intent
@@ -182,8 +187,8 @@ class Look:
         return found + changes_between(before, now, doings, setting)
 
     def _is_latched(self, device: ObservedDevice) -> bool:
-        place = self._places.get(device.id)
-        return place is not None and device.latched == self.desired_of(device, place.fleet).intent
+        desired = self.desired_at(device)
+        return desired is not None and device.latched == desired.intent
 
 
 def _undoes(changes: Sequence[ConsoleChange]) -> bool:

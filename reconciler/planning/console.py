@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 from reconciler.model.attempt import Attempt, AttemptState, FailureClass
 from reconciler.model.console import ChangeKind, ConsoleChange, ConsoleState
@@ -81,6 +81,38 @@ def changes_between(
 def joined(now: ConsoleState, setting: Setting) -> ConsoleChange:
     """A device that we see for the first time in a fleet at which we have looked before, in the same words of Git."""
     return _change(ChangeKind.FLEET, None, now.fleet, now, setting, not_before=setting.looked_at, concerns_git=True)
+
+
+def still_stands(change: ConsoleChange, state: ConsoleState, desired: Desired | None) -> bool:
+    """Whether what somebody changed is as they left it, against what Git says today.
+
+    A change of fleets is none of these: the device is where it is, and what its fleet desires is done to it.
+    """
+    if desired is None or change.after is None or not change.concerns_git:
+        return False
+    application = None if desired.application is None else desired.application.version
+    device_os = None if desired.device_os is None else desired.device_os.text
+    match change.kind:
+        case ChangeKind.LOCK:
+            there, wanted = state.lock, application
+        case ChangeKind.RELEASE:
+            there, wanted = state.release, application
+        case ChangeKind.APPLICATION:
+            there, wanted = state.application, application
+        case ChangeKind.DEVICE_OS:
+            return _differs(state.device_os, change.after, device_os)
+        case ChangeKind.DEVELOPMENT:
+            return state.development and application is not None
+        case ChangeKind.FLEET | ChangeKind.UPDATES_FORCED:
+            return False
+        case _:
+            assert_never(change.kind)
+    return _differs(_words(there), change.after, _words(wanted))
+
+
+def _differs(there: str | None, left: str, wanted: str | None) -> bool:
+    """Whether a value is what somebody left there, and not what is wanted."""
+    return there == left and wanted is not None and there != wanted
 
 
 class _Comparison:

@@ -5,17 +5,22 @@ from __future__ import annotations
 from typing import assert_never
 
 from reconciler.model.console import ChangeKind, ConsoleChange
-from reconciler.model.instant import iso_from_instant
+from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.render.ink import harmless
 
 
 def console_change_in_words(change: ConsoleChange) -> str:
     """`lock 44 -> 43, which undid what we had done, between … and …`."""
+    return f"{change_with_undoing(change)}, {between(change.not_before, change.seen_at)}"
+
+
+def change_with_undoing(change: ConsoleChange) -> str:
+    """`lock 44 -> 43, which undid what we had done`."""
     undoing = ", which undid what we had done" if change.undid is not None else ""
-    return harmless(f"{what_changed(change)}{undoing}, {when_changed(change)}")
+    return harmless(f"{_what_changed(change)}{undoing}")
 
 
-def what_changed(change: ConsoleChange) -> str:
+def _what_changed(change: ConsoleChange) -> str:
     """`lock 44 -> 43`."""
     before, after = change.before or "none", change.after or "none"
     match change.kind:
@@ -37,6 +42,6 @@ def what_changed(change: ConsoleChange) -> str:
             assert_never(change.kind)
 
 
-def when_changed(change: ConsoleChange) -> str:
+def between(earlier: Instant, later: Instant) -> str:
     """`between … and …`: the two looks."""
-    return f"between {iso_from_instant(change.not_before)} and {iso_from_instant(change.seen_at)}"
+    return f"between {iso_from_instant(earlier)} and {iso_from_instant(later)}"
