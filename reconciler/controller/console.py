@@ -21,7 +21,15 @@ from reconciler.model.fleet import Desired, Fleet, FleetSet
 from reconciler.model.instant import NEVER, Instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Waiting
 from reconciler.particle.error import UnauthorisedError
-from reconciler.planning.console import Doings, Setting, changes_between, joined, selection_digest, state_of
+from reconciler.planning.console import (
+    Doings,
+    Setting,
+    changes_between,
+    is_state_of,
+    joined,
+    selection_digest,
+    state_of,
+)
 from reconciler.rollout.fight import latch_of, latches_that_halt
 
 CONFIRMED_AT_ONCE_MAX: Final = 100
@@ -162,10 +170,12 @@ class Look:
         arrived = None if before is None else before.arrived
         if place is not None and place.current:
             arrived = desired.intent
-        now = state_of(device, None if place is None else place.fleet, arrived=arrived)
-        is_same = before is not None and replace(now, seen_at=before.seen_at) == before
+        name = None if place is None else place.fleet.name
+        selection = "" if name is None else self._selections[name]
+        is_same = before is not None and is_state_of(before, device, name, selection, arrived=arrived)
         if is_same and not _lock_is_contradicted(device):
             return None
+        now = state_of(device, name, selection, arrived=arrived)
         setting = Setting(fleet=fleet.name, desired=desired, looked_at=self._looked_at)
         changes = self._changes(before, now, device, setting)
         return None if is_same and not changes else (now, changes)

@@ -47,22 +47,45 @@ class Setting:
     looked_at: Instant
 
 
-def state_of(device: ObservedDevice, fleet: Fleet | None, *, arrived: str | None) -> ConsoleState:
-    """What of this observation others can change."""
+def state_of(device: ObservedDevice, fleet: str | None, selection: str, *, arrived: str | None) -> ConsoleState:
+    """What of this observation others can change. `selection` is that of the fleet, see `selection_digest`."""
     return ConsoleState(
         device_id=device.id,
         seen_at=device.observed_at,
-        fleet=None if fleet is None else fleet.name,
-        selection="" if fleet is None else selection_digest(fleet),
+        fleet=fleet,
+        selection=selection,
         groups=tuple(sorted(device.groups)),
         lock=device.desired_application,
-        release=None if device.desired_application is not None else device.targeted_application,
+        release=_release_of(device),
         development=device.development,
         updates_forced=bool(device.updates_forced),
         application=device.application,
         device_os=device.device_os,
         arrived=arrived,
     )
+
+
+def is_state_of(
+    state: ConsoleState, device: ObservedDevice, fleet: str | None, selection: str, *, arrived: str | None
+) -> bool:
+    """Whether `state_of` would say the same but for the time, found out without making it: most are as before."""
+    return (
+        state.fleet == fleet
+        and state.selection == selection
+        and state.arrived == arrived
+        and state.lock == device.desired_application
+        and state.release == _release_of(device)
+        and state.development == device.development
+        and state.updates_forced == bool(device.updates_forced)
+        and state.application == device.application
+        and state.device_os == device.device_os
+        and state.groups == tuple(sorted(device.groups))
+    )
+
+
+def _release_of(device: ObservedDevice) -> int | None:
+    """What the cloud intends where no lock says so."""
+    return None if device.desired_application is not None else device.targeted_application
 
 
 def selection_digest(fleet: Fleet) -> str:

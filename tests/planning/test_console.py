@@ -17,6 +17,7 @@ from reconciler.planning.console import (
     Doings,
     Setting,
     changes_between,
+    is_state_of,
     joined,
     selection_digest,
     state_of,
@@ -25,14 +26,13 @@ from reconciler.planning.console import (
 from tests.fleet_samples import LOCK, LOGGER, NOW, attempt, device, flash, fleet
 
 DESIRED = Desired(device_os=DeviceOsVersion("6.3.4"), application=LOGGER)
-FLEET = fleet(application=LOGGER)
 THERE = device(device_os="6.3.4", application=44, targeted_application=12, observed_at=NOW)
-BEFORE = state_of(THERE, FLEET, arrived=None)
+BEFORE = state_of(THERE, "eu", "0a1b", arrived=None)
 LATER = Instant(NOW + 600)
 
 
 def now(**fields: Any) -> ConsoleState:
-    return state_of(replace(THERE, observed_at=LATER, **fields), FLEET, arrived=None)
+    return state_of(replace(THERE, observed_at=LATER, **fields), "eu", "0a1b", arrived=None)
 
 
 def changes(
@@ -56,6 +56,32 @@ LOCKED = replace(BEFORE, lock=44, release=None)
 
 def test_nothing_changed_is_nothing_said() -> None:
     assert changes(BEFORE, now()) == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"desired_application": 44},
+        {"targeted_application": 13},
+        {"development": True},
+        {"updates_forced": True},
+        {"updates_forced": False},
+        {"application": 43},
+        {"device_os": "6.3.2"},
+        {"groups": ("lab", "eu")},
+        {"online": False},
+        {"name": "renamed"},
+    ],
+    ids=str,
+)
+def test_a_state_is_known_again_without_being_made(fields: dict[str, Any]) -> None:
+    seen = replace(THERE, observed_at=LATER, **fields)
+    for fleet_name, selection, arrived in (("eu", "0a1b", None), ("us", "0a1b", None), ("eu", "2c3d", None)):
+        made = state_of(seen, fleet_name, selection, arrived=arrived)
+        is_known = is_state_of(BEFORE, seen, fleet_name, selection, arrived=arrived)
+        assert is_known is (replace(made, seen_at=BEFORE.seen_at) == BEFORE)
+    assert not is_state_of(BEFORE, THERE, "eu", "0a1b", arrived="6.3.4 required logger:44")
 
 
 def test_a_change_says_between_which_looks_it_was_made_and_against_which_intent() -> None:
@@ -177,12 +203,12 @@ def test_a_device_os_that_falls_is_never_ours_and_undoes_what_we_brought() -> No
 
 
 def test_a_device_leaves_a_fleet_by_its_groups() -> None:
-    left = state_of(replace(THERE, groups=("lab",), observed_at=LATER), None, arrived=None)
+    left = state_of(replace(THERE, groups=("lab",), observed_at=LATER), None, "", arrived=None)
     assert said(changes(BEFORE, left)) == [("fleet", "eu", None, True, None)]
 
 
 def test_a_device_that_git_moved_to_another_fleet_was_not_changed_by_others() -> None:
-    moved = state_of(replace(THERE, observed_at=LATER), fleet("us"), arrived=None)
+    moved = state_of(replace(THERE, observed_at=LATER), "us", "0a1b", arrived=None)
     assert changes(BEFORE, moved) == []
 
 
