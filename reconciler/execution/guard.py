@@ -97,11 +97,16 @@ def _module_would_fall(step: FlashModule, fresh: ObservedDevice, catalog: Catalo
 
 
 def _application_would_fall(step: LockApplication | FlashApplication, fresh: ObservedDevice) -> str | None:
-    if isinstance(step, LockApplication) and fresh.locked_by_us and fresh.application == step.application:
+    if _is_put_back(step, fresh):
         return None  # it stays what it is; our lock, put back, keeps the cloud from moving it
     if fresh.application is not None and fresh.application >= step.application:
         return f"it runs application {fresh.application}, {step.application} is not higher"
     return None
+
+
+def _is_put_back(step: LockApplication | FlashApplication, fresh: ObservedDevice) -> bool:
+    is_lock_of_ours = isinstance(step, LockApplication) and fresh.locked_by_us is not None
+    return is_lock_of_ours and fresh.application == step.application
 
 
 def _versions(situation: Situation) -> dict[ModuleSlot, int]:

@@ -60,7 +60,7 @@ class Answers:
     def lock_again(self, situation: Situation, goal: Goal) -> Route | None:
         """The one step that puts our lock back on a device that runs what it should; None: there is none.
 
-        The step is the very one that a plan for a lower application ends with, so that what was agreed to once holds.
+        Nothing is transferred, and nothing restarts.
         """
         platform = platform_by_name(situation.platform)
         assert platform is not None
@@ -69,8 +69,9 @@ class Answers:
         if not isinstance(step, LockApplication):
             return None
         found = Found(steps=(), hops=(), safe_mode_boots=0)
-        route = self._route(platform, situation, goal, found, (step,))
-        return replace(route, reason=RouteReason.LOCK_CHANGED) if isinstance(route, Route) else None
+        route = self._route(platform, situation, goal, found, (replace(step, size=0),))
+        assert isinstance(route, Route)  # no bytes are within any limit
+        return replace(route, reason=RouteReason.LOCK_CHANGED, restarts=0)
 
     def _answer(self, situation: Situation, goal: Goal) -> Placed:
         """The answer for everyone in this situation, whatever the moment."""

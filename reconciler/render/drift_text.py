@@ -22,9 +22,12 @@ _LEFT_ALONE: Final = frozenset({WaitingReason.DRIFTED, WaitingReason.FIGHT})
 
 def drifted_devices(plan: Plan) -> int:
     """The number of devices that differ from what is desired and could be brought there."""
-    left_alone = (
-        len(waiting.devices) for fleet in plan.fleets for waiting in fleet.waiting if waiting.reason in _LEFT_ALONE
-    )
+    return sum(map(_drifted_in, plan.fleets))
+
+
+def _drifted_in(plan: FleetPlan) -> int:
+    """The same of one fleet."""
+    left_alone = (len(waiting.devices) for waiting in plan.waiting if waiting.reason in _LEFT_ALONE)
     return plan.summary.upgrade + sum(left_alone)
 
 
@@ -68,7 +71,7 @@ def _fleet(page: Page, plan: FleetPlan) -> list[str]:
     ]
     if not summary.devices:
         lines.append("  no device matches its selection")
-    elif not summary.upgrade:
+    elif not _drifted_in(plan):
         lines.append(f"  no drift: {summary.current:,} of {counted(summary.devices, 'device')} as desired")
     differences: defaultdict[str, list[DeviceId]] = defaultdict(list)
     for route in plan.routes:

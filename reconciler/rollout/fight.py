@@ -36,7 +36,7 @@ def latch_of(changes: Sequence[ConsoleChange], last: Latch | None, *, now: Insta
     undone = list(rounds.values())[-1]
     why = (
         f"somebody undid what we did {len(rounds)} times, the last time {undone.kind.value} "
-        f"{undone.before} -> {undone.after or 'none'}: a person must settle it, then `reconciler resume --device`"
+        f"{undone.before} -> {undone.after or 'none'}: a person must settle it, then `reconciler resume --device ID`"
     )
     return Latch(device_id=latest.device_id, fleet=latest.fleet, intent=latest.intent, why=why, at=latest.seen_at)
 

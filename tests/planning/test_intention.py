@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.model.fleet import Suspension
+from reconciler.model.fleet import Delivery, Suspension
 from reconciler.model.plan import FleetPlan, RouteReason, Waiting
 from reconciler.model.step import LockApplication
 from tests.fleet_samples import LOGGER, device, fleet, plan_of
@@ -45,9 +45,10 @@ def test_our_lock_is_put_back_where_the_cloud_would_move_the_device_down(changed
     assert outline(plan_of(DETECT, replace(THERE, **changed))) == "current"
 
 
-def test_the_step_that_puts_a_lock_back_is_the_one_that_set_it() -> None:
-    put_back = plan_of(FLEET, replace(THERE, desired_application=43, targeted_application=43)).routes[0].steps
-    assert put_back == plan_of(FLEET, BELOW).routes[0].steps
+def test_to_put_a_lock_back_transfers_nothing_whatever_data_costs() -> None:
+    changed = replace(THERE, desired_application=43, targeted_application=43)
+    (route,) = plan_of(replace(FLEET, delivery=Delivery(bytes_per_device_max=1)), changed).routes
+    assert (route.bytes_known, route.bytes_unknown, route.restarts, route.requests) == (0, 0, 0, 1)
 
 
 @pytest.mark.parametrize(
