@@ -98,7 +98,9 @@ def _module_would_fall(step: FlashModule, fresh: ObservedDevice, catalog: Catalo
 
 def _application_would_fall(step: LockApplication | FlashApplication, fresh: ObservedDevice) -> str | None:
     if _is_put_back(step, fresh):
-        return None  # it stays what it is; our lock, put back, keeps the cloud from moving it
+        # It stays what it is; our lock keeps the cloud from moving it, and nobody sets one that is there.
+        is_there = fresh.desired_application == step.application
+        return f"it is locked to application {step.application} already" if is_there else None
     if fresh.application is not None and fresh.application >= step.application:
         return f"it runs application {fresh.application}, {step.application} is not higher"
     return None

@@ -108,6 +108,7 @@ def test_our_lock_may_be_put_back_over_a_lower_one_and_never_over_a_higher(lock:
 def test_our_lock_may_be_put_back_on_what_runs_already() -> None:
     there = replace(BELOW, application=44, desired_application=13, locked_by_us=44)
     assert why(LOCK, there, planned_on=there) is None
+    assert "already" in (why(LOCK, replace(there, desired_application=44), planned_on=there) or "")
     never_ours = replace(there, locked_by_us=None)
     assert why(LOCK, never_ours, planned_on=never_ours) is not None
 
