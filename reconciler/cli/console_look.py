@@ -34,15 +34,13 @@ def look_at_console(
         looked = look.at(observation)
         knowledge.keep_look(looked)
         earlier = kept.console_changes()
-    latest = {(change.device_id, change.kind): change for change in (*reversed(earlier), *looked.changes)}
     devices = {device.id: device for device in observation.devices}
-    standing = (
+    latest = {(change.device_id, change.kind): change for change in reversed(earlier) if change.device_id in devices}
+    for change in looked.changes:
+        latest.pop((change.device_id, change.kind), None)
+    standing = [
         change
         for change in latest.values()
-        if change in looked.changes
-        or (
-            change.device_id in devices
-            and still_stands(change, knowledge.states[change.device_id], look.desired_at(devices[change.device_id]))
-        )
-    )
-    return tuple(sorted(standing, key=lambda change: (change.device_id, change.seen_at, change.kind)))
+        if still_stands(change, knowledge.states[change.device_id], look.desired_at(devices[change.device_id]))
+    ]
+    return tuple(sorted([*standing, *looked.changes], key=lambda each: (each.device_id, each.seen_at, each.kind)))

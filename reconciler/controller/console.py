@@ -6,7 +6,7 @@ before it is written down. A look that shows nothing new writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -82,9 +82,8 @@ def _halt_when_many_are_latched(run: Run, plan: FleetPlan, now: Instant) -> None
         latch.fleet == fleet.name and latch.intent == fleet.desired.intent and not latch.lifted
         for latch in run.knowledge.latches.values()
     )
-    if latched < latches_that_halt(plan.summary.devices) or any(
-        h.fleet == fleet.name for h in run.tools.journal.halts()
-    ):
+    is_halted = any(halt.fleet == fleet.name for halt in run.tools.journal.halts())
+    if is_halted or latched < latches_that_halt(plan.summary.devices):
         return
     reason = f"somebody keeps undoing what we do on {latched} of its devices"
     run.tools.journal.halt(fleet.name, reason, now)
@@ -97,6 +96,18 @@ class _Place:
 
     fleet: Fleet
     current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What a look shows of one device that was not known, and the changes of others that led there."""
+
+    state: ConsoleState
+    changes: tuple[ConsoleChange, ...] = ()
+
+    @property
+    def undoes(self) -> bool:
+        return any(change.undid is not None for change in self.changes)
 
 
 class Look:
@@ -127,22 +138,28 @@ class Look:
         changes: list[ConsoleChange] = []
         latches: list[Latch] = []
         for device in observation.devices:
-            found = self._news(device)
-            if found is not None and found[1] and confirm is not None and not self._is_latched(device):
-                fresh = confirm(device.id)
-                if fresh is not None:
-                    found = self._news(fresh)
-                elif _undoes(found[1]):
-                    continue
-            if found is None:
+            news = self._news(device)
+            if news is not None and news.changes and confirm is not None and not self._is_latched(device):
+                news = self._confirmed(news, confirm(device.id))
+            if news is None:
                 continue
-            states.append(found[0])
-            changes += found[1]
-            if _undoes(found[1]):
+            states.append(news.state)
+            changes += news.changes
+            if news.undoes:
                 earlier = reversed(self._journal.console_changes(device_id=device.id))
-                latch = latch_of((*earlier, *found[1]), self._knowledge.latches.get(device.id), now=found[0].seen_at)
+                last = self._knowledge.latches.get(device.id)
+                latch = latch_of((*earlier, *news.changes), last, now=news.state.seen_at)
                 latches += [] if latch is None else [latch]
         return Looked(states=states, changes=changes, latches=latches)
+
+    def _confirmed(self, news: _News, fresh: ObservedDevice | None) -> _News | None:
+        """What a fresh look makes of the news; without one, what may be believed of them."""
+        if fresh is not None:
+            return self._news(fresh)
+        if not news.undoes:
+            return news
+        # What undid us is told when it is confirmed. That the device was there is remembered at once.
+        return None if news.state.device_id in self._knowledge.states else _News(news.state)
 
     def _desired_of(self, device: ObservedDevice, fleet: Fleet) -> Desired:
         """What the device should run: its pin, or what its fleet desires."""
@@ -158,8 +175,8 @@ class Look:
         place = self._places.get(device.id)
         return None if place is None else self._desired_of(device, place.fleet)
 
-    def _news(self, device: ObservedDevice) -> tuple[ConsoleState, tuple[ConsoleChange, ...]] | None:
-        """What is new of one device: its state, and the changes of others that led there; None: nothing."""
+    def _news(self, device: ObservedDevice) -> _News | None:
+        """What is new of one device; None: nothing."""
         before = self._knowledge.states.get(device.id)
         place = self._places.get(device.id)
         left = None if before is None or before.fleet is None else self._fleets.get(before.fleet)
@@ -178,7 +195,7 @@ class Look:
         now = state_of(device, name, selection, arrived=arrived)
         setting = Setting(fleet=fleet.name, desired=desired, looked_at=self._looked_at)
         changes = self._changes(before, now, device, setting)
-        return None if is_same and not changes else (now, changes)
+        return None if is_same and not changes else _News(now, changes)
 
     def _changes(
         self, before: ConsoleState | None, now: ConsoleState, device: ObservedDevice, setting: Setting
@@ -199,10 +216,6 @@ class Look:
     def _is_latched(self, device: ObservedDevice) -> bool:
         desired = self.desired_at(device)
         return desired is not None and device.latched == desired.intent
-
-
-def _undoes(changes: Sequence[ConsoleChange]) -> bool:
-    return any(change.undid is not None for change in changes)
 
 
 def _lock_is_contradicted(device: ObservedDevice) -> bool:

@@ -11,6 +11,7 @@ from reconciler.controller.console import CONFIRMED_AT_ONCE_MAX
 from reconciler.execution.executor import SendOutcome
 from reconciler.journal.journal import Looked
 from reconciler.journal.memory import MemoryJournal
+from reconciler.model.attempt import AttemptState
 from reconciler.model.console import ConsoleChange
 from reconciler.model.device import DeviceId, ObservedDevice
 from reconciler.model.error import WireError
@@ -224,6 +225,24 @@ def test_many_changes_at_once_are_confirmed_over_several_passes() -> None:
     apply(world, FLEET)
     assert len(told(world)) == CONFIRMED_AT_ONCE_MAX
     apply(world, FLEET)
+    assert len(told(world)) == len(numbers)
+
+
+def test_devices_whose_changes_wait_for_a_look_have_not_joined_the_fleet_meanwhile() -> None:
+    numbers = tuple(range(1, CONFIRMED_AT_ONCE_MAX + 21))
+    world = locked_world(*numbers)
+    before_anybody_looked = MemoryJournal()
+    for done in reversed(world.journal.attempts()):
+        before_anybody_looked.begin(
+            replace(done, state=AttemptState.INTENDED, sent_at=None, ended_at=None, evidence=None)
+        )
+        before_anybody_looked.record(replace(done, state=AttemptState.SENT, ended_at=None, evidence=None))
+        before_anybody_looked.record(done)
+    world.journal = before_anybody_looked
+    person_locks(world, None, *numbers)
+    for _ in range(2):
+        apply(world, FLEET)
+    assert {change.kind.value for change in told(world)} == {"lock"}
     assert len(told(world)) == len(numbers)
 
 
