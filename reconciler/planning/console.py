@@ -169,9 +169,10 @@ class _Comparison:
         ours = self._locks[0] if self._locks else None
         if ours is not None and now == _application_of(ours):
             return
-        if ours is not None and self._stood(ours):
+        if ours is not None and now != wanted and self._stood(ours):
             yield self._told(ChangeKind.LOCK, _application_of(ours), now, concerns_git=True, undid=ours)
         elif self._before is not None and self._before.lock != now:
+            # A lock to what Git desires by now agrees with it, whoever set it.
             concerns = wanted is not None and now not in (None, wanted)
             yield self._told(ChangeKind.LOCK, self._before.lock, now, concerns_git=concerns)
 
@@ -237,16 +238,19 @@ class _Comparison:
         concerns_git: bool,
         undid: Attempt | None = None,
     ) -> ConsoleChange:
-        not_before = (
-            self._setting.looked_at if self._before is None else max(self._before.seen_at, self._setting.looked_at)
-        )
-        if undid is not None and kind is ChangeKind.LOCK:
-            not_before = max(undid.began_at, not_before)
+        then = [self._setting.looked_at]
+        then += [] if self._before is None else [self._before.seen_at]
+        then += [undid.began_at] if undid is not None and kind is ChangeKind.LOCK else []
         return _change(
-            kind, before, after, self._now, self._setting,
-            not_before=Instant(min(not_before, self._now.seen_at)), concerns_git=concerns_git,
+            kind,
+            before,
+            after,
+            self._now,
+            self._setting,
+            not_before=min(max(then), self._now.seen_at),
+            concerns_git=concerns_git,
             undid=None if undid is None else undid.id,
-        )  # fmt: skip
+        )
 
 
 def _change(

@@ -142,6 +142,12 @@ def test_a_lock_of_ours_that_is_not_there_any_more_was_undone(left: int | None) 
     assert said(found) == [("lock", "44", None if left is None else str(left), True, "a7")]
 
 
+def test_a_lock_to_what_git_desires_by_now_undoes_nothing() -> None:
+    raised = replace(DESIRED, application=replace(LOGGER, version=ApplicationVersion(45)))
+    found = changes(LOCKED, now(desired_application=45, targeted_application=45), did(id="a7"), desired=raised)
+    assert said(found) == [("lock", "44", "45", False, None)]
+
+
 def test_a_lock_that_was_undone_before_we_looked_again_is_seen_all_the_same() -> None:
     before = replace(BEFORE, lock=13)
     found = changes(before, now(desired_application=13), did(id="a7"))
