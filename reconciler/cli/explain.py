@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from reconciler.cli.console_look import look_at_console
 from reconciler.cli.display_options import output_options, wants_color
 from reconciler.cli.inputs import (
     catalog_option,
@@ -18,6 +19,7 @@ from reconciler.cli.inputs import (
     text_width,
 )
 from reconciler.cli.options import cloud_options
+from reconciler.model.console import ConsoleChange
 from reconciler.model.device import DeviceId, Observation, ObservedDevice
 from reconciler.model.error import OperatorError
 from reconciler.model.fleet import Fleet
@@ -47,9 +49,15 @@ def command(
     intent = read_intent(paths, catalog)
     observation = observe(intent, observed=observed, api_url=api_url, token_file=token_file, journal=journal)
     found = _find(observation, device)
-    fleet, placed = _place(plan_on(intent, observation), found.id)
+    plan = plan_on(intent, observation)
+    fleet, placed = _place(plan, found.id)
+    changes: tuple[ConsoleChange, ...] = ()
+    if observed is None:
+        changes = look_at_console(intent, plan, observation, journal=journal)
+    of_device = [change for change in changes if change.device_id == found.id]
     colour = wants_color(no_color=no_color) and sys.stdout.isatty()
-    click.echo(explain_text(found, fleet, placed, intent.catalog, width=text_width(), colour=colour), nl=False)
+    text = explain_text(found, fleet, placed, intent.catalog, of_device, width=text_width(), colour=colour)
+    click.echo(text, nl=False)
 
 
 def _find(observation: Observation, name: str) -> ObservedDevice:

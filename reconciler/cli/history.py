@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -16,8 +17,11 @@ from reconciler.journal.journal import Halt, Journal, Move
 from reconciler.journal.location import journal_location
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.attempt import Attempt, AttemptState, Evidence
+from reconciler.model.console import ConsoleChange, Latch
 from reconciler.model.device import DeviceId
-from reconciler.model.instant import Instant, iso_from_instant
+from reconciler.model.instant import NEVER, Instant, iso_from_instant
+from reconciler.render.console_json import console_change_document, latch_document
+from reconciler.render.console_text import console_change_in_words
 from reconciler.render.ink import harmless
 from reconciler.render.plan_json import step_document
 from reconciler.render.step_words import duration_in_words, step_in_words
@@ -48,7 +52,7 @@ _EVIDENCE = {
 def command(
     journal_file: Path | None, device_id: str | None, fleet: str | None, limit: int, output: str, quiet: bool
 ) -> None:
-    """Show the attempts that the journal remembers, the oldest first."""
+    """Show the attempts that the journal remembers and what others changed meanwhile, the oldest first."""
     if device_id is not None and not _DEVICE_ID.fullmatch(device_id):
         raise click.BadParameter("the journal knows devices by their ids, 24 hexadecimal digits", param_hint="--device")
     with SqliteJournal(journal_location(journal_file, os.environ), create=False) as journal:
@@ -57,24 +61,54 @@ def command(
         found = journal.attempts(device_id=wanted, fleet=fleet, limit=limit + 1)
         attempts = tuple(reversed(found[:limit]))
         halts = tuple(halt for halt in journal.halts() if fleet in (None, halt.fleet))
+        changed = journal.console_changes(device_id=wanted, fleet=fleet, limit=limit + 1)
+        # Changes from before the first attempt that is shown would stand there without what they followed.
+        begin = attempts[0].intended_at if len(found) > limit else NEVER
+        changes = tuple(change for change in reversed(changed[:limit]) if change.seen_at >= begin)
+        latches = [
+            latch
+            for latch in journal.latches().values()
+            if not latch.lifted and fleet in (None, latch.fleet) and wanted in (None, latch.device_id)
+        ]
         if output == "json":
-            click.echo(json.dumps(history_document(journal, attempts, halts), indent=2, sort_keys=True))
+            document = {
+                **history_document(journal, attempts, halts),
+                "console_changes": [console_change_document(change) for change in changes],
+                "latches": [latch_document(latch) for latch in latches],
+            }
+            click.echo(json.dumps(document, indent=2, sort_keys=True))
         else:
-            click.echo("\n".join(history_lines(attempts, halts)))
-    if len(found) > limit and not quiet:
+            click.echo("\n".join(history_lines(attempts, halts, changes, latches)))
+    if max(len(found), len(changed)) > limit and not quiet:
         click.echo(f"There are earlier attempts; --limit {limit * 10} shows more.", err=True)
 
 
-def history_lines(attempts: Iterable[Attempt], halts: Iterable[Halt]) -> list[str]:
-    """The attempts as sentences, one a line, and the fleets that are halted now."""
-    lines = [
-        f"{iso_from_instant(attempt.intended_at)}  {attempt.device_id}  {attempt.fleet}  "
-        f"{step_in_words(attempt.step)}: {outcome_in_words(attempt)}"
+def history_lines(
+    attempts: Iterable[Attempt],
+    halts: Iterable[Halt],
+    changes: Iterable[ConsoleChange] = (),
+    latches: Iterable[Latch] = (),
+) -> list[str]:
+    """The attempts and what others changed as sentences, one a line, then who is halted or held now."""
+    dated = [
+        (
+            attempt.intended_at,
+            f"{attempt.device_id}  {attempt.fleet}  {step_in_words(attempt.step)}: {outcome_in_words(attempt)}",
+        )
         for attempt in attempts
     ]
+    dated += [
+        (change.seen_at, f"{change.device_id}  {change.fleet}  somebody else: {console_change_in_words(change)}")
+        for change in changes
+    ]
+    lines = [f"{iso_from_instant(at)}  {text}" for at, text in sorted(dated, key=itemgetter(0))]
     if not lines:
         lines = ["The journal remembers no such attempt."]
     lines += [f"Fleet {halt.fleet} is halted since {iso_from_instant(halt.at)}: {halt.reason}" for halt in halts]
+    lines += [
+        f"Device {latch.device_id} of {latch.fleet} is held since {iso_from_instant(latch.at)}: {latch.why}"
+        for latch in latches
+    ]
     return [harmless(line) for line in lines]
 
 

@@ -18,9 +18,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from reconciler.cli.saying import say
 from reconciler.model.attempt import Attempt, AttemptState
-from reconciler.model.event import AttemptMoved, DeviceArrived, DeviceSetAside, Event, Finding, FleetHalted, PlanMade
+from reconciler.model.event import (
+    AttemptMoved,
+    ConsoleChanged,
+    DeviceArrived,
+    DeviceLatched,
+    DeviceSetAside,
+    Event,
+    Finding,
+    FleetHalted,
+    PlanMade,
+)
 from reconciler.model.instant import iso_from_instant
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
+from reconciler.render.console_json import console_change_document, latch_document
+from reconciler.render.console_text import console_change_in_words
 
 FORMAT_VERSION: Final = "1.0"
 
@@ -158,6 +170,10 @@ def event_document(event: Event) -> dict[str, Any]:
         case FleetHalted(fleet=fleet, failures=failures, failures_max=failures_max):
             counts = {"failures": failures, "failures_max": failures_max}
             return {**document, "event": "fleet_halted", "fleet": fleet, **counts}
+        case ConsoleChanged(change=change):
+            return {**document, "event": "console_changed", **console_change_document(change)}
+        case DeviceLatched(latch=latch):
+            return {**document, "event": "device_latched", **latch_document(latch)}
         case Finding(code=code, message=message, device_id=finding_of):
             return {**document, "event": "finding", "code": code, "message": message, "device": finding_of}
         case _:
@@ -188,6 +204,10 @@ def _line(event: Event, *, verbose: bool) -> str:
         case AttemptMoved(attempt=attempt) if verbose or attempt.state is AttemptState.FAILED:
             detail = f": {attempt.detail}" if attempt.detail else ""
             return f"{attempt.device_id} {step_in_words(attempt.step)} {attempt.state.value}{detail}"
+        case ConsoleChanged(change=change) if verbose or change.concerns_git:
+            return f"{change.device_id} of {change.fleet}: {console_change_in_words(change)}"
+        case DeviceLatched(latch=latch):
+            return f"{latch.device_id} of {latch.fleet} is held: {latch.why}"
         case Finding(message=message, device_id=device_id) if verbose:
             return f"{device_id or 'finding'}: {message}"
         case _:

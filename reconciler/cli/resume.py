@@ -1,4 +1,4 @@
-"""`reconciler resume FLEET`: lift a halt. Only a person does."""
+"""`reconciler resume [FLEET] [--device ID]`: lift a halt, or let go of a device that is held. Only a person does."""
 
 from __future__ import annotations
 
@@ -10,22 +10,61 @@ import click
 
 from reconciler.cli.display_options import output_options
 from reconciler.cli.inputs import journal_option
+from reconciler.journal.journal import Journal
 from reconciler.journal.location import journal_location
 from reconciler.journal.sqlite import SqliteJournal
+from reconciler.model.device import DeviceId
 
 
 @click.command("resume")
-@click.argument("fleet")
+@click.argument("fleet", required=False)
+@click.option(
+    "--device",
+    "device_ids",
+    metavar="ID",
+    multiple=True,
+    help="Let go of a device that is held because somebody kept undoing what we did. May be given several times.",
+)
+@click.option("--latched", is_flag=True, help="Let go of all such devices of FLEET.")
 @journal_option
 @output_options("quiet")
-def command(fleet: str, journal: Path | None, quiet: bool) -> None:
-    """Lift the halt of FLEET. The next `apply` goes on where it was stopped."""
+def command(fleet: str | None, device_ids: tuple[str, ...], latched: bool, journal: Path | None, quiet: bool) -> None:
+    """Lift the halt of FLEET, or let go of devices that are held. The next `apply` goes on where it was stopped.
+
+    Exit codes: 0 done, 1 there was nothing to lift, 2 usage.
+    """
+    if fleet is None and not device_ids:
+        raise click.UsageError("name a FLEET, or a device with --device")
+    if fleet is None and latched:
+        raise click.UsageError("--latched needs a FLEET")
     with SqliteJournal(journal_location(journal, os.environ), create=False) as kept:
-        halts = kept.halts()
-        if kept.lift(fleet):
-            if not quiet:
-                click.echo(f"fleet {fleet} may go on")
-            return
+        known = {latch.device_id: latch for latch in kept.latches().values() if not latch.lifted}
+        wanted = [DeviceId(device_id.lower()) for device_id in device_ids]
+        wanted += [device_id for device_id, latch in sorted(known.items()) if latched and latch.fleet == fleet]
+        lifted = [_let_go(kept, device_id, quiet=quiet) for device_id in dict.fromkeys(wanted)]
+        if fleet is not None and (not latched or fleet in {halt.fleet for halt in kept.halts()}):
+            lifted.append(_lift(kept, fleet, quiet=quiet))
+    if not lifted:
+        click.echo(f"fleet {fleet} is not halted, and none of its devices is held", err=True)
+    if not lifted or not all(lifted):
+        sys.exit(1)
+
+
+def _let_go(kept: Journal, device_id: DeviceId, *, quiet: bool) -> bool:
+    lifted = kept.unlatch(device_id)
+    if not lifted:
+        click.echo(f"device {device_id} is not held", err=True)
+    elif not quiet:
+        click.echo(f"device {device_id} may go on")
+    return lifted
+
+
+def _lift(kept: Journal, fleet: str, *, quiet: bool) -> bool:
+    halts = kept.halts()
+    if kept.lift(fleet):
+        if not quiet:
+            click.echo(f"fleet {fleet} may go on")
+        return True
     known = ", ".join(halt.fleet for halt in halts)
     click.echo(f"fleet {fleet} is not halted; " + (f"halted are: {known}" if known else "no fleet is"), err=True)
-    sys.exit(1)
+    return False

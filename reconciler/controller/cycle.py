@@ -11,6 +11,7 @@ from concurrent.futures import wait
 
 from reconciler.controller.act import act
 from reconciler.controller.awaiting import is_awaited
+from reconciler.controller.console import note_console
 from reconciler.controller.run import Run, Scope
 from reconciler.controller.settle import InFlight, keep_reports, settle
 from reconciler.controller.suffering import note_suffering
@@ -37,6 +38,9 @@ def reconcile_pass(run: Run, scope: Scope) -> bool:
     in_flight = settle(run, scope, observation)
     known = run.knowledge.added_to_all(observation)
     plan = plan_fleets(scope.fleets, known, run.tools.catalog, now=known.observed_at)
+    if note_console(run, scope, plan, known):
+        known = run.knowledge.added_to_all(observation)
+        plan = plan_fleets(scope.fleets, known, run.tools.catalog, now=known.observed_at)
     decided = _decide(run, plan, in_flight, now=known.observed_at)
     _act(run, scope, decided, known)
     return (

@@ -74,7 +74,8 @@ class Run:
     - `heard_before`: by attempt of this run, the ordinal of what had been heard when its request left.
     - `turned_back`: how often a step was ready to start and the last look before it said no.
     - `plans`, `verdicts`: every fleet's last plan, and what the gate said of its routes.
-    - `latest`: the cloud's time of the last look. `stopping`: a person wants no new steps.
+    - `latest`: the cloud's time of the last look, `looked_at` that of each product. `stopping`: a person wants no new
+      steps.
     """
 
     tools: Tools
@@ -91,6 +92,7 @@ class Run:
     plans: dict[str, FleetPlan] = field(default_factory=dict)
     verdicts: dict[str, Sequence[Verdict]] = field(default_factory=dict)
     latest: Instant = NEVER
+    looked_at: dict[str | None, Instant] = field(default_factory=dict)
     stopping: bool = False
 
     def record(self, attempt: Attempt) -> None:

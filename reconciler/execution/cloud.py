@@ -88,7 +88,9 @@ class CloudExecutor:
         if not self._product_holds(self._product, step.application):
             return _no_application(step.application, self._product)
         try:
-            detail = self._api.lock(device.id, step.application, product=self._product, flash=True)
+            # What runs already is only locked: nothing is to be sent again.
+            flash = device.application != step.application
+            detail = self._api.lock(device.id, step.application, product=self._product, flash=flash)
         except MayHaveArrivedError as error:
             return MayHaveArrived(detail=_told(error))
         return Accepted(detail=detail)

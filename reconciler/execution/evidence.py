@@ -1,8 +1,9 @@
 """What an observation proves about an attempt. The only judge of whether a step is done.
 
 The rules:
-- Only an observation newer than the send counts, and success always means a new session: a device restarts after every
-  module that it takes (facts 6.2). The answer to the request proves nothing, and neither does a transfer's end alone.
+- Only an observation newer than the send counts, and success means a new session: a device restarts after every module
+  that it takes (facts 6.2). Only a lock to the application that runs already moves nothing: there the lock is seen. The
+  answer to the request proves nothing, and neither does a transfer's end alone.
 - Where the observation shows the version that the step brings, that decides.
 - Where it does not (the cloud shows one system part and the application, no more), a transfer that was heard to end
   well and a session newer than that end are proof enough. When nobody heard it (we crashed, the stream had a gap), a
@@ -67,7 +68,7 @@ def judge(
         return attempt
     overdue = now - since > deadline_seconds and device.online
     has_new_session = _has_new_session(attempt, device)
-    shown = shows_effect(attempt.step, device, catalog) if has_new_session else None
+    shown = shows_effect(attempt.step, device, catalog) if has_new_session or _only_locked(attempt, device) else None
     if shown:
         return attempt.verified(Evidence.EFFECT, now)
     if (
@@ -113,6 +114,11 @@ def _came_back_without(attempt: Attempt, device: ObservedDevice) -> Attempt:
     if device.mode is DeviceMode.SAFE_MODE:
         return attempt.failed(FailureClass.BOOT, "came back in safe mode without the effect", now)
     return attempt.failed(FailureClass.INSTALL, "came back without the effect", now)
+
+
+def _only_locked(attempt: Attempt, device: ObservedDevice) -> bool:
+    """Whether the lock is there and the application too: one that ran already restarts no device."""
+    return isinstance(attempt.step, LockApplication) and device.desired_application == attempt.step.application
 
 
 def _is_healed_by_cloud(step: Step) -> bool:

@@ -30,7 +30,7 @@ def check(
     """None: send it. `situation` is the one that the step was planned for, `planned_on` the device as it was then."""
     if fresh is None:
         return Blocked("the device is no longer there")
-    why = _changed(planned_on, fresh) or _not_willing(step, fresh)
+    why = _changed(planned_on, fresh) or _locked_since(step, planned_on, fresh) or _not_willing(step, fresh)
     if why is None:
         match step:
             case FlashModule():
@@ -48,6 +48,15 @@ def _changed(planned_on: ObservedDevice, fresh: ObservedDevice) -> str | None:
     return None
 
 
+def _locked_since(step: Step, planned_on: ObservedDevice, fresh: ObservedDevice) -> str | None:
+    """A person's lock forbids every step from the moment at which it is there; what was planned did not know of it."""
+    lock = fresh.desired_application
+    ours = None if isinstance(step, FlashModule) else step.application
+    if lock == planned_on.desired_application or lock in (None, ours, fresh.locked_by_us):
+        return None
+    return f"somebody has locked it to application {lock} since it was planned"
+
+
 def _not_willing(step: Step, fresh: ObservedDevice) -> str | None:
     if not fresh.online:
         return "the device is offline"
@@ -59,8 +68,14 @@ def _not_willing(step: Step, fresh: ObservedDevice) -> str | None:
         return None
     if fresh.development:
         return "the device is marked as development: the cloud ignores locks"
-    if fresh.desired_application not in (None, step.application, fresh.locked_by_us):
-        return f"somebody has locked it to application {fresh.desired_application}"
+    lock, released = fresh.desired_application, fresh.targeted_application
+    if lock not in (None, step.application, fresh.locked_by_us) and (
+        # A lock of ours that somebody lowered may be put back; one that was never ours, or is higher, may not.
+        fresh.locked_by_us is None or lock > step.application
+    ):
+        return f"somebody has locked it to application {lock}"
+    if lock is None and released is not None and released > step.application:
+        return f"the cloud is to bring it application {released}, {step.application} is lower"
     return None
 
 
@@ -82,9 +97,18 @@ def _module_would_fall(step: FlashModule, fresh: ObservedDevice, catalog: Catalo
 
 
 def _application_would_fall(step: LockApplication | FlashApplication, fresh: ObservedDevice) -> str | None:
+    if _is_put_back(step, fresh):
+        # It stays what it is; our lock keeps the cloud from moving it, and nobody sets one that is there.
+        is_there = fresh.desired_application == step.application
+        return f"it is locked to application {step.application} already" if is_there else None
     if fresh.application is not None and fresh.application >= step.application:
         return f"it runs application {fresh.application}, {step.application} is not higher"
     return None
+
+
+def _is_put_back(step: LockApplication | FlashApplication, fresh: ObservedDevice) -> bool:
+    is_lock_of_ours = isinstance(step, LockApplication) and fresh.locked_by_us is not None
+    return is_lock_of_ours and fresh.application == step.application
 
 
 def _versions(situation: Situation) -> dict[ModuleSlot, int]:

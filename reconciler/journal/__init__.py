@@ -4,9 +4,11 @@ The rules:
 - One promise, `journal.Journal`, with two implementations: `memory` for tests and rehearsals, `sqlite` for the real
   thing.
 - An attempt is durable before its request leaves, and a device has at most one open attempt, by a unique index.
-- Attempts and their moves are only ever added to. What cannot be read or written raises `JournalError`; nothing is
+- Attempts, their moves and what others changed are only ever added to; of what a device was last seen to be only the
+  last is kept, and written when it is another. What cannot be read or written raises `JournalError`; nothing is
   repaired, overwritten or thrown away by this room.
 
 Why: after a crash or a lost answer nobody can know whether a request arrived. A record that was durable beforehand says
-which devices to look at again; everything else about the world is observed, never remembered.
+which devices to look at again. The world itself is observed, never remembered: what was seen last only tells what
+somebody else has changed since.
 """

@@ -17,11 +17,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from reconciler.journal.tables import APPLICATION_ID, SCHEMA_VERSION, metadata
+from reconciler.journal.tables import ADDED_LATER, APPLICATION_ID, SCHEMA_VERSION, metadata
 from reconciler.model.error import JournalError
 
 WRITING: Final = "reconciler_writing"
@@ -62,7 +62,9 @@ def open_database(path: Path, busy_seconds: float) -> Engine:
             raise IsADirectoryError(path)
         with closing(_connect(path, busy_seconds)) as connection:
             _check(path, connection)
-    return _engine(path, busy_seconds)
+        engine = _engine(path, busy_seconds)
+        _add_what_came_later(engine)
+    return engine
 
 
 @contextmanager
@@ -123,6 +125,15 @@ def _build(path: Path) -> None:
             writer.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
     finally:
         engine.dispose()  # the last connection to leave brings the log into the file
+
+
+def _add_what_came_later(engine: Engine) -> None:
+    """Make the tables that an older journal lacks, all of them or none."""
+    with engine.connect() as reader:
+        missing = [table for table in ADDED_LATER if not inspect(reader).has_table(table.name)]
+    if missing:
+        with engine.connect().execution_options(**{WRITING: True}) as writer, writer.begin():
+            metadata.create_all(writer, tables=missing)
 
 
 def _check(path: Path, connection: sqlite3.Connection) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
 from reconciler.model.attempt import Attempt, AttemptState
+from reconciler.model.console import ConsoleChange, ConsoleState, Latch
 from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.error import JournalError
 from reconciler.model.instant import Instant
@@ -38,6 +39,18 @@ class Halt:
     fleet: str
     reason: str
     at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What one look at the console showed that was not known: one thing, which is written down whole or not at all."""
+
+    states: Sequence[ConsoleState] = ()
+    changes: Sequence[ConsoleChange] = ()
+    latches: Sequence[Latch] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.states or self.changes or self.latches)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +181,28 @@ class Journal(Protocol):
 
     def lift(self, fleet: str) -> bool:
         """Lift the halt of a fleet, by a person's word. False: it was not halted."""
+        ...
+
+    def keep_look(self, looked: Looked) -> None:
+        """Write down what a look showed that is news: states take the place of the same device's, the rest is added."""
+        ...
+
+    def console_states(self) -> Mapping[DeviceId, ConsoleState]:
+        """What was last seen of every device of which something was kept."""
+        ...
+
+    def console_changes(
+        self, *, device_id: DeviceId | None = None, fleet: str | None = None, limit: int | None = None
+    ) -> tuple[ConsoleChange, ...]:
+        """What others changed, the latest first; of one device or one fleet, and at most `limit` where given."""
+        ...
+
+    def latches(self) -> Mapping[DeviceId, Latch]:
+        """The last latch of every device that ever had one, lifted or not."""
+        ...
+
+    def unlatch(self, device_id: DeviceId) -> bool:
+        """Lift the latch of a device, by a person's word. False: it has none that is not lifted."""
         ...
 
     def close(self) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from reconciler.journal.journal import DeviceBusyError, Halt, KeptPlan, Move
+from reconciler.journal.journal import DeviceBusyError, Halt, KeptPlan, Looked, Move
 from reconciler.journal.lessons import DOUBT_FAILURES, Doubt, Lesson, modules_learnt
 from reconciler.journal.rules import (
     check_begin,
@@ -20,6 +21,7 @@ from reconciler.journal.rules import (
     time_of_state,
 )
 from reconciler.model.attempt import Attempt, AttemptState
+from reconciler.model.console import ConsoleChange, ConsoleState, Latch
 from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.error import BugError
 from reconciler.model.instant import Instant
@@ -40,6 +42,9 @@ class MemoryJournal:
         self._reports: dict[DeviceId, ModuleReport] = {}
         self._plans: dict[str, KeptPlan] = {}
         self._halts: dict[str, Halt] = {}
+        self._console_states: dict[DeviceId, ConsoleState] = {}
+        self._console_changes: list[ConsoleChange] = []
+        self._latches: dict[DeviceId, Latch] = {}
 
     def begin(self, attempt: Attempt) -> None:
         """See `Journal.begin`."""
@@ -153,6 +158,43 @@ class MemoryJournal:
         """See `Journal.lift`."""
         with self._exclusively():
             return self._halts.pop(fleet, None) is not None
+
+    def keep_look(self, looked: Looked) -> None:
+        """See `Journal.keep_look`."""
+        with self._exclusively():
+            self._console_states |= {state.device_id: state for state in looked.states}
+            self._console_changes += looked.changes
+            self._latches |= {latch.device_id: latch for latch in looked.latches}
+
+    def console_states(self) -> Mapping[DeviceId, ConsoleState]:
+        """See `Journal.console_states`."""
+        with self._exclusively():
+            return dict(self._console_states)
+
+    def console_changes(
+        self, *, device_id: DeviceId | None = None, fleet: str | None = None, limit: int | None = None
+    ) -> tuple[ConsoleChange, ...]:
+        """See `Journal.console_changes`."""
+        with self._exclusively():
+            return tuple(
+                change
+                for change in reversed(self._console_changes)
+                if device_id in (None, change.device_id) and fleet in (None, change.fleet)
+            )[:limit]
+
+    def latches(self) -> Mapping[DeviceId, Latch]:
+        """See `Journal.latches`."""
+        with self._exclusively():
+            return dict(self._latches)
+
+    def unlatch(self, device_id: DeviceId) -> bool:
+        """See `Journal.unlatch`."""
+        with self._exclusively():
+            latch = self._latches.get(device_id)
+            if latch is None or latch.lifted:
+                return False
+            self._latches[device_id] = replace(latch, lifted=True)
+            return True
 
     def close(self) -> None:
         """See `Journal.close`. What was remembered is gone."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Row
@@ -18,6 +21,7 @@ from reconciler.journal.encoding import (
 from reconciler.journal.journal import Halt, KeptPlan, Move
 from reconciler.journal.lessons import Doubt, Lesson
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
+from reconciler.model.console import ChangeKind, ConsoleChange, ConsoleState, Latch
 from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.instant import Instant
 from reconciler.model.step import FlashModule
@@ -146,6 +150,78 @@ def plan_from(row: Row[Any]) -> KeptPlan:
 def halt_from(row: Row[Any]) -> Halt:
     """The halt of a row of `halts`."""
     return Halt(fleet=row.fleet, reason=row.reason, at=Instant(row.at))
+
+
+def console_state_row(state: ConsoleState) -> dict[str, Any]:
+    """The row of what was last seen of a device."""
+    # asdict() copies deeply, which 100,000 rows would feel.
+    row = {name: getattr(state, name) for name in ConsoleState.__slots__}
+    return {**row, "groups": json.dumps(state.groups)}
+
+
+def console_state_from(row: Row[Any]) -> ConsoleState:
+    """The state of a row of `console_states`."""
+    return _read(
+        row,
+        lambda: ConsoleState(
+            device_id=DeviceId(row.device_id),
+            seen_at=Instant(row.seen_at),
+            fleet=row.fleet,
+            selection=row.selection,
+            groups=_groups(row.groups),
+            lock=row.lock,
+            release=row.release,
+            development=row.development,
+            updates_forced=row.updates_forced,
+            application=row.application,
+            device_os=row.device_os,
+            arrived=row.arrived,
+        ),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _groups(text: str) -> tuple[str, ...]:
+    groups = json.loads(text)
+    if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
+        raise ValueError(text)
+    return tuple(groups)
+
+
+def console_change_row(change: ConsoleChange) -> dict[str, Any]:
+    """The row of something that somebody else changed."""
+    return {**asdict(change), "kind": change.kind.value}
+
+
+def console_change_from(row: Row[Any]) -> ConsoleChange:
+    """The change of a row of `console_changes`."""
+    return _read(
+        row,
+        lambda: ConsoleChange(
+            device_id=DeviceId(row.device_id),
+            fleet=row.fleet,
+            intent=row.intent,
+            kind=ChangeKind(row.kind),
+            before=row.before,
+            after=row.after,
+            not_before=Instant(row.not_before),
+            seen_at=Instant(row.seen_at),
+            concerns_git=row.concerns_git,
+            undid=row.undid,
+        ),
+    )
+
+
+def latch_from(row: Row[Any]) -> Latch:
+    """The latch of a row of `latches`."""
+    return Latch(
+        device_id=DeviceId(row.device_id),
+        fleet=row.fleet,
+        intent=row.intent,
+        why=row.why,
+        at=Instant(row.at),
+        lifted=row.lifted,
+    )
 
 
 def _optional_instant(value: float | None) -> Instant | None:

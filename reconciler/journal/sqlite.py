@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from reconciler.journal import rows, tables
 from reconciler.journal.database import WRITING, create_database, open_database, translated_errors
 from reconciler.journal.encoding import FLASH_MODULE, LOCK_APPLICATION
-from reconciler.journal.journal import DeviceBusyError, Halt, KeptPlan, Move
+from reconciler.journal.journal import DeviceBusyError, Halt, KeptPlan, Looked, Move
 from reconciler.journal.lessons import DOUBT_FAILURES, modules_learnt
 from reconciler.journal.rules import (
     check_begin,
@@ -28,6 +29,7 @@ from reconciler.journal.rules import (
     time_of_state,
 )
 from reconciler.model.attempt import Attempt, AttemptState
+from reconciler.model.console import ConsoleChange, ConsoleState, Latch
 from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.error import BugError, JournalError
 from reconciler.model.instant import Instant
@@ -188,6 +190,49 @@ class SqliteJournal:
     def lift(self, fleet: str) -> bool:
         """See `Journal.lift`. The halt stays in the file, as one that was lifted."""
         lifting = update(tables.halts).where(tables.halts.c.fleet == fleet, ~tables.halts.c.lifted).values(lifted=True)
+        with self._writing() as connection:
+            return connection.execute(lifting).rowcount > 0
+
+    def keep_look(self, looked: Looked) -> None:
+        """See `Journal.keep_look`."""
+        with self._writing() as connection:
+            if looked.states:
+                states = insert(tables.console_states).prefix_with("OR REPLACE")
+                connection.execute(states, [rows.console_state_row(state) for state in looked.states])
+            if looked.changes:
+                changes = [rows.console_change_row(change) for change in looked.changes]
+                connection.execute(insert(tables.console_changes), changes)
+            if looked.latches:
+                connection.execute(insert(tables.latches), [asdict(latch) for latch in looked.latches])
+
+    def console_states(self) -> Mapping[DeviceId, ConsoleState]:
+        """See `Journal.console_states`."""
+        found = self._all(select(tables.console_states))
+        return {state.device_id: state for state in map(rows.console_state_from, found)}
+
+    def console_changes(
+        self, *, device_id: DeviceId | None = None, fleet: str | None = None, limit: int | None = None
+    ) -> tuple[ConsoleChange, ...]:
+        """See `Journal.console_changes`."""
+        columns = tables.console_changes.c
+        query = select(tables.console_changes).order_by(columns.number.desc())
+        if device_id is not None:
+            query = query.where(columns.device_id == device_id)
+        if fleet is not None:
+            query = query.where(columns.fleet == fleet)
+        if limit is not None:
+            query = query.limit(limit)
+        return tuple(map(rows.console_change_from, self._all(query)))
+
+    def latches(self) -> Mapping[DeviceId, Latch]:
+        """See `Journal.latches`."""
+        found = self._all(select(tables.latches).order_by(tables.latches.c.number))
+        return {latch.device_id: latch for latch in map(rows.latch_from, found)}
+
+    def unlatch(self, device_id: DeviceId) -> bool:
+        """See `Journal.unlatch`. The latch stays in the file, as one that was lifted."""
+        columns = tables.latches.c
+        lifting = update(tables.latches).where(columns.device_id == device_id, ~columns.lifted).values(lifted=True)
         with self._writing() as connection:
             return connection.execute(lifting).rowcount > 0
 

@@ -3,6 +3,7 @@
 `attempts` has one row an attempt, as it is now; `moves` has one row for every state that it entered. Triggers keep the
 file append-only even against statements that this room does not contain: no attempt is deleted, no move is deleted or
 altered.
+`console_states` has one row a device, as it was last seen; `console_changes` and `latches` are only ever added to.
 Times are seconds since the Unix epoch, UTC. Steps and modules are JSON by `encoding.py`.
 """
 
@@ -92,6 +93,58 @@ halts = Table(
 
 Index("one_halt_per_fleet", halts.c.fleet, unique=True, sqlite_where=~halts.c.lifted)
 
+console_states = Table(
+    "console_states",
+    metadata,
+    Column("device_id", Text, primary_key=True),
+    Column("seen_at", Float, nullable=False),
+    Column("fleet", Text),
+    Column("selection", Text, nullable=False),
+    Column("groups", Text, nullable=False),
+    Column("lock", Integer),
+    Column("release", Integer),
+    Column("development", Boolean, nullable=False),
+    Column("updates_forced", Boolean, nullable=False),
+    Column("application", Integer),
+    Column("device_os", Text),
+    Column("arrived", Text),
+    sqlite_with_rowid=False,
+)
+
+console_changes = Table(
+    "console_changes",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("device_id", Text, nullable=False, index=True),
+    Column("fleet", Text, nullable=False, index=True),
+    Column("intent", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("before", Text),
+    Column("after", Text),
+    Column("not_before", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),
+    Column("concerns_git", Boolean, nullable=False),
+    Column("undid", Text),
+    sqlite_autoincrement=True,
+)
+
+latches = Table(
+    "latches",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("device_id", Text, nullable=False),
+    Column("fleet", Text, nullable=False),
+    Column("intent", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("lifted", Boolean, nullable=False, default=False),
+    sqlite_autoincrement=True,
+)
+
+ADDED_LATER: Final = (console_states, console_changes, latches)
+"""Tables that a journal of version 1 may lack: made when it is opened. A program that does not know them reads and
+writes the others as before, so the number stays."""
+
 
 def _only_ever_added(table: Table, *verbs: str) -> None:
     for verb in verbs:
@@ -104,3 +157,5 @@ def _only_ever_added(table: Table, *verbs: str) -> None:
 
 _only_ever_added(attempts, "DELETE")
 _only_ever_added(moves, "DELETE", "UPDATE")
+_only_ever_added(console_changes, "DELETE", "UPDATE")
+_only_ever_added(latches, "DELETE")

@@ -44,6 +44,8 @@ class ObservedDevice:
       empty: not reported. The user part is among them when the device named it.
     - `locked_by_us` is the application version that our own last lock asked for; another lock is a person's.
     - `learnt` are modules that our own verified steps put there: lower bounds, never taken from an answer alone.
+    - `arrived` is the intent at which our journal last saw it as desired; `latched` the one at which we gave up a fight
+      over it, and `latched_why` that fight in words.
     """
 
     id: DeviceId
@@ -66,6 +68,9 @@ class ObservedDevice:
     modules: tuple[Module, ...] | None = None
     learnt: tuple[Module, ...] = ()
     locked_by_us: int | None = None
+    arrived: str | None = None
+    latched: str | None = None
+    latched_why: str = ""
     observed_at: Instant
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.model.attempt import Attempt
+from reconciler.model.console import ConsoleChange, Latch
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan
@@ -66,4 +67,22 @@ class Finding:
     device_id: DeviceId | None = None
 
 
-Event = PlanMade | AttemptMoved | DeviceArrived | DeviceSetAside | FleetHalted | Finding
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleChanged:
+    """Somebody else has changed something of a device; the journal has it."""
+
+    at: Instant
+    change: ConsoleChange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceLatched:
+    """Somebody keeps undoing what we do to a device: nothing is sent to it until a person comes."""
+
+    at: Instant
+    latch: Latch
+
+
+Event = (
+    PlanMade | AttemptMoved | DeviceArrived | DeviceSetAside | FleetHalted | ConsoleChanged | DeviceLatched | Finding
+)

@@ -137,6 +137,13 @@ class Desired:
     completeness: Completeness = Completeness.REQUIRED
     allow_prerelease: bool = False
 
+    @property
+    def intent(self) -> str:
+        """These wishes as one short text: another wish is another text. The journal keeps it."""
+        application = "-" if self.application is None else f"{self.application.release}:{self.application.version}"
+        device_os = "-" if self.device_os is None else self.device_os.text
+        return f"{device_os} {self.completeness.value} {application}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:

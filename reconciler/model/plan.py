@@ -31,6 +31,7 @@ class RouteReason(StrEnum):
     BELOW_DESIRED_DEVICE_OS = "below_desired_device_os"
     BELOW_DESIRED_APPLICATION = "below_desired_application"
     DEPENDENCIES_UNMET = "dependencies_unmet"
+    LOCK_CHANGED = "lock_changed"
 
 
 class _Coded(Enum):
@@ -77,6 +78,9 @@ class WaitingReason(_Coded):
     LOCKED = "PFR2110"
     SAFE_MODE = "PFR2111"
     TARGETS_EXCEEDED = "PFR2112"
+    FIGHT = "PFR2120"
+    RELEASED_HIGHER = "PFR2121"
+    DRIFTED = "PFR2122"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,22 @@ class Answers:
             self._answers[key] = self._answer(situation, goal)
         return self._answers[key]
 
+    def lock_again(self, situation: Situation, goal: Goal) -> Route | None:
+        """The one step that puts our lock back on a device that runs what it should; None: there is none.
+
+        Nothing is transferred, and nothing restarts.
+        """
+        platform = platform_by_name(situation.platform)
+        assert platform is not None
+        below = replace(situation, application=None)
+        step = application_step(platform, below, goal.desired.application, product_id=goal.product_id)
+        if not isinstance(step, LockApplication):
+            return None
+        found = Found(steps=(), hops=(), safe_mode_boots=0)
+        route = self._route(platform, situation, goal, found, (replace(step, size=0),))
+        assert isinstance(route, Route)  # no bytes are within any limit
+        return replace(route, reason=RouteReason.LOCK_CHANGED, restarts=0)
+
     def _answer(self, situation: Situation, goal: Goal) -> Placed:
         """The answer for everyone in this situation, whatever the moment."""
         platform = platform_by_name(situation.platform)

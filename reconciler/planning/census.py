@@ -21,11 +21,15 @@ kind_key = attrgetter(
     "development",
     "quarantined",
     "desired_application",
+    "targeted_application",
     "updates_enabled",
     "updates_forced",
     "modules",
     "learnt",
     "locked_by_us",
+    "arrived",
+    "latched",
+    "latched_why",
 )
 """All that planning looks at. A field that it begins to look at must be added here: a law compares both ways."""
 

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.census import Census
 from reconciler.model.device import DeviceId, Observation, ObservedDevice
-from reconciler.model.fleet import Desired, DesiredApplication, Fleet, FleetSet, OverrideMode, Via
+from reconciler.model.fleet import Desired, Fleet, FleetSet, OverrideMode, Via
 from reconciler.model.instant import Instant
 from reconciler.model.plan import (
     FleetPlan,
@@ -30,6 +30,7 @@ from reconciler.model.plan import (
 )
 from reconciler.planning.answer import Answers, Goal, Placed
 from reconciler.planning.census import census_digest, census_of
+from reconciler.planning.intention import is_locked_by_another, is_released_higher, our_lock_is_gone
 from reconciler.planning.naming import Naming
 from reconciler.planning.selection import Member, members_by_fleet
 from reconciler.planning.situation import situation_of
@@ -125,6 +126,10 @@ class Placing:
         if device.application not in answers:
             answers[device.application] = self._answer(fleet, device, situation, desired)
         answer = answers[device.application]
+        if answer is None and fleet.correct_drift and our_lock_is_gone(device, desired.application):
+            assert isinstance(situation, Situation)
+            situation = replace(situation, application=device.application)
+            answer = self._answers.lock_again(situation, _goal(fleet, device, desired, situation))
         return (self._not_now(fleet, device, desired) or answer) if isinstance(answer, Route) else answer
 
     def _answer(
@@ -132,10 +137,8 @@ class Placing:
     ) -> Placed:
         if not isinstance(situation, Situation):
             return replace(situation, devices=())
-        delivery = fleet.delivery
-        product_id = None if situation.own else device.product_id
-        goal = Goal(desired, delivery.via, delivery.bytes_per_device_max, order=delivery.order, product_id=product_id)
-        return self._answers.of(replace(situation, application=device.application), goal)
+        situation = replace(situation, application=device.application)
+        return self._answers.of(situation, _goal(fleet, device, desired, situation))
 
     def _not_now(self, fleet: Fleet, device: ObservedDevice, desired: Desired) -> Refused | Waiting | None:
         """Why a route that exists must not start, the word of a person first."""
@@ -144,22 +147,40 @@ class Placing:
             return _wait(WaitingReason.SUSPENDED, f"the fleet is suspended: {suspension.reason}")
         if fleet.delivery.via is Via.USB:
             return _wait(WaitingReason.NEEDS_BENCH, "the fleet is delivered over USB, at a bench")
-        return _device_says_no(device, desired.application)
+        return _others_say_no(fleet, device, desired) or _device_says_no(device)
 
 
-def _device_says_no(device: ObservedDevice, wanted: DesiredApplication | None) -> Waiting | None:
-    if _locked_by_another(device, wanted):
-        return _wait(WaitingReason.LOCKED, f"locked to application {device.desired_application} by somebody else")
+def _goal(fleet: Fleet, device: ObservedDevice, desired: Desired, situation: Situation) -> Goal:
+    delivery = fleet.delivery
+    product_id = None if situation.own else device.product_id
+    return Goal(desired, delivery.via, delivery.bytes_per_device_max, order=delivery.order, product_id=product_id)
+
+
+def _others_say_no(fleet: Fleet, device: ObservedDevice, desired: Desired) -> Waiting | None:
+    """What others did to the device in the console, and what the manifest says to that."""
+    if device.latched == desired.intent:
+        return _wait(WaitingReason.FIGHT, device.latched_why)
+    if not fleet.correct_drift and device.arrived == desired.intent:
+        runs = f"it runs Device OS {device.device_os}, application {device.application}"
+        return _wait(WaitingReason.DRIFTED, f"had arrived and has drifted: {runs}; drift.mode is detect")
+    wanted = desired.application
+    if wanted is None:
+        return None
+    if is_locked_by_another(device, wanted.version, correct_drift=fleet.correct_drift):
+        message = f"locked to application {device.desired_application} by somebody else, {wanted.version} is desired"
+        return _wait(WaitingReason.LOCKED, message)
+    if is_released_higher(device, wanted.version):
+        message = f"the cloud is to bring it application {device.targeted_application}, {wanted.version} is desired"
+        return _wait(WaitingReason.RELEASED_HIGHER, message)
+    return None
+
+
+def _device_says_no(device: ObservedDevice) -> Waiting | None:
     if device.updates_enabled is False and not device.updates_forced:
         return _wait(WaitingReason.UPDATES_DISABLED, "its application has disabled updates")
     if not device.online:
         return _wait(WaitingReason.OFFLINE, "offline; planned again when it is back")
     return None
-
-
-def _locked_by_another(device: ObservedDevice, wanted: DesiredApplication | None) -> bool:
-    lock = device.desired_application
-    return wanted is not None and lock is not None and lock not in (wanted.version, device.locked_by_us)
 
 
 def _wait(reason: WaitingReason, message: str) -> Waiting:

@@ -6,7 +6,10 @@ unless it names a bootloader; at boot nothing is skipped, and an unmet need mean
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reconciler.firmware.catalog import Catalog
+from reconciler.model.console import ConsoleChange
 from reconciler.model.device import DeviceMode, ObservedDevice
 from reconciler.model.fleet import Fleet
 from reconciler.model.instant import iso_from_instant
@@ -21,6 +24,7 @@ from reconciler.model.step import (
     goes_in_dfu_mode,
 )
 from reconciler.planning.situation import situation_of
+from reconciler.render.console_text import console_change_in_words
 from reconciler.render.ink import Page, Style, byte_size, counted, duration, harmless, transfer_size
 from reconciler.render.plan_text import OVER, change_in_words, desired_in_words
 
@@ -32,17 +36,22 @@ def explain_text(
     fleet: Fleet | None,
     placed: Route | Refused | Waiting | None,
     catalog: Catalog,
+    changes: Sequence[ConsoleChange] = (),
     *,
     width: int = 100,
     colour: bool = False,
 ) -> str:
-    """Why a device is where it is in the plan. `placed` None: as desired; `fleet` None: no fleet claims it."""
+    """Why a device is where it is in the plan. `placed` None: as desired; `fleet` None: no fleet claims it.
+
+    `changes` are what others changed of it in the console.
+    """
     page = Page(width=width, colour=colour)
     name = f" ({harmless(device.name)})" if device.name else ""
     lines = [page.ink(f"Device {device.id}{name}", Style.TITLE), *_observed(page, device)]
     situation = placed.situation if isinstance(placed, Route) else situation_of(device, catalog)
     if isinstance(situation, Situation):
         lines += _situation(page, device, situation)
+    lines += _changes(page, changes)
     if fleet is None:
         return "\n".join([*lines, "", "No fleet of the manifests claims it: it is never touched.", ""])
     sentence = f"Fleet {harmless(fleet.name)} ({fleet.place}) desires {desired_in_words(fleet.desired)}."
@@ -74,6 +83,13 @@ def _observed(page: Page, device: ObservedDevice) -> list[str]:
         if is_so
     ]
     return page.wrapped(", ".join([sentence, *marks]) + ".", hanging=2)
+
+
+def _changes(page: Page, changes: Sequence[ConsoleChange]) -> list[str]:
+    lines = ["", "Changed in the console:"] if changes else []
+    for change in changes:
+        lines += page.wrapped(console_change_in_words(change), indent=2, hanging=4)
+    return lines
 
 
 def _situation(page: Page, device: ObservedDevice, situation: Situation) -> list[str]:

@@ -25,7 +25,9 @@ from reconciler.render.change_json import change_document, membership_document
 from reconciler.render.desired_json import desired_document
 
 FORMAT_VERSION: Final = "1.0"
-OUTSIDE_DIGEST: Final = frozenset({"plan_id", "digest", "created_at", "expires_at", "base", "manifests"})
+OUTSIDE_DIGEST: Final = frozenset(
+    {"plan_id", "digest", "created_at", "expires_at", "base", "manifests", "console_changes"}
+)
 CURRENT_DEVICES: Final = "current"
 """The field of a fleet that lists its current devices; the count under the same name stands in `summary`."""
 OUTSIDE_DIGEST_OF_FLEET: Final = frozenset({CURRENT_DEVICES, "membership"})

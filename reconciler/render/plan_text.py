@@ -33,6 +33,7 @@ _WHY: Final = {
     RouteReason.BELOW_DESIRED_DEVICE_OS: "",
     RouteReason.BELOW_DESIRED_APPLICATION: "",
     RouteReason.DEPENDENCIES_UNMET: "to repair modules whose needs are not met",
+    RouteReason.LOCK_CHANGED: "to put our lock back, which somebody changed",
 }
 
 
@@ -97,7 +98,8 @@ def change_in_words(route: Route) -> str:
     applications = [step.application for step in route.steps if not isinstance(step, FlashModule)]
     if applications:
         application = "unknown" if situation.application is None else situation.application
-        parts.append(f"application {application} -> {applications[-1]}")
+        rises = situation.application != applications[-1]
+        parts.append(f"application {application}" + (f" -> {applications[-1]}" if rises else ""))
     why = _WHY[route.reason]
     return ", ".join(parts) + (f", {why}" if why else "")
 

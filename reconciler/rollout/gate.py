@@ -101,8 +101,6 @@ def failures_that_halt(fleet: Fleet, devices: int) -> int:
 
 def _hold_of_fleet(plan: FleetPlan, ledger: Ledger, now: Instant) -> Hold | None:
     fleet = plan.fleet
-    if not fleet.correct_drift:
-        return Hold.DETECT_ONLY
     if fleet.rollout.waves:
         return Hold.WAVES_UNSUPPORTED
     if fleet.approval_required:

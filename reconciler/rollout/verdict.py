@@ -24,7 +24,6 @@ class Hold(Enum):
     OUTSIDE_WINDOW = "outside the fleet's windows"
     WAVES_UNSUPPORTED = "the fleet asks for waves, which this version does not roll out"
     CONCURRENCY_ZERO = "rollout.maxConcurrent is 0"
-    DETECT_ONLY = "drift.mode is detect: differences are reported, not corrected"
     NOT_APPROVED = "this step is not in the plan that was agreed to"
 
 
@@ -57,7 +56,6 @@ FINAL_HOLDS = frozenset(
         Hold.OUTSIDE_WINDOW,
         Hold.WAVES_UNSUPPORTED,
         Hold.CONCURRENCY_ZERO,
-        Hold.DETECT_ONLY,
         Hold.NOT_APPROVED,
     }
 )

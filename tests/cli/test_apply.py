@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from click.testing import CliRunner, Result
+from jsonschema import Draft202012Validator
 
 from reconciler.cli.main import cli
 from reconciler.emulator.serve import EmulatorServer
 from reconciler.emulator.world import load_world
+from reconciler.journal.journal import Looked
 from reconciler.journal.lock import sole_run
 from reconciler.journal.sqlite import SqliteJournal
+from reconciler.manifests.schema import load_schema
 from reconciler.model.attempt import AttemptState
+from reconciler.model.console import Latch
 from reconciler.model.device import DeviceId
 from reconciler.model.error import ReconcilerError
 from reconciler.model.instant import Instant
@@ -319,7 +324,6 @@ def test_a_plan_made_with_another_catalog_is_refused(bench: Bench) -> None:
         ("  approval: {required: true}", 5, "approval"),
         ("  windows: [{deny: {from: 2000-01-01, until: 2100-01-01, reason: peak}}]", 6, "windows"),
         ("  rollout: {maxConcurrent: 0}", 0, "maxConcurrent"),
-        ("  drift: {mode: detect}", 0, "detect"),
     ],
 )
 def test_a_fleet_that_may_not_start_has_an_exit_code_and_a_reason(
@@ -346,6 +350,97 @@ def test_resume_of_a_fleet_that_is_not_halted_says_which_are(bench: Bench) -> No
     result = bench.call("resume", "us", "--journal", "journal.sqlite")
     assert result.exit_code == 1
     assert "eu" in result.stderr
+
+
+# --- what others change ---
+
+PERSON = {"headers": {"Authorization": f"Bearer {TOKEN}"}, "timeout": 10}
+
+
+def person_locks(bench: Bench, device: str, version: int | None) -> None:
+    path = f"{bench.cloud.url}/v1/products/cold-chain/devices/{device}"
+    assert requests.put(path, json={"desired_firmware_version": version}, **PERSON).ok
+
+
+def test_what_others_changed_is_in_drift_explain_and_history_in_the_words_of_the_schema(bench: Bench) -> None:
+    assert bench.apply().exit_code == 0
+    person_locks(bench, ONE, 12)
+    known = ["--catalog", "catalog.json", "--journal", "journal.sqlite"]
+    drift = bench.call("drift", "fleet.yaml", *known, "--output", "json")
+    assert drift.exit_code == 2
+    document = json.loads(drift.stdout)
+    Draft202012Validator(load_schema("plan")).validate(document)
+    (change,) = document["console_changes"]
+    assert (change["device"], change["kind"], change["before"], change["after"]) == (ONE, "lock", "44", "12")
+    explained = bench.call("explain", "eu-1", "fleet.yaml", *known)
+    assert "Changed in the console:\n  lock 44 -> 12, which undid what we had done" in explained.stdout
+    assert "Changed in the console" not in bench.call("explain", "eu-2", "fleet.yaml", *known).stdout
+    applied = bench.apply("--output", "json")
+    assert applied.exit_code == 0
+    told = [json.loads(line) for line in applied.stdout.splitlines()]
+    assert {**change, "seen_at": None} in [
+        {**{key: event.get(key) for key in change}, "seen_at": None}
+        for event in told
+        if event["event"] == "console_changed"
+    ]
+    told_later = bench.call("history", "--journal", "journal.sqlite", "--output", "json")
+    assert [each["before"] for each in json.loads(told_later.stdout)["console_changes"]] == ["44"]
+
+
+def test_where_drift_is_only_detected_what_git_asks_for_is_rolled_out_all_the_same(bench: Bench) -> None:
+    bench.write(f"{FLEET}  drift: {{mode: detect}}\n{RELEASE}")
+    assert bench.apply().exit_code == 0
+    assert is_done(bench)
+    written = bench.writes()
+    person_locks(bench, ONE, 12)
+    assert bench.apply().exit_code == 0
+    assert bench.writes() == written + 1
+    drift = bench.call("drift", "fleet.yaml", "--catalog", "catalog.json", "--journal", "journal.sqlite")
+    assert drift.exit_code == 2
+    assert "drift is only reported, not corrected" in drift.stdout
+
+
+@pytest.fixture
+def fight(tmp_path: Path) -> Path:
+    """A journal with two latched devices of one fleet."""
+    path = tmp_path / "fight.sqlite"
+    with SqliteJournal(path) as kept:
+        latches = [
+            Latch(device_id=DeviceId(device), fleet="eu", intent="i", why="three times", at=Instant(1))
+            for device in (ONE, TWO)
+        ]
+        kept.keep_look(Looked(latches=latches))
+    return path
+
+
+def resumed(journal: Path, *words: str) -> tuple[int, set[str]]:
+    """How `resume` ended, and which devices are still held."""
+    result = CliRunner().invoke(cli, ["resume", "--journal", str(journal), *words])
+    with SqliteJournal(journal, create=False) as kept:
+        return result.exit_code, {latch.device_id for latch in kept.latches().values() if not latch.lifted}
+
+
+def test_resume_lets_go_of_the_devices_that_are_named(fight: Path) -> None:
+    assert resumed(fight, "--device", ONE.upper()) == (0, {TWO})
+    assert resumed(fight, "--device", ONE, "--device", TWO) == (1, set())
+
+
+def test_resume_lets_go_of_all_latched_devices_of_a_fleet_and_lifts_its_halt(fight: Path) -> None:
+    assert resumed(fight, "us", "--latched") == (1, {ONE, TWO})
+    with SqliteJournal(fight, create=False) as kept:
+        kept.halt("eu", "a fight", Instant(2))
+    assert resumed(fight, "eu", "--latched") == (0, set())
+    with SqliteJournal(fight, create=False) as kept:
+        assert kept.halts() == ()
+
+
+def test_resume_of_a_fleet_alone_lets_go_of_no_device(fight: Path) -> None:
+    assert resumed(fight, "eu") == (1, {ONE, TWO})
+
+
+@pytest.mark.parametrize("words", [[], ["--latched"]])
+def test_resume_wants_to_know_whom(fight: Path, words: list[str]) -> None:
+    assert resumed(fight, *words) == (2, {ONE, TWO})
 
 
 # --- refusals ---

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from reconciler.journal.journal import AttemptMovedError, DeviceBusyError, Halt, Journal, KeptPlan
+from reconciler.journal.journal import AttemptMovedError, DeviceBusyError, Halt, Journal, KeptPlan, Looked
 from reconciler.journal.memory import MemoryJournal
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.attempt import MOVES, Attempt, AttemptState, Evidence, FailureClass
+from reconciler.model.console import ChangeKind, ConsoleChange, ConsoleState, Latch
 from reconciler.model.device import DeviceId, DeviceMode, ModuleReport
 from reconciler.model.error import BugError
 from reconciler.model.instant import Instant
@@ -445,6 +446,81 @@ def test_a_fleet_may_be_halted_again(journal: Journal) -> None:
     journal.lift("eu")
     journal.halt("eu", "second", Instant(200))
     assert journal.halts() == (Halt(fleet="eu", reason="second", at=Instant(200)),)
+
+
+# The console
+
+
+def a_state(device: str = "d1", **fields: Any) -> ConsoleState:
+    known = ConsoleState(
+        device_id=DeviceId(device),
+        seen_at=Instant(100.5),
+        fleet="eu",
+        selection="0a1b2c3d",
+        groups=("eu", 'ünïcode, "quoted"'),
+        lock=44,
+        release=12,
+        development=True,
+        updates_forced=False,
+        application=44,
+        device_os="6.3.4",
+        arrived="6.3.4 required logger:44",
+    )
+    return replace(known, **fields)
+
+
+def a_change(device: str = "d1", **fields: Any) -> ConsoleChange:
+    known = ConsoleChange(
+        device_id=DeviceId(device),
+        fleet="eu",
+        intent="6.3.4 required logger:44",
+        kind=ChangeKind.LOCK,
+        before="44",
+        after=None,
+        not_before=Instant(100.5),
+        seen_at=Instant(200),
+        concerns_git=True,
+        undid="a1",
+    )
+    return replace(known, **fields)
+
+
+def a_latch(device: str = "d1", at: float = 200) -> Latch:
+    return Latch(device_id=DeviceId(device), fleet="eu", intent="6.3.4", why="three times", at=Instant(at))
+
+
+def test_what_was_seen_in_the_console_comes_back_equal(journal: Journal) -> None:
+    bare = ConsoleState(device_id=DeviceId("d2"), seen_at=Instant(1), fleet=None)
+    journal.keep_look(Looked(states=[a_state(), bare], changes=[a_change()], latches=[a_latch()]))
+    assert journal.console_states() == {"d1": a_state(), "d2": bare}
+    assert journal.console_changes() == (a_change(),)
+    assert journal.latches() == {"d1": a_latch()}
+
+
+def test_a_later_look_takes_the_place_of_the_device_alone(journal: Journal) -> None:
+    journal.keep_look(Looked(states=[a_state("d1"), a_state("d2")]))
+    journal.keep_look(Looked(states=[a_state("d2", lock=None)]))
+    assert journal.console_states() == {"d1": a_state("d1"), "d2": a_state("d2", lock=None)}
+
+
+def test_changes_are_asked_for_by_device_fleet_and_number_the_latest_first(journal: Journal) -> None:
+    first, second, third = a_change(), a_change("d2", fleet="us"), a_change(after="43")
+    journal.keep_look(Looked(changes=[first, second]))
+    journal.keep_look(Looked(changes=[third]))
+    assert journal.console_changes() == (third, second, first)
+    assert journal.console_changes(device_id=DeviceId("d1")) == (third, first)
+    assert journal.console_changes(fleet="us") == (second,)
+    assert journal.console_changes(limit=1) == (third,)
+
+
+def test_a_latch_holds_until_a_person_lifts_it_and_is_remembered(journal: Journal) -> None:
+    journal.keep_look(Looked(latches=[a_latch()]))
+    assert journal.unlatch(DeviceId("d2")) is False
+    assert journal.unlatch(DeviceId("d1")) is True
+    assert journal.unlatch(DeviceId("d1")) is False
+    assert journal.latches() == {"d1": replace(a_latch(), lifted=True)}
+    journal.keep_look(Looked(latches=[a_latch(at=300)]))
+    assert journal.latches() == {"d1": a_latch(at=300)}
 
 
 # Closing, threads

@@ -80,9 +80,8 @@ def test_an_empty_agreement_starts_nothing() -> None:
         ),
         (replace(FLEET, rollout=Rollout(waves=(Wave(name="canary", size=Share(1)),))), Ending.ERROR),
         (replace(FLEET, rollout=Rollout(concurrent_max=Share(0))), Ending.DONE),
-        (replace(FLEET, correct_drift=False), Ending.DONE),
     ],
-    ids=["approval", "window", "waves", "concurrency 0", "detect"],
+    ids=["approval", "window", "waves", "concurrency 0"],
 )
 def test_a_fleet_that_may_not_start_ends_the_run_at_once_and_says_why(asking: Fleet, ending: Ending) -> None:
     world = world_of(device())

@@ -95,6 +95,14 @@ def test_an_application_is_locked_and_flashed(hands: Hands) -> None:
     assert json.loads(seen.body) == {"desired_firmware_version": 2, "flash": True}
 
 
+def test_an_application_that_runs_already_is_only_locked(hands: Hands) -> None:
+    hands.server.chosen = hands.answer
+    executor = CloudExecutor(hands.api, product="logger", binaries=hands.store)
+    assert isinstance(executor.send(replace(BORON, application=TWO), LOCK), Accepted)
+    [seen] = hands.written
+    assert json.loads(seen.body) == {"desired_firmware_version": 2}
+
+
 def test_a_version_that_the_product_lacks_is_never_locked_to(hands: Hands) -> None:
     hands.reads = Answer(status=404)
     outcome = hands.send(LOCK)

@@ -237,6 +237,16 @@ def test_what_is_judged_is_dated_from_the_answer_where_there_was_one() -> None:
     assert judge(sent, early, None, known_catalog(), deadline_seconds=DEADLINE) is sent
 
 
+@pytest.mark.parametrize(("lock", "application", "proves"), [(44, 44, True), (13, 44, False), (44, 12, False)])
+def test_a_lock_to_what_runs_already_needs_no_new_session(lock: int, application: int, proves: bool) -> None:
+    began = attempt(AttemptState.SENT, step=LOCK, sent_at=NOW, handshake_before=BEFORE)
+    seen = device(
+        application=application, desired_application=lock, last_handshake_at=BEFORE, observed_at=Instant(NOW + 15)
+    )
+    judged = judge(began, seen, None, known_catalog(), deadline_seconds=DEADLINE)
+    assert (judged.evidence is Evidence.EFFECT) is proves
+
+
 def test_a_device_without_a_handshake_never_started_a_session() -> None:
     seen = device(device_os="6.3.4", last_handshake_at=None, observed_at=Instant(NOW + 600))
     sent = attempt(AttemptState.SENT, step=SYSTEM)

@@ -94,6 +94,31 @@ def test_a_lock_over_our_own_or_the_same_one_does_not(fields: dict[str, Any]) ->
     assert why(LOCK, replace(BELOW, **fields)) is None
 
 
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: type(step).__name__)
+def test_a_lock_that_came_since_it_was_planned_blocks_every_step(step: Step) -> None:
+    assert "locked it to application 13" in (why(step, replace(BELOW, desired_application=13)) or "")
+
+
+@pytest.mark.parametrize(("lock", "blocks"), [(13, False), (45, True)])
+def test_our_lock_may_be_put_back_over_a_lower_one_and_never_over_a_higher(lock: int, blocks: bool) -> None:
+    changed = replace(BELOW, desired_application=lock, locked_by_us=44)
+    assert (why(LOCK, changed, planned_on=changed) is not None) is blocks
+
+
+def test_our_lock_may_be_put_back_on_what_runs_already() -> None:
+    there = replace(BELOW, application=44, desired_application=13, locked_by_us=44)
+    assert why(LOCK, there, planned_on=there) is None
+    assert "already" in (why(LOCK, replace(there, desired_application=44), planned_on=there) or "")
+    never_ours = replace(there, locked_by_us=None)
+    assert why(LOCK, never_ours, planned_on=never_ours) is not None
+
+
+@pytest.mark.parametrize(("released", "blocks"), [(None, False), (12, False), (44, False), (45, True)])
+def test_a_lock_below_what_the_cloud_is_to_bring_blocks(released: int | None, blocks: bool) -> None:
+    fresh = replace(BELOW, targeted_application=released)
+    assert ("is to bring it application 45" in (why(LOCK, fresh) or "")) is blocks
+
+
 @pytest.mark.parametrize("running", [44, 45])
 @pytest.mark.parametrize("step", [LOCK, APPLICATION], ids=lambda step: type(step).__name__)
 def test_an_application_that_is_not_higher_blocks(step: Step, running: int) -> None:

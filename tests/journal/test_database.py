@@ -13,14 +13,18 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
+from reconciler.journal.journal import Looked
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.journal.tables import APPLICATION_ID, SCHEMA_VERSION
 from reconciler.model.attempt import Attempt, AttemptState
+from reconciler.model.console import ChangeKind, ConsoleChange, ConsoleState, Latch
 from reconciler.model.device import DeviceId
 from reconciler.model.error import JournalError
 from reconciler.model.instant import Instant
 from reconciler.model.step import LockApplication
 from reconciler.model.version import ApplicationVersion
+
+LATCH = Latch(device_id=DeviceId("d1"), fleet="eu", intent="i", why="w", at=Instant(1))
 
 
 def an_attempt(number: int = 1, detail: str = "") -> Attempt:
@@ -227,3 +231,42 @@ def test_a_lifted_halt_stays_in_the_file(path: Path) -> None:
         journal.lift("eu")
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT fleet, reason, lifted FROM halts").fetchall() == [("eu", "too many", 1)]
+
+
+def test_a_journal_from_before_the_console_was_looked_at_gets_its_tables_and_keeps_the_rest(filled: Path) -> None:
+    altered(filled, "DROP TABLE console_states", "DROP TABLE console_changes", "DROP TABLE latches")
+    with SqliteJournal(filled, create=False) as journal:
+        assert len(journal.attempts()) == 200
+        assert journal.console_states() == {}
+        journal.keep_look(Looked(latches=[LATCH]))
+    with SqliteJournal(filled, create=False) as journal:
+        assert journal.latches() == {LATCH.device_id: LATCH}
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM console_changes", "UPDATE console_changes SET after = 'x'"])
+def test_what_others_changed_is_only_ever_added(path: Path, statement: str) -> None:
+    change = ConsoleChange(
+        device_id=DeviceId("d1"),
+        fleet="eu",
+        intent="i",
+        kind=ChangeKind.LOCK,
+        before="2",
+        after="1",
+        not_before=Instant(1),
+        seen_at=Instant(2),
+        concerns_git=True,
+    )
+    with SqliteJournal(path) as journal:
+        journal.keep_look(Looked(changes=[change]))
+    with pytest.raises(sqlite3.IntegrityError, match="only ever added"):
+        altered(path, statement)
+
+
+def test_a_state_that_cannot_be_read_is_said_and_not_guessed(path: Path) -> None:
+    with SqliteJournal(path) as journal:
+        journal.keep_look(
+            Looked(states=[ConsoleState(device_id=DeviceId("d1"), seen_at=Instant(1), fleet="eu", groups=("eu",))])
+        )
+        altered(path, "UPDATE console_states SET groups = '[1]'")
+        with pytest.raises(JournalError, match="PFR5011"):
+            journal.console_states()

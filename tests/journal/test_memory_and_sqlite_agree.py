@@ -13,10 +13,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
-from reconciler.journal.journal import Journal, KeptPlan
+from reconciler.journal.journal import Journal, KeptPlan, Looked
 from reconciler.journal.memory import MemoryJournal
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
+from reconciler.model.console import ChangeKind, ConsoleChange, ConsoleState, Latch
 from reconciler.model.device import DeviceId, DeviceMode, ModuleReport
 from reconciler.model.error import ReconcilerError
 from reconciler.model.instant import Instant
@@ -123,6 +124,28 @@ class JournalMachine(RuleBasedStateMachine):
     def lift(self, fleet: str) -> None:
         self.both(lambda journal: journal.lift(fleet))
 
+    @rule(device=devices, fleet=st.none() | fleets, groups=st.lists(words, max_size=2).map(tuple), at=times)
+    def look(self, device: DeviceId, fleet: str | None, groups: tuple[str, ...], at: Instant) -> None:
+        state = ConsoleState(device_id=device, seen_at=at, fleet=fleet, groups=groups, lock=int(at) % 3 or None)
+        change = ConsoleChange(
+            device_id=device,
+            fleet=fleet or "eu",
+            intent="i",
+            kind=ChangeKind.LOCK,
+            before=None,
+            after="1",
+            not_before=at,
+            seen_at=at,
+            concerns_git=True,
+        )
+        latch = Latch(device_id=device, fleet="eu", intent="i", why="w", at=at)
+        latches = [latch] if int(at) % 2 else []
+        self.both(lambda journal: journal.keep_look(Looked(states=[state], changes=[change], latches=latches)))
+
+    @rule(device=devices)
+    def unlatch(self, device: DeviceId) -> None:
+        self.both(lambda journal: journal.unlatch(device))
+
     @rule()
     def reopen(self) -> None:
         self.sqlite.close()
@@ -144,6 +167,9 @@ class JournalMachine(RuleBasedStateMachine):
         self.both(lambda journal: journal.locked())
         self.both(lambda journal: journal.reports())
         self.both(lambda journal: journal.halts())
+        self.both(lambda journal: journal.console_states())
+        self.both(lambda journal: journal.console_changes())
+        self.both(lambda journal: journal.latches())
         assert len({attempt.device_id for attempt in still_open}) == len(still_open)
 
 

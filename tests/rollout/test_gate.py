@@ -47,7 +47,6 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     # hold, what the ledger has, what the fleet has; each also has everything below it
     ("IN_FLIGHT", {"in_flight": {ONE: True}}, {}),
     ("GIVEN_UP", {"given_up": frozenset({ONE})}, {}),
-    ("DETECT_ONLY", {}, {"correct_drift": False}),
     (
         "WAVES_UNSUPPORTED",
         {},

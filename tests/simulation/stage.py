@@ -26,6 +26,8 @@ from reconciler.model.attempt import Attempt
 from tests.simulation.secrecy import files_that_show, shows
 
 TOKEN = "7e57" * 10
+PERSON_TOKEN = "9e45" * 10
+"""Of somebody who uses the cloud beside us."""
 ROOT = Path(__file__).parents[2]
 MORTAL = Path(__file__).with_name("mortal.py")
 IMPATIENT = Path(__file__).with_name("impatient.py")
@@ -59,7 +61,7 @@ def world_text(devices: str, *, extra: str = "") -> str:
         f'{{version: 1, deviceOS: "{OLD[platform]}"}}, {{version: 2, deviceOS: "{DESIRED[platform]}"}}]}}\n'
         for number, (slug, platform) in enumerate(PRODUCTS.items())
     )
-    tokens = f'tokens: [{{name: operator, token: "{TOKEN}"}}]\n'
+    tokens = f'tokens: [{{name: operator, token: "{TOKEN}"}}, {{name: person, token: "{PERSON_TOKEN}"}}]\n'
     return f'start: "2026-11-22T09:00:00Z"\n{tokens}products:\n{products}devices:{devices}{extra}'
 
 

@@ -135,3 +135,5 @@ def test_every_device_of_a_drawn_world_ends_in_a_known_place(tmp_path: Path, see
         assert carried.rest.left == [], about
         assert journal.open_attempts() == (), about
         assert failed_devices(carried.run) == set(), about
+        changes = [(change.kind.value, change.before, change.after) for change in journal.console_changes()]
+        assert changes == [], f"nobody else was there: {about}"

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from reconciler.manifests import ManifestErrors, load_manifests
 from reconciler.manifests.schema import MANIFEST_KINDS, SCHEMA_FILES, load_schema
+from reconciler.model.console import ChangeKind
 from reconciler.model.fleet import Completeness, Order, OverrideMode, Via
 from reconciler.model.plan import Knowledge, RouteReason
 from reconciler.model.platform import PLATFORMS
@@ -260,6 +261,7 @@ def test_the_choices_of_the_schemas_are_those_of_the_values() -> None:
     route = load_schema("plan")["$defs"]
     assert set(route["route"]["properties"]["reason"]["enum"]) == set(RouteReason)
     assert set(route["situation"]["properties"]["knowledge"]["enum"]) == set(Knowledge)
+    assert route["consoleChange"]["properties"]["kind"]["enum"] == list(ChangeKind)
 
 
 WINDOW = {"start": "02:00", "duration": "3h"}

@@ -1,0 +1,233 @@
+"""Look at the console: what others changed since we last looked, and where that has become a fight.
+
+What a list shows may be old, so what looks like a change of somebody else is confirmed by a look at the one device
+before it is written down. A look that shows nothing new writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from reconciler.controller.knowledge import Knowledge
+from reconciler.controller.run import Run, Scope
+from reconciler.journal.journal import Journal, Looked
+from reconciler.model.console import ConsoleChange, ConsoleState, Latch
+from reconciler.model.device import DeviceId, Observation, ObservedDevice, is_device_id
+from reconciler.model.error import WireError
+from reconciler.model.event import ConsoleChanged, DeviceLatched, Finding
+from reconciler.model.fleet import Desired, Fleet, FleetSet
+from reconciler.model.instant import NEVER, Instant
+from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Waiting
+from reconciler.particle.error import UnauthorisedError
+from reconciler.planning.console import (
+    Doings,
+    Setting,
+    changes_between,
+    is_state_of,
+    joined,
+    selection_digest,
+    state_of,
+)
+from reconciler.rollout.fight import latch_of, latches_that_halt
+
+CONFIRMED_AT_ONCE_MAX: Final = 100
+"""Looks at single devices in one pass. Beyond them a list is believed, but not in that it undid something of ours:
+that is left to the next pass."""
+
+Confirm = Callable[[DeviceId], ObservedDevice | None]
+"""A fresh look at one device; None: it cannot be had now."""
+
+
+def note_console(run: Run, scope: Scope, plan: Plan, observation: Observation) -> bool:
+    """Write down and tell what others changed. Returns whether a fight was latched, so that the plan is another now."""
+    looks = 0
+
+    def confirm(device_id: DeviceId) -> ObservedDevice | None:
+        nonlocal looks
+        looks += 1
+        return _fresh(run, scope, device_id) if looks <= CONFIRMED_AT_ONCE_MAX else None
+
+    looked_at = run.looked_at.get(scope.product, NEVER)
+    look = Look(run.knowledge, run.tools.journal, scope.fleets, plan, looked_at=looked_at)
+    looked = look.at(observation, confirm)
+    run.looked_at[scope.product] = observation.observed_at
+    if not looked:
+        return False
+    run.tools.journal.keep_look(looked)
+    run.knowledge.keep_look(looked)
+    for change in looked.changes:
+        run.tools.tell(ConsoleChanged(at=change.seen_at, change=change))
+    for latch in looked.latches:
+        run.tools.tell(DeviceLatched(at=latch.at, latch=latch))
+    for fleet_plan in plan.fleets if looked.latches else ():
+        _halt_when_many_are_latched(run, fleet_plan, observation.observed_at)
+    return bool(looked.latches)
+
+
+def _fresh(run: Run, scope: Scope, device_id: DeviceId) -> ObservedDevice | None:
+    try:
+        device = scope.inventory.observe_device(device_id)
+    except UnauthorisedError:
+        raise
+    except WireError:
+        return None
+    return None if device is None else run.knowledge.added_to(device)
+
+
+def _halt_when_many_are_latched(run: Run, plan: FleetPlan, now: Instant) -> None:
+    fleet = plan.fleet
+    latched = sum(
+        latch.fleet == fleet.name and latch.intent == fleet.desired.intent and not latch.lifted
+        for latch in run.knowledge.latches.values()
+    )
+    is_halted = any(halt.fleet == fleet.name for halt in run.tools.journal.halts())
+    if is_halted or latched < latches_that_halt(plan.summary.devices):
+        return
+    reason = f"somebody keeps undoing what we do on {latched} of its devices"
+    run.tools.journal.halt(fleet.name, reason, now)
+    run.tools.tell(Finding(at=now, code="PFR2303", message=f"fleet {fleet.name} is halted: {reason}"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a device is in the plan: its fleet, and whether it is as desired."""
+
+    fleet: Fleet
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What a look shows of one device that was not known, and the changes of others that led there."""
+
+    state: ConsoleState
+    changes: tuple[ConsoleChange, ...] = ()
+
+    @property
+    def undoes(self) -> bool:
+        return any(change.undid is not None for change in self.changes)
+
+
+class Look:
+    """One look at all devices of a plan, held against what the journal remembers of the look before. Writes nothing.
+
+    `looked_at` is when this process last looked at these products, `NEVER` when it did not.
+    """
+
+    def __init__(
+        self, knowledge: Knowledge, journal: Journal, fleets: FleetSet, plan: Plan, *, looked_at: Instant = NEVER
+    ) -> None:
+        self._knowledge = knowledge
+        self._journal = journal
+        self._looked_at = looked_at
+        self._now = plan.created_at
+        self._places = _places(plan)
+        self._pins = [each for each in fleets.overrides if each.pin is not None]
+        self._selections = {fleet.fleet.name: selection_digest(fleet.fleet) for fleet in plan.fleets}
+        self._fleets = {fleet.fleet.name: fleet.fleet for fleet in plan.fleets}
+        self._known: dict[tuple[str | None, str], Instant] = {}
+        for state in knowledge.states.values():
+            key = (state.fleet, state.selection)
+            self._known[key] = max(state.seen_at, self._known.get(key, NEVER))
+
+    def at(self, observation: Observation, confirm: Confirm | None = None) -> Looked:
+        """What is new. Without `confirm` a list is believed."""
+        states: list[ConsoleState] = []
+        changes: list[ConsoleChange] = []
+        latches: list[Latch] = []
+        for device in observation.devices:
+            news = self._news(device)
+            if news is not None and news.changes and confirm is not None and not self._is_latched(device):
+                news = self._confirmed(news, confirm(device.id))
+            if news is None:
+                continue
+            states.append(news.state)
+            changes += news.changes
+            if news.undoes:
+                earlier = reversed(self._journal.console_changes(device_id=device.id))
+                last = self._knowledge.latches.get(device.id)
+                latch = latch_of((*earlier, *news.changes), last, now=news.state.seen_at)
+                latches += [] if latch is None else [latch]
+        return Looked(states=states, changes=changes, latches=latches)
+
+    def _confirmed(self, news: _News, fresh: ObservedDevice | None) -> _News | None:
+        """What a fresh look makes of the news; without one, what may be believed of them."""
+        if fresh is not None:
+            return self._news(fresh)
+        if not news.undoes:
+            return news
+        # What undid us is told when it is confirmed. That the device was there is remembered at once.
+        return None if news.state.device_id in self._knowledge.states else _News(news.state)
+
+    def _desired_of(self, device: ObservedDevice, fleet: Fleet) -> Desired:
+        """What the device should run: its pin, or what its fleet desires."""
+        for override in self._pins:
+            by_name = device.name in override.devices and not is_device_id(device.name or "")
+            is_in_force = override.expires is None or override.expires > self._now
+            if is_in_force and override.pin is not None and (by_name or device.id in override.devices):
+                return override.pin
+        return fleet.desired
+
+    def desired_at(self, device: ObservedDevice) -> Desired | None:
+        """What the device should run where it is; None: it is in no fleet."""
+        place = self._places.get(device.id)
+        return None if place is None else self._desired_of(device, place.fleet)
+
+    def _news(self, device: ObservedDevice) -> _News | None:
+        """What is new of one device; None: nothing."""
+        before = self._knowledge.states.get(device.id)
+        place = self._places.get(device.id)
+        left = None if before is None or before.fleet is None else self._fleets.get(before.fleet)
+        fleet = left if place is None else place.fleet
+        if fleet is None:
+            return None
+        desired = self._desired_of(device, fleet)
+        arrived = None if before is None else before.arrived
+        if place is not None and place.current:
+            arrived = desired.intent
+        name = None if place is None else place.fleet.name
+        selection = "" if name is None else self._selections[name]
+        is_same = before is not None and is_state_of(before, device, name, selection, arrived=arrived)
+        if is_same and not _lock_is_contradicted(device):
+            return None
+        now = state_of(device, name, selection, arrived=arrived)
+        setting = Setting(fleet=fleet.name, desired=desired, looked_at=self._looked_at)
+        changes = self._changes(before, now, device, setting)
+        return None if is_same and not changes else _News(now, changes)
+
+    def _changes(
+        self, before: ConsoleState | None, now: ConsoleState, device: ObservedDevice, setting: Setting
+    ) -> tuple[ConsoleChange, ...]:
+        found: tuple[ConsoleChange, ...] = ()
+        looked_before = self._known.get((now.fleet, now.selection))
+        if before is None and looked_before is not None:
+            found = (joined(now, replace(setting, looked_at=max(looked_before, setting.looked_at))),)
+        if before is None and not _lock_is_contradicted(device):
+            return found
+        undone = self._journal.console_changes(device_id=device.id)
+        doings = Doings(
+            attempts=self._journal.attempts(device_id=device.id),
+            undone=frozenset(change.undid for change in undone if change.undid is not None),
+        )
+        return found + changes_between(before, now, doings, setting)
+
+    def _is_latched(self, device: ObservedDevice) -> bool:
+        desired = self.desired_at(device)
+        return desired is not None and device.latched == desired.intent
+
+
+def _lock_is_contradicted(device: ObservedDevice) -> bool:
+    return device.locked_by_us is not None and device.desired_application != device.locked_by_us
+
+
+def _places(plan: Plan) -> Mapping[DeviceId, _Place]:
+    places: dict[DeviceId, _Place] = {}
+    for fleet in plan.fleets:
+        elsewhere = _Place(fleet.fleet, current=False)
+        entries: tuple[Route | Refused | Waiting, ...] = (*fleet.routes, *fleet.refused, *fleet.waiting)
+        for entry in entries:
+            places.update(dict.fromkeys(entry.devices, elsewhere))
+        places.update(dict.fromkeys(fleet.current, _Place(fleet.fleet, current=True)))
+    return places
