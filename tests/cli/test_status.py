@@ -120,7 +120,7 @@ def test_after_a_run_everything_is_as_desired_and_the_run_is_told(bench: Bench) 
 
 def test_a_step_under_way_is_told_with_its_age_and_when_it_is_late(bench: Bench) -> None:
     bench.cloud.set_speed(0.001)
-    begun(bench, 1, seconds_ago=7 * 3600)
+    begun(bench, 1, seconds_ago=7.5 * 3600)
     begun(bench, 2, seconds_ago=20)
     late, fresh = document(bench)["fleets"][0]["under_way"]
     assert (late["device"], late["overdue"], late["state"]) == (ONE, True, "sent")
