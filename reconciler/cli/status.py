@@ -53,9 +53,13 @@ _NO_PATHS: Final = "no manifests were given"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
-    """What there was to see. `plan` is None where no device was observed, and `blind_because` says why."""
+    """What there was to see. `plan` is None where no device was observed, and `blind_because` says why.
+
+    `cloud_now` is when the cloud was asked, by its own clock: attempts have the times of the cloud.
+    """
 
     plan: Plan | None = None
+    cloud_now: Instant | None = None
     blind_because: str = ""
     token: TokenStatus
     requests: int = 0
@@ -109,8 +113,7 @@ def command(
 
 def _status(intent: Intent | None, kept: Journal | None, place: Path, seen: _Seen) -> Status:
     plan = seen.plan
-    # Attempts have the cloud's times, so their ages are counted to the cloud's own now.
-    now = Instant(time.time()) if plan is None else plan.source.observed_at
+    now = Instant(time.time()) if seen.cloud_now is None else seen.cloud_now
     memory = None if kept is None else Memory(kept)
     holder = holder_of(place)
     words, alive = ("", False) if holder is None else (holder.words, holder.alive)
@@ -147,17 +150,19 @@ def _look(intent: Intent | None, kept: Journal | None, api_url: str, token_file:
 
 
 def _seen(cloud: CloudConnection, intent: Intent | None, kept: Journal | None) -> _Seen:
-    plan, because = None, _NO_PATHS
+    plan, now, because = None, None, _NO_PATHS
     try:
         token = _token_status(cloud)
         if intent is not None and token.state is not TokenState.REFUSED:
             plan, because = plan_on(intent, _observed(cloud, kept)), ""
+            now = plan.source.observed_at
         elif intent is not None:
             because = "the cloud refuses the token"
     except WireError as error:
         because = _in_words(error)
         token = _unknown(because)
-    return _Seen(plan=plan, blind_because=because, token=token, requests=cloud.api.wire.traffic().requests)
+    requests = cloud.api.wire.traffic().requests
+    return _Seen(plan=plan, cloud_now=now, blind_because=because, token=token, requests=requests)
 
 
 def _observed(cloud: CloudConnection, kept: Journal | None) -> Observation:

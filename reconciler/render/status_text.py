@@ -21,6 +21,7 @@ from reconciler.render.status import (
 )
 from reconciler.render.step_words import duration_in_words, step_in_words
 
+_FRESH_SECONDS: Final = 60.0
 _SHOWN: Final = 3
 """Devices that stand for all of them."""
 
@@ -74,6 +75,8 @@ def _blind(page: Page, status: Status) -> list[str]:
         sentence = f"Where the devices stand is not known: {status.blind_because}. What follows is from the journal."
     elif not status.complete:
         sentence = "The observation is not complete: devices that were not seen are not counted."
+    elif status.observed_at is not None and status.at - status.observed_at > _FRESH_SECONDS:
+        sentence = f"The devices are shown as they were {_age(status.observed_at, status.at)} ago."
     else:
         return []
     return [page.ink(line, Style.WAITING) for line in page.wrapped(sentence, hanging=2)]

@@ -119,7 +119,8 @@ def test_after_a_run_everything_is_as_desired_and_the_run_is_told(bench: Bench) 
 
 
 def test_a_step_under_way_is_told_with_its_age_and_when_it_is_late(bench: Bench) -> None:
-    begun(bench, 1, seconds_ago=7 * 3600)
+    bench.cloud.set_speed(0.001)
+    begun(bench, 1, seconds_ago=7.5 * 3600)
     begun(bench, 2, seconds_ago=20)
     late, fresh = document(bench)["fleets"][0]["under_way"]
     assert (late["device"], late["overdue"], late["state"]) == (ONE, True, "sent")
@@ -243,6 +244,17 @@ def test_a_snapshot_is_enough(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> 
     found = document(bench, "--observed", "seen.json")
     assert found["fleets"][0]["summary"]["devices"] == 2
     assert found["token"]["state"] == "unknown"
+
+
+def test_an_old_snapshot_makes_no_step_younger(bench: Bench) -> None:
+    assert bench.call("observe", "--product", "cold-chain", "--output", "seen.json").exit_code == 0
+    snapshot = json.loads(Path("seen.json").read_text(encoding="utf-8"))
+    Path("seen.json").write_text(json.dumps({**snapshot, "observed_at": "2020-01-01T00:00:00Z"}), encoding="utf-8")
+    begun(bench, 1, seconds_ago=50 * 24 * 3600)
+    found = document(bench, "--observed", "seen.json")
+    assert found["observed_at"] == "2020-01-01T00:00:00Z"
+    assert found["fleets"][0]["under_way"][0]["overdue"]
+    assert "The devices are shown as they were" in status(bench, "--observed", "seen.json").stdout
 
 
 def test_a_snapshot_without_manifests_is_refused(bench: Bench) -> None:
