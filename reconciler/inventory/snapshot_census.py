@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, OverflowError, UnusualError)
 
-
 _WINDOW_BYTES: Final = 256 * 1024
 """Enough for the longest device object and the next one."""
 
@@ -98,7 +97,10 @@ def _counted_elsewhere(
             receiving, sending = context.Pipe(duplex=False)
             work = (sending, file.fileno(), part, marks, piece_bytes)
             process = context.Process(target=_send_counted, args=work, daemon=True)
-            process.start()
+            try:
+                process.start()
+            except OSError as error:  # there is no room for it
+                raise UnusualError from error
             sending.close()
             running.append((process, receiving))
         yield (_received(receiving) for _, receiving in running)

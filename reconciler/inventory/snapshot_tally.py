@@ -114,7 +114,8 @@ class Tally:
                 ids.append(device.id)
 
     def counted(self) -> list[Counted]:
-        """All that was counted, as another tally adds it."""
+        """All that was counted, as another tally adds it. Raises UnusualError for strange ids."""
+        self._check_ids()
         return [
             (marks, said, " ".join(ids)) for marks, ids_by_key in self._ids.items() for said, ids in ids_by_key.items()
         ]

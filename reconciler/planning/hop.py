@@ -37,6 +37,9 @@ _ORDER: Final = (
     ModuleFunction.SYSTEM_PART,
 )
 
+_NOWHERE: Final = -1
+"""The position of a slot that the platform has not: `_installed` has a 0 there."""
+
 
 @dataclass(frozen=True, slots=True)
 class HopEnd:
@@ -50,10 +53,6 @@ class HopEnd:
     cost_bytes: int
     versions: Versions
     unmet: Unmet
-
-
-_NOWHERE: Final = -1
-"""The position of a slot that the platform has not: `_installed` has a 0 there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ def test_objects_with_ids_inside_a_device_are_not_taken_for_devices(tmp_path: Pa
 
 
 @pytest.mark.parametrize("place", [0, 100, 200, 399])
-@pytest.mark.parametrize("wrong", [{"name": 5}, {"id": "e00fce680000000000000032"}, {"last_heard": "never"}])
+@pytest.mark.parametrize("wrong", [{"name": 5}, {"id": "e00fce680000000000000032"}, {"id": f"{'a' * 24} {'b' * 24}"}])
 def test_what_is_unusual_is_found_whichever_process_reads_it(tmp_path: Path, place: int, wrong: dict[str, Any]) -> None:
     members = many()
     members[place] |= wrong
