@@ -18,6 +18,7 @@ NEVER = {
     "reconciler.cli.explain": WEB | {"sqlalchemy"},
     "reconciler.cli.drift": WEB | {"sqlalchemy"},
     "reconciler.cli.observe": WEB | {"sqlalchemy"},
+    "reconciler.cli.adopt": WEB | {"sqlalchemy"},
     "reconciler.cli.apply": WEB,
     "reconciler.cli.history": WEB | {"requests", "jsonschema"},
     "reconciler.cli.firmware": WEB | {"sqlalchemy", "requests"},
