@@ -29,6 +29,7 @@ from reconciler.sources import ManifestSet
 from reconciler.sources.folder import FolderShelf
 
 _FINDINGS_SHOWN = 5
+_NO_MANIFESTS = ManifestSet(texts={}, paths=(), problems=(), shelf=FolderShelf(roots=()))
 
 
 @click.command("adopt")
@@ -89,9 +90,6 @@ def command(
     click.echo(adoption_text(adoption, width=text_width()), nl=False)
     if not quiet:
         _say_what_follows(folder, files, observation)
-
-
-_NO_MANIFESTS = ManifestSet(texts={}, paths=(), problems=(), shelf=FolderShelf(roots=()))
 
 
 def _one_spelling(product: str | None) -> str | None:

@@ -19,6 +19,7 @@ NEVER = {
     "reconciler.cli.drift": WEB | {"sqlalchemy", "requests"},
     "reconciler.cli.status": WEB | {"rich"},
     "reconciler.cli.observe": WEB | {"sqlalchemy"},
+    "reconciler.cli.adopt": WEB | {"sqlalchemy"},
     "reconciler.cli.apply": WEB,
     "reconciler.cli.history": WEB | {"requests", "jsonschema"},
     "reconciler.cli.firmware": WEB | {"sqlalchemy", "requests"},
