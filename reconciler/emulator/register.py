@@ -87,17 +87,6 @@ class Register(Mapping[str, Device]):
         """Somebody's groups or name changed, so that no earlier choice holds."""
         self._views.clear()
 
-    def add(self, device: Device) -> None:
-        """Let a new device in."""
-        assert device.id not in self._by_id
-        self._by_id[device.id] = device
-        self._enter(device)
-
-    def remove(self, device: Device) -> None:
-        """Let a device go for good."""
-        del self._by_id[device.id]
-        self._leave(device)
-
     def _enter(self, device: Device) -> None:
         device.listed_in = device.product_id
         insort(self._of.setdefault(device.product_id, []), device, key=_id)

@@ -38,16 +38,6 @@ def test_a_device_that_moves_is_in_one_place(register: Register) -> None:
     assert (device.product_id, device in register.of(200)) == (200, True)
 
 
-def test_a_device_that_is_removed_is_nowhere_and_may_come_again(register: Register) -> None:
-    device = register.of(200)[2]
-    register.remove(device)
-    assert device.id not in register
-    assert device not in register.of(200)
-    register.add(device)
-    assert register[device.id] is device
-    assert ids(register.of(200)) == sorted(ids(register.of(200)))
-
-
 def test_a_choice_holds_until_somebody_says_that_something_changed(register: Register) -> None:
     chosen = register.of(200)[3]
 
