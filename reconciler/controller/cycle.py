@@ -20,7 +20,7 @@ from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Plan
 from reconciler.planning.planner import plan_fleets
 from reconciler.rollout.gate import Ledger, failures_that_halt, verdicts
-from reconciler.rollout.retry import GIVEN_UP, counts_against_rollout, may_start_at
+from reconciler.rollout.retry import GIVEN_UP, counts_against_rollout, halts_fleet, may_start_at
 from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Start, Verdict
 
 _Decided = Mapping[str, Sequence[Verdict]]
@@ -112,8 +112,11 @@ def _halt(run: Run, plan: FleetPlan, now: Instant) -> None:
     lost = {device_id for device_id, attempt in run.lost.items() if attempt.fleet == fleet}
     failures = len(failed | lost | run.suffering[fleet])
     failures_max = failures_that_halt(plan.fleet, plan.summary.devices)
-    if failures >= failures_max and fleet not in run.halted:
+    fatal = next((ended[0] for ended in run.ended.values() if ended[0].fleet == fleet and halts_fleet(ended)), None)
+    if (failures >= failures_max or fatal is not None) and fleet not in run.halted:
         reason = f"{failures} of its devices failed, rollout.maxFailures allows fewer than {failures_max}"
+        if fatal is not None:
+            reason = f"device {fatal.device_id} failed by {fatal.failure}: {fatal.detail}"
         run.tools.journal.halt(fleet, reason, now)
         run.halted.add(fleet)
         run.tools.tell(FleetHalted(at=now, fleet=fleet, failures=failures, failures_max=failures_max))

@@ -7,8 +7,9 @@ from enum import Enum
 
 from reconciler.controller.apply import Rest
 from reconciler.controller.run import Run
-from reconciler.model.attempt import AttemptState, FailureClass
+from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.device import DeviceId
+from reconciler.model.failure import CONSEQUENCES, Counts, MustAct
 from reconciler.particle.traffic import Traffic
 from reconciler.render.outcome import Outcome
 from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Wait
@@ -64,8 +65,15 @@ def ending_of(run: Run, rest: Rest) -> Ending:
 
 def failed_devices(run: Run) -> set[DeviceId]:
     """Devices that this run gave up, left worse off, or lost sight of with a step under way. Offline is no failure."""
-    given_up = {d for d, attempt in run.given_up.items() if attempt.failure is not FailureClass.OFFLINE}
+    given_up = {device_id for device_id, attempt in run.given_up.items() if _is_failure(attempt)}
     return (given_up - run.arrived).union(run.lost, *run.suffering.values())
+
+
+def _is_failure(last: Attempt) -> bool:
+    if last.failure is None:
+        return False
+    follows = CONSEQUENCES[last.failure]
+    return follows.counts is not Counts.NEVER or follows.must_act is not MustAct.NOBODY
 
 
 def stale_devices(run: Run) -> set[DeviceId]:

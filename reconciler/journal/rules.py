@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
 
 from reconciler.journal.journal import AttemptMovedError, KeptPlan
-from reconciler.model.attempt import MOVES, Attempt, AttemptState, FailureClass
+from reconciler.model.attempt import MOVES, Attempt, AttemptState
 from reconciler.model.error import BugError
+from reconciler.model.failure import CONSEQUENCES
 from reconciler.model.instant import Instant
 from reconciler.model.step import LockApplication
 
@@ -43,17 +43,14 @@ def check_plan(kept: KeptPlan, plan: KeptPlan) -> None:
         raise BugError("PFR9505", f"{plan.plan_id} is kept with digest {kept.digest}, not {plan.digest}")
 
 
-REFUSALS: Final = frozenset({FailureClass.REFUSED, FailureClass.UNAUTHORISED})
-"""Failures by which the cloud itself says that it did nothing."""
-
-
 def lock_may_stand(attempt: Attempt) -> bool:
     """Whether this is a lock that may be in force: not withdrawn before it left, and not refused by the cloud.
 
     A lock that was sent stands even when the device failed afterwards: it is the cloud's, not the device's.
     """
-    refused = attempt.state is AttemptState.FAILED and attempt.failure in REFUSALS
-    return isinstance(attempt.step, LockApplication) and attempt.state is not AttemptState.WITHDRAWN and not refused
+    if not isinstance(attempt.step, LockApplication) or attempt.state is AttemptState.WITHDRAWN:
+        return False
+    return attempt.failure is None or CONSEQUENCES[attempt.failure].reached_device
 
 
 def time_of_state(attempt: Attempt) -> Instant | None:

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.model.attempt import Attempt, FailureClass
+from reconciler.model.attempt import Attempt
 from reconciler.model.device import DeviceId
+from reconciler.model.failure import CONSEQUENCES
 from reconciler.model.fleet import Fleet
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Route, WaitingReason
@@ -25,9 +26,6 @@ TURNED_BACK_MAX: Final = 10
 
 PASSING: Final = frozenset({WaitingReason.OFFLINE, WaitingReason.MODULES_UNKNOWN})
 """Reasons to wait that may pass without anybody's doing: every device is offline for a moment after a transfer."""
-
-_NOT_TAKEN: Final = frozenset({FailureClass.OFFLINE, FailureClass.REFUSED})
-"""Failures of a device to which certainly nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +87,7 @@ def _out_of_sight(plan: FleetPlan, ledger: Ledger, now: Instant) -> frozenset[De
     return frozenset(
         device_id
         for device_id, attempts in attempts_of.items()
-        if any(attempt.failure not in _NOT_TAKEN for attempt in attempts)
+        if any(attempt.failure is None or CONSEQUENCES[attempt.failure].reached_device for attempt in attempts)
         and now - (attempts[0].ended_at or now) <= deadline
     )
 
