@@ -18,6 +18,7 @@ from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.attempt import Attempt, AttemptState, Evidence
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant, iso_from_instant
+from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.render.ink import harmless
 
@@ -59,16 +60,19 @@ def command(
         found = journal.attempts(device_id=wanted, fleet=fleet, limit=limit + 1)
         attempts = tuple(reversed(found[:limit]))
         halts = tuple(halt for halt in journal.halts() if fleet in (None, halt.fleet))
+        refusals = journal.refusals()
         if output == "json":
-            click.echo(json.dumps(history_document(journal, attempts, halts), indent=2, sort_keys=True))
+            click.echo(json.dumps(history_document(journal, attempts, halts, refusals), indent=2, sort_keys=True))
         else:
-            click.echo("\n".join(history_lines(attempts, halts)))
+            click.echo("\n".join(history_lines(attempts, halts, refusals)))
     if len(found) > limit and not quiet:
         click.echo(f"There are earlier attempts; --limit {limit * 10} shows more.", err=True)
 
 
-def history_lines(attempts: Iterable[Attempt], halts: Iterable[Halt]) -> list[str]:
-    """The attempts as sentences, one a line, and the fleets that are halted now."""
+def history_lines(
+    attempts: Iterable[Attempt], halts: Iterable[Halt], refusals: Iterable[SystemFlashRefusal] = ()
+) -> list[str]:
+    """The attempts as sentences, one a line, the fleets that are halted now, and what the cloud refuses."""
     lines = [
         f"{iso_from_instant(attempt.intended_at)}  {attempt.device_id}  {attempt.fleet}  "
         f"{step_in_words(attempt.step)}: {outcome_in_words(attempt)}"
@@ -77,6 +81,11 @@ def history_lines(attempts: Iterable[Attempt], halts: Iterable[Halt]) -> list[st
     if not lines:
         lines = ["The journal remembers no such attempt."]
     lines += [f"Fleet {halt.fleet} is halted since {iso_from_instant(halt.at)}: {halt.reason}" for halt in halts]
+    lines += [
+        f"Since {iso_from_instant(refusal.at)} the cloud refuses Device OS modules for product {refusal.product_id}, "
+        f"tried again after {iso_from_instant(refusal.until)}: {refusal.words}"
+        for refusal in refusals
+    ]
     return [harmless(line) for line in lines]
 
 
@@ -127,12 +136,26 @@ def duration_in_words(seconds: float) -> str:
     return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 
-def history_document(journal: Journal, attempts: Iterable[Attempt], halts: Iterable[Halt]) -> dict[str, Any]:
-    """The attempts with their moves, and the fleets that are halted now, for machines."""
+def history_document(
+    journal: Journal,
+    attempts: Iterable[Attempt],
+    halts: Iterable[Halt],
+    refusals: Iterable[SystemFlashRefusal] = (),
+) -> dict[str, Any]:
+    """The attempts with their moves, the fleets that are halted now, and what the cloud refuses, for machines."""
     return {
         "format_version": FORMAT_VERSION,
         "attempts": [_attempt_document(attempt, journal.moves(attempt.id)) for attempt in attempts],
         "halts": [{"fleet": halt.fleet, "reason": halt.reason, "at": iso_from_instant(halt.at)} for halt in halts],
+        "refusals": [
+            {
+                "product": refusal.product_id,
+                "at": _time(refusal.at),
+                "until": _time(refusal.until),
+                "words": refusal.words,
+            }
+            for refusal in refusals
+        ],
     }
 
 

@@ -1,4 +1,4 @@
-"""`reconciler resume FLEET`: lift a halt. Only a person does."""
+"""`reconciler resume FLEET|--product NUMBER`: lift a halt, or forget a refusal. Only a person does."""
 
 from __future__ import annotations
 
@@ -15,17 +15,26 @@ from reconciler.journal.sqlite import SqliteJournal
 
 
 @click.command("resume")
-@click.argument("fleet")
+@click.argument("fleet", required=False)
+@click.option("--product", type=int, metavar="NUMBER", help="Forget that the cloud refused Device OS modules there.")
 @journal_option
 @output_options("quiet")
-def command(fleet: str, journal: Path | None, quiet: bool) -> None:
-    """Lift the halt of FLEET. The next `apply` goes on where it was stopped."""
+def command(fleet: str | None, product: int | None, journal: Path | None, quiet: bool) -> None:
+    """Lift the halt of FLEET, or forget what the cloud refused for a product: the next `apply` tries it again."""
+    if (fleet is None) == (product is None):
+        raise click.UsageError("name a fleet, or a product by its number with --product")
     with SqliteJournal(journal_location(journal, os.environ), create=False) as kept:
-        halts = kept.halts()
-        if kept.lift(fleet):
-            if not quiet:
-                click.echo(f"fleet {fleet} may go on")
-            return
+        halts, refusals = kept.halts(), kept.refusals()
+        done = kept.lift(fleet) if fleet is not None else product is not None and kept.forget_refusal(product)
+    if done:
+        if not quiet:
+            what = f"fleet {fleet} may go on" if fleet is not None else f"product {product} is tried again"
+            click.echo(what)
+        return
+    if fleet is None:
+        known = ", ".join(str(refusal.product_id) for refusal in refusals) or "none"
+        click.echo(f"no refusal is known for product {product}; products with one: {known}", err=True)
+        sys.exit(1)
     known = ", ".join(halt.fleet for halt in halts)
     click.echo(f"fleet {fleet} is not halted; " + (f"halted are: {known}" if known else "no fleet is"), err=True)
     sys.exit(1)

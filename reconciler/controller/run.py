@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor as Pool
 from dataclasses import dataclass, field
 
+from reconciler.controller.direct_flash import DirectFlashes
 from reconciler.controller.knowledge import Knowledge
 from reconciler.execution.executor import Executor
 from reconciler.firmware.catalog import Catalog
@@ -74,6 +75,7 @@ class Run:
     - `heard_before`: by attempt of this run, the ordinal of what had been heard when its request left.
     - `turned_back`: how often a step was ready to start and the last look before it said no.
     - `plans`, `verdicts`: every fleet's last plan, and what the gate said of its routes.
+    - `direct_flashes`: whether the cloud takes Device OS modules for devices that are not marked as development.
     - `latest`: the cloud's time of the last look. `stopping`: a person wants no new steps.
     """
 
@@ -90,6 +92,7 @@ class Run:
     turned_back: Counter[DeviceId] = field(default_factory=Counter)
     plans: dict[str, FleetPlan] = field(default_factory=dict)
     verdicts: dict[str, Sequence[Verdict]] = field(default_factory=dict)
+    direct_flashes: DirectFlashes = field(default_factory=DirectFlashes)
     latest: Instant = NEVER
     stopping: bool = False
 

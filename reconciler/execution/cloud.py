@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from http import HTTPStatus
-from typing import assert_never
+from typing import Final, assert_never
 
 from reconciler.execution.binaries import BinaryStore, verify_application
 from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent, SendOutcome
@@ -20,6 +20,13 @@ from reconciler.model.step import FlashApplication, FlashModule, LockApplication
 from reconciler.model.version import ApplicationVersion
 from reconciler.particle.api import ParticleApi
 from reconciler.particle.error import MayHaveArrivedError, RateLimitedError, RefusedError, UnauthorisedError
+
+_MAY_MEAN_THE_ACT: Final = frozenset(
+    {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.UNPROCESSABLE_ENTITY}
+)
+"""Not 401, which is the token; nor 404 and 409, which are the device's connection and another transfer."""
+
+_UPDATE_SCOPE: Final = "devices:update"
 
 
 class CloudExecutor:
@@ -59,7 +66,7 @@ class CloudExecutor:
         platform = _platform(device)
         if platform is None:
             return _unknown_platform(device)
-        return self._flash(device, self._binaries.module(platform, step))
+        return self._flash(device, self._binaries.module(platform, step), is_system=True)
 
     def _flash_application(self, device: ObservedDevice, step: FlashApplication) -> SendOutcome:
         platform = _platform(device)
@@ -73,13 +80,41 @@ class CloudExecutor:
         verify_application(binary, platform, step.application, step.sha256)
         return self._flash(device, binary)
 
-    def _flash(self, device: ObservedDevice, binary: bytes) -> SendOutcome:
+    def _flash(self, device: ObservedDevice, binary: bytes, *, is_system: bool = False) -> SendOutcome:
         try:
             return Accepted(detail=self._api.flash(device.id, binary, product=self._product))
         except MayHaveArrivedError as error:
             return MayHaveArrived(detail=_told(error))
         except RefusedError as error:
+            if is_system and self._product is not None and not device.development:
+                return self._refused_system_flash(device, self._product, error)
             return _offline_or_refused(error)
+
+    def _refused_system_flash(self, device: ObservedDevice, product: str, error: RefusedError) -> NotSent:
+        """What a no to a Device OS module means: is it about the device's connection, our token, or the act itself?
+
+        Which status the cloud would answer with is not known (facts 5.12, 8). Before a 403 stops the whole product, it
+        is asked whether it takes the token elsewhere.
+        """
+        if error.status not in _MAY_MEAN_THE_ACT:
+            return _offline_or_refused(error)
+        about_token = error.status == HTTPStatus.FORBIDDEN or "token" in error.words.lower()
+        if about_token and not self._token_is_good(device, product):
+            return NotSent(failure=FailureClass.UNAUTHORISED, detail=_told(error))
+        return NotSent(failure=FailureClass.REFUSED, detail=_told(error), refuses_system_flash=True)
+
+    def _token_is_good(self, device: ObservedDevice, product: str) -> bool:
+        """Whether the token may update devices, as far as its scopes and a read of one tell; in doubt it may not."""
+        try:
+            scopes = self._api.token_info().scopes
+        except WireError:
+            scopes = None
+        if scopes and not any(scope == _UPDATE_SCOPE or "*" in scope for scope in scopes):
+            return False
+        try:
+            return self._api.device(device.id, product) is not None
+        except WireError:
+            return False
 
     def _lock_application(self, device: ObservedDevice, step: LockApplication) -> SendOutcome:
         if self._product is None:

@@ -26,11 +26,16 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotSent:
-    """Certainly not done, and why. `retry_after_seconds` is a wish of the cloud: later, this may work."""
+    """Certainly not done, and why.
+
+    `retry_after_seconds` is a wish of the cloud: later, this may work. `refuses_system_flash`: what the cloud refused
+    may be the act itself, a Device OS module for a product's device that is not marked as development (facts 5.4, 8).
+    """
 
     failure: FailureClass
     detail: str
     retry_after_seconds: float | None = None
+    refuses_system_flash: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,11 +17,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from reconciler.journal.tables import APPLICATION_ID, SCHEMA_VERSION, metadata
+from reconciler.journal.tables import ADDED_LATER, APPLICATION_ID, SCHEMA_VERSION, metadata
 from reconciler.model.error import JournalError
 
 WRITING: Final = "reconciler_writing"
@@ -62,7 +62,19 @@ def open_database(path: Path, busy_seconds: float) -> Engine:
             raise IsADirectoryError(path)
         with closing(_connect(path, busy_seconds)) as connection:
             _check(path, connection)
-    return _engine(path, busy_seconds)
+    engine = _engine(path, busy_seconds)
+    with translated_errors(path):
+        _add_tables(engine)
+    return engine
+
+
+def _add_tables(engine: Engine) -> None:
+    """Make the tables that came after the first ones; a journal that has them is not written to."""
+    there = set(inspect(engine).get_table_names())
+    missing = [table for table in ADDED_LATER if table.name not in there]
+    if missing:
+        with engine.connect().execution_options(**{WRITING: True}) as writer, writer.begin():
+            metadata.create_all(writer, tables=missing)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.error import JournalError
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
+from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.model.version import ApplicationVersion
 
 
@@ -168,6 +169,18 @@ class Journal(Protocol):
 
     def lift(self, fleet: str) -> bool:
         """Lift the halt of a fleet, by a person's word. False: it was not halted."""
+        ...
+
+    def keep_refusal(self, refusal: SystemFlashRefusal) -> None:
+        """Keep what was learnt of a product; of the same product the last one counts."""
+        ...
+
+    def refusals(self) -> tuple[SystemFlashRefusal, ...]:
+        """What was learnt and is not forgotten, expired or not, by product in the order of their numbers."""
+        ...
+
+    def forget_refusal(self, product_id: int) -> bool:
+        """Forget what was learnt of a product, by a person's word. False: nothing was."""
         ...
 
     def close(self) -> None:

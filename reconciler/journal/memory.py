@@ -24,6 +24,7 @@ from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.error import BugError
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
+from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.model.step import FlashModule, LockApplication
 from reconciler.model.version import ApplicationVersion
 
@@ -40,6 +41,7 @@ class MemoryJournal:
         self._reports: dict[DeviceId, ModuleReport] = {}
         self._plans: dict[str, KeptPlan] = {}
         self._halts: dict[str, Halt] = {}
+        self._refusals: dict[int, SystemFlashRefusal] = {}
 
     def begin(self, attempt: Attempt) -> None:
         """See `Journal.begin`."""
@@ -153,6 +155,21 @@ class MemoryJournal:
         """See `Journal.lift`."""
         with self._exclusively():
             return self._halts.pop(fleet, None) is not None
+
+    def keep_refusal(self, refusal: SystemFlashRefusal) -> None:
+        """See `Journal.keep_refusal`."""
+        with self._exclusively():
+            self._refusals[refusal.product_id] = refusal
+
+    def refusals(self) -> tuple[SystemFlashRefusal, ...]:
+        """See `Journal.refusals`."""
+        with self._exclusively():
+            return tuple(refusal for _, refusal in sorted(self._refusals.items()))
+
+    def forget_refusal(self, product_id: int) -> bool:
+        """See `Journal.forget_refusal`."""
+        with self._exclusively():
+            return self._refusals.pop(product_id, None) is not None
 
     def close(self) -> None:
         """See `Journal.close`. What was remembered is gone."""

@@ -20,6 +20,7 @@ from reconciler.journal.lessons import Doubt, Lesson
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
 from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.instant import Instant
+from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.model.step import FlashModule
 
 _Value = TypeVar("_Value")
@@ -146,6 +147,17 @@ def plan_from(row: Row[Any]) -> KeptPlan:
 def halt_from(row: Row[Any]) -> Halt:
     """The halt of a row of `halts`."""
     return Halt(fleet=row.fleet, reason=row.reason, at=Instant(row.at))
+
+
+def refusal_row(refusal: SystemFlashRefusal) -> dict[str, Any]:
+    """The row of what was learnt of a product. Its words are a stranger's: see `rules.storable`."""
+    words = refusal.words.encode("utf-8", "backslashreplace").decode("utf-8")
+    return {"product_id": refusal.product_id, "at": refusal.at, "words": words}
+
+
+def refusal_from(row: Row[Any]) -> SystemFlashRefusal:
+    """What was learnt of a product, from a row of `refusals`."""
+    return SystemFlashRefusal(product_id=row.product_id, at=Instant(row.at), words=row.words)
 
 
 def _optional_instant(value: float | None) -> Instant | None:

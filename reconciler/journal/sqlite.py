@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, Update, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
 
@@ -32,6 +32,7 @@ from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.error import BugError, JournalError
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
+from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.model.step import LockApplication
 from reconciler.model.version import ApplicationVersion
 
@@ -191,6 +192,23 @@ class SqliteJournal:
         with self._writing() as connection:
             return connection.execute(lifting).rowcount > 0
 
+    def keep_refusal(self, refusal: SystemFlashRefusal) -> None:
+        """See `Journal.keep_refusal`."""
+        with self._writing() as connection:
+            connection.execute(_forgetting(refusal.product_id))
+            connection.execute(insert(tables.refusals).values(**rows.refusal_row(refusal)))
+
+    def refusals(self) -> tuple[SystemFlashRefusal, ...]:
+        """See `Journal.refusals`."""
+        columns = tables.refusals.c
+        query = select(tables.refusals).where(~columns.forgotten).order_by(columns.product_id)
+        return tuple(map(rows.refusal_from, self._all(query)))
+
+    def forget_refusal(self, product_id: int) -> bool:
+        """See `Journal.forget_refusal`. It stays in the file, as one that was forgotten."""
+        with self._writing() as connection:
+            return connection.execute(_forgetting(product_id)).rowcount > 0
+
     def close(self) -> None:
         """See `Journal.close`."""
         with self._writing_lock:
@@ -243,3 +261,8 @@ class SqliteJournal:
             select(columns.id).where(columns.device_id == attempt.device_id, tables.IS_OPEN)
         ).scalar_one_or_none()
         return None if open_id is None else DeviceBusyError(attempt.device_id, open_id)
+
+
+def _forgetting(product_id: int) -> Update:
+    columns = tables.refusals.c
+    return update(tables.refusals).where(columns.product_id == product_id, ~columns.forgotten).values(forgotten=True)

@@ -93,6 +93,23 @@ halts = Table(
 Index("one_halt_per_fleet", halts.c.fleet, unique=True, sqlite_where=~halts.c.lifted)
 
 
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("product_id", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("words", Text, nullable=False),
+    Column("forgotten", Boolean, nullable=False, default=False),
+    sqlite_autoincrement=True,
+)
+
+Index("one_refusal_per_product", refusals.c.product_id, unique=True, sqlite_where=~refusals.c.forgotten)
+
+ADDED_LATER: Final = (refusals,)
+"""Tables that a journal of version 1 may lack: they are made when it is opened, and earlier programs pass them by."""
+
+
 def _only_ever_added(table: Table, *verbs: str) -> None:
     for verb in verbs:
         trigger = (

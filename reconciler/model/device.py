@@ -40,6 +40,8 @@ class ObservedDevice:
     - `modules` are what the device itself reported to be installed (location `m`), with their dependencies; None or
       empty: not reported. The user part is among them when the device named it.
     - `locked_by_us` is the application version that our own last lock asked for; another lock is a person's.
+    - `system_flash_refused_until`: the cloud refused Device OS modules for devices of this product that are not
+      marked as development; until then that is believed.
     - `learnt` are modules that our own verified steps put there: lower bounds, never taken from an answer alone.
     """
 
@@ -63,6 +65,7 @@ class ObservedDevice:
     modules: tuple[Module, ...] | None = None
     learnt: tuple[Module, ...] = ()
     locked_by_us: int | None = None
+    system_flash_refused_until: Instant | None = None
     observed_at: Instant
 
 

@@ -77,6 +77,7 @@ class WaitingReason(_Coded):
     LOCKED = "PFR2110"
     SAFE_MODE = "PFR2111"
     TARGETS_EXCEEDED = "PFR2112"
+    SYSTEM_FLASH_REFUSED = "PFR2120"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ kind_key = attrgetter(
     "modules",
     "learnt",
     "locked_by_us",
+    "system_flash_refused_until",
 )
 """All that planning looks at. A field that it begins to look at must be added here: a law compares both ways."""
 

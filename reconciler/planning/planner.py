@@ -16,18 +16,20 @@ from typing import Final, TypeVar
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.census import Census
 from reconciler.model.device import DeviceId, Observation, ObservedDevice
-from reconciler.model.fleet import Desired, DesiredApplication, Fleet, FleetSet, OverrideMode, Via
-from reconciler.model.instant import Instant
+from reconciler.model.fleet import Desired, DesiredApplication, Fleet, FleetSet, IfRefused, Order, OverrideMode, Via
+from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.plan import (
     FleetPlan,
     Plan,
     PlanSource,
+    RefusalReason,
     Refused,
     Route,
     Situation,
     Waiting,
     WaitingReason,
 )
+from reconciler.model.step import FlashModule
 from reconciler.planning.answer import Answers, Goal, Placed
 from reconciler.planning.census import census_digest, census_of
 from reconciler.planning.naming import Naming
@@ -38,7 +40,15 @@ PLAN_VALID_SECONDS: Final = 24 * 3600
 """How long a saved plan may be applied; every step is checked again on a fresh observation all the same."""
 
 _situation_key = attrgetter(
-    "platform_id", "product_id", "device_os", "application", "mode", "modules", "learnt", "development"
+    "platform_id",
+    "product_id",
+    "device_os",
+    "application",
+    "mode",
+    "modules",
+    "learnt",
+    "development",
+    "system_flash_refused_until",
 )
 """All that an answer depends on of a device: what `situation_of` looks at, and the product."""
 
@@ -132,7 +142,17 @@ class Placing:
         delivery = fleet.delivery
         product_id = None if situation.own else device.product_id
         goal = Goal(desired, delivery.via, delivery.bytes_per_device_max, order=delivery.order, product_id=product_id)
-        return self._answers.of(situation, goal)
+        answer = self._answers.of(situation, goal)
+        until = device.system_flash_refused_until
+        if until is None or until <= self._now or not _needs_direct_flash(answer, situation, delivery.via):
+            return answer
+        unsupported = None
+        if delivery.if_refused is IfRefused.APPLICATION_FIRST:
+            instead = self._answers.of(situation, replace(goal, order=Order.APPLICATION_FIRST))
+            if not (isinstance(instead, Refused) and instead.reason is RefusalReason.ORDER_UNSUPPORTED):
+                return instead
+            unsupported = instead
+        return _wait(WaitingReason.SYSTEM_FLASH_REFUSED, _refused_in_words(device.product_id, until, unsupported))
 
     def _not_now(self, fleet: Fleet, device: ObservedDevice, desired: Desired) -> Refused | Waiting | None:
         """Why a route that exists must not start, the word of a person first."""
@@ -157,6 +177,21 @@ def _device_says_no(device: ObservedDevice, wanted: DesiredApplication | None) -
 def _locked_by_another(device: ObservedDevice, wanted: DesiredApplication | None) -> bool:
     lock = device.desired_application
     return wanted is not None and lock is not None and lock not in (wanted.version, device.locked_by_us)
+
+
+def _needs_direct_flash(answer: Placed, situation: Situation, via: Via) -> bool:
+    """Whether the way leads over Device OS modules that the cloud has to take for an unmarked device of a product."""
+    if via is not Via.CLOUD or situation.own or situation.development or not isinstance(answer, Route):
+        return False
+    return any(isinstance(step, FlashModule) for step in answer.steps)
+
+
+def _refused_in_words(product_id: int | None, until: Instant, instead: Refused | None) -> str:
+    message = (
+        f"the cloud refuses Device OS modules for devices of product {product_id} that are not marked as development; "
+        f"tried again after {iso_from_instant(until)}"
+    )
+    return message if instead is None else f"{message}; {instead.message}"
 
 
 def _wait(reason: WaitingReason, message: str) -> Waiting:

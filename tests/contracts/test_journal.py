@@ -22,6 +22,7 @@ from reconciler.model.device import DeviceId, DeviceMode, ModuleReport
 from reconciler.model.error import BugError
 from reconciler.model.instant import Instant
 from reconciler.model.module import Dependency, Module, ModuleFunction, ModuleSlot
+from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.model.step import FlashModule, LockApplication, Step
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
 
@@ -447,6 +448,26 @@ def test_a_fleet_may_be_halted_again(journal: Journal) -> None:
     assert journal.halts() == (Halt(fleet="eu", reason="second", at=Instant(200)),)
 
 
+def refusal(product_id: int = 12345, at: float = 100, words: str = "403 no") -> SystemFlashRefusal:
+    return SystemFlashRefusal(product_id=product_id, at=Instant(at), words=words)
+
+
+def test_of_what_was_learnt_of_a_product_the_last_counts(journal: Journal) -> None:
+    journal.keep_refusal(refusal(9))
+    journal.keep_refusal(refusal(at=100))
+    journal.keep_refusal(refusal(at=200))
+    assert journal.refusals() == (refusal(9), refusal(at=200))
+
+
+def test_what_was_learnt_is_forgotten_by_a_persons_word_and_may_be_learnt_again(journal: Journal) -> None:
+    journal.keep_refusal(refusal())
+    assert journal.forget_refusal(12345)
+    assert journal.refusals() == ()
+    assert not journal.forget_refusal(12345)
+    journal.keep_refusal(refusal(at=200))
+    assert journal.refusals() == (refusal(at=200),)
+
+
 # Closing, threads
 
 
@@ -516,6 +537,7 @@ def test_everything_is_there_when_a_file_is_opened_again(tmp_path: Path) -> None
         first.keep_report(report)
         first.keep_plan(plan)
         first.halt("eu", "too many", Instant(7))
+        first.keep_refusal(refusal(words="no \udc80"))
         before = (first.attempts(), first.moves("a1"), first.learnt())
     with SqliteJournal(path) as second:
         assert (second.attempts(), second.moves("a1"), second.learnt()) == before
@@ -523,6 +545,7 @@ def test_everything_is_there_when_a_file_is_opened_again(tmp_path: Path) -> None
         assert second.reports() == {"d1": report}
         assert second.plan("p") == plan
         assert second.halts() == (Halt(fleet="eu", reason="too many", at=Instant(7)),)
+        assert second.refusals() == (refusal(words="no \\udc80"),)
         with pytest.raises(DeviceBusyError):
             second.begin(an_attempt("a3"))
 

@@ -19,6 +19,7 @@ from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.device import DeviceId
 from reconciler.model.error import JournalError
 from reconciler.model.instant import Instant
+from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.model.step import LockApplication
 from reconciler.model.version import ApplicationVersion
 
@@ -227,3 +228,13 @@ def test_a_lifted_halt_stays_in_the_file(path: Path) -> None:
         journal.lift("eu")
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT fleet, reason, lifted FROM halts").fetchall() == [("eu", "too many", 1)]
+
+
+def test_a_journal_from_before_a_table_was_added_gets_it_and_loses_nothing(filled: Path) -> None:
+    altered(filled, "drop table refusals")
+    with SqliteJournal(filled) as journal:
+        assert journal.refusals() == ()
+        journal.keep_refusal(SystemFlashRefusal(product_id=1, at=Instant(5), words="no"))
+        assert len(journal.attempts()) == 200
+    with SqliteJournal(filled) as journal:
+        assert len(journal.refusals()) == 1
