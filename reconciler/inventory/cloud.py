@@ -6,14 +6,16 @@ handshake: each session in safe mode brings a report of its own (facts 4.6), and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Final
 
 from reconciler.inventory.conversion import observed_device
 from reconciler.inventory.hearing import Hearing
+from reconciler.inventory.holdings import Holdings
 from reconciler.model.device import DeviceId, DeviceMode, Observation, ObservedDevice, Product
 from reconciler.model.instant import Instant
+from reconciler.model.version import ApplicationVersion
 from reconciler.particle.api import ParticleApi
 from reconciler.particle.error import RefusedError
 from reconciler.particle.records import DeviceRecord
@@ -28,16 +30,24 @@ class CloudInventory:
     Own devices are those whose product is their platform (contracts 4); what the API lists besides belongs to products.
     Observations carry the time of the cloud's own answers, so that they compare with handshakes and events; `clock`,
     wall time, stands in where an answer is not dated. `hearing` may be None: then no device has reported modules.
+    `contents_of` are the application versions of which is read what is in them.
     """
 
     def __init__(
-        self, api: ParticleApi, *, product: str | None, hearing: Hearing | None, clock: Callable[[], Instant]
+        self,
+        api: ParticleApi,
+        *,
+        product: str | None,
+        hearing: Hearing | None,
+        clock: Callable[[], Instant],
+        contents_of: Collection[ApplicationVersion] = (),
     ) -> None:
         self._api = api
         self._product = product
         self._hearing = hearing
         self._clock = clock
         self._known: Product | None = None
+        self._holdings = None if product is None else Holdings(api, product, contents_of)
 
     def observe(self) -> Observation:
         """All devices. Raises WireError when the cloud cannot be read; the time is that of the first answer."""
@@ -55,13 +65,14 @@ class CloudInventory:
             converted = observed_device(record, observed_at)
             findings += converted.findings
             devices.append(self._with_report(converted.device))
+        products, problems = self._products()
         return Observation(
             observed_at=observed_at,
             source="cloud",
             devices=tuple(devices),
             complete=listing.complete,
-            findings=tuple(findings),
-            products=self._products(),
+            findings=(*findings, *problems),
+            products=products,
         )
 
     def observe_device(self, device_id: DeviceId) -> ObservedDevice | None:
@@ -73,8 +84,8 @@ class CloudInventory:
         observed_at = started_at if found.dated is None else found.dated
         return self._with_report(observed_device(found.record, observed_at).device)
 
-    def _products(self) -> tuple[Product, ...]:
-        """The product's number and slug, asked once: neither ever changes."""
+    def _products(self) -> tuple[tuple[Product, ...], tuple[str, ...]]:
+        """The product with what it holds, and what could not be read. Number and slug never change: asked once."""
         if self._product is not None and self._known is None:
             try:
                 record = self._api.product(self._product)
@@ -83,7 +94,10 @@ class CloudInventory:
                 record = None
             if record is not None and record.slug is not None:
                 self._known = Product(id=record.id, slug=record.slug)
-        return () if self._known is None else (self._known,)
+        if self._known is None or self._holdings is None:
+            return (), ()
+        holds, problems = self._holdings.look()
+        return (replace(self._known, holds=holds),), problems
 
     def _with_report(self, device: ObservedDevice) -> ObservedDevice:
         if device.mode is not DeviceMode.SAFE_MODE or self._hearing is None or device.last_handshake_at is None:

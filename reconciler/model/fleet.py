@@ -32,6 +32,13 @@ class IfRefused(StrEnum):
     APPLICATION_FIRST = "application-first"
 
 
+class Releasing(StrEnum):
+    """Whether an application is released to the fleet's groups, or to its product, when every device runs it."""
+
+    WHEN_COMPLETE = "when-complete"
+    NEVER = "never"
+
+
 class Order(StrEnum):
     """DEVICE_OS_FIRST keeps the application running; APPLICATION_FIRST leaves Device OS to the cloud's healer."""
 
@@ -155,6 +162,7 @@ class Delivery:
     via: Via = Via.CLOUD
     order: Order = Order.DEVICE_OS_FIRST
     if_refused: IfRefused = IfRefused.WAIT
+    release: Releasing = Releasing.WHEN_COMPLETE
     bytes_per_device_max: int | None = None
 
 

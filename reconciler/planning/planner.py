@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.census import Census
-from reconciler.model.device import DeviceId, Observation, ObservedDevice
+from reconciler.model.device import DeviceId, Observation, ObservedDevice, Product
 from reconciler.model.fleet import Desired, DesiredApplication, Fleet, FleetSet, IfRefused, Order, OverrideMode, Via
 from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.plan import (
@@ -31,8 +31,10 @@ from reconciler.model.plan import (
 )
 from reconciler.model.step import FlashModule
 from reconciler.planning.answer import Answers, Goal, Placed
+from reconciler.planning.application import Holding
 from reconciler.planning.census import census_digest, census_of
 from reconciler.planning.naming import Naming
+from reconciler.planning.releasing import Standing, product_of, with_product_actions
 from reconciler.planning.selection import Member, members_by_fleet
 from reconciler.planning.situation import situation_of
 
@@ -69,10 +71,15 @@ def plan_fleets(
     naming = Naming(fleets)
     census = observed if isinstance(observed, Census) else census_of(observed, naming)
     members = members_by_fleet(fleets, census, naming, now=now)
-    placing = Placing(catalog, now)
+    placing = Placing(catalog, now, census.products)
     by_name = sorted(fleets.fleets, key=lambda fleet: fleet.name)
     plans = [placing.plan_fleet(fleet, members[fleet.name]) for fleet in by_name]
-    return whole_plan(fleets, plans, census, catalog, observed_digest=census_digest(census), revision=revision)
+    fleet_of = {id(member.kind): fleet for fleet, its in members.items() for member in its if not is_pinned(member)}
+    standing = [
+        Standing(device=kind.device, devices=len(kind.ids), fleet=fleet_of.get(id(kind))) for kind in census.kinds
+    ]
+    digest = census_digest(census)
+    return whole_plan(fleets, plans, census, catalog, standing, observed_digest=digest, revision=revision, now=now)
 
 
 def whole_plan(
@@ -80,11 +87,13 @@ def whole_plan(
     plans: Iterable[FleetPlan],
     seen: Observation | Census,
     catalog: Catalog,
+    standing: Sequence[Standing],
     *,
     observed_digest: str,
     revision: str | None,
+    now: Instant,
 ) -> Plan:
-    """The plans of all fleets with what they were made from."""
+    """The plans of all fleets with what is done to their products, and what they were made from."""
     return Plan(
         source=PlanSource(
             revision=revision,
@@ -93,7 +102,10 @@ def whole_plan(
             observed_at=seen.observed_at,
             observed_digest=observed_digest,
         ),
-        fleets=tuple(plans),
+        fleets=tuple(
+            with_product_actions(plan, fleets, seen.products, standing, complete=seen.complete, now=now)
+            for plan in plans
+        ),
         created_at=seen.observed_at,
         expires_at=Instant(seen.observed_at + PLAN_VALID_SECONDS),
         complete=seen.complete,
@@ -104,9 +116,10 @@ def whole_plan(
 class Placing:
     """Where kinds of devices go, at one moment; what was answered for one fleet is kept for its next device."""
 
-    def __init__(self, catalog: Catalog, now: Instant) -> None:
+    def __init__(self, catalog: Catalog, now: Instant, products: Sequence[Product] = ()) -> None:
         self._catalog = catalog
         self._now = now
+        self._products = products
         self._answers = Answers(catalog)
         self._answered: dict[str, _Answered] = {}
 
@@ -141,7 +154,14 @@ class Placing:
             return replace(situation, devices=())
         delivery = fleet.delivery
         product_id = None if situation.own else device.product_id
-        goal = Goal(desired, delivery.via, delivery.bytes_per_device_max, order=delivery.order, product_id=product_id)
+        goal = Goal(
+            desired,
+            delivery.via,
+            delivery.bytes_per_device_max,
+            order=delivery.order,
+            product_id=product_id,
+            holding=self._holding(fleet, desired),
+        )
         answer = self._answers.of(situation, goal)
         until = device.system_flash_refused_until
         if until is None or until <= self._now or not _needs_direct_flash(answer, situation, delivery.via):
@@ -154,6 +174,12 @@ class Placing:
             unsupported = instead
         return _wait(WaitingReason.SYSTEM_FLASH_REFUSED, _refused_in_words(device.product_id, until, unsupported))
 
+    def _holding(self, fleet: Fleet, desired: Desired) -> Holding | None:
+        product = product_of(fleet, self._products)
+        if product is None or product.holds is None or desired.application is None:
+            return None
+        return Holding(fleet.product or "", product.held(desired.application.version))
+
     def _not_now(self, fleet: Fleet, device: ObservedDevice, desired: Desired) -> Refused | Waiting | None:
         """Why a route that exists must not start, the word of a person first."""
         suspension = fleet.suspension
@@ -162,6 +188,11 @@ class Placing:
         if fleet.delivery.via is Via.USB:
             return _wait(WaitingReason.NEEDS_BENCH, "the fleet is delivered over USB, at a bench")
         return _device_says_no(device, desired.application)
+
+
+def is_pinned(member: Member) -> bool:
+    """Whether something else is wanted of these devices than of their fleet."""
+    return member.override is not None and member.override.pin is not None
 
 
 def _device_says_no(device: ObservedDevice, wanted: DesiredApplication | None) -> Waiting | None:

@@ -17,6 +17,7 @@ from reconciler.render.change_text import WARNING
 from reconciler.render.ink import counted, device_sample, duration, transfer_size
 from reconciler.render.markdown import Section, fitted, row, safe, table_head
 from reconciler.render.plan_text import (
+    actions_in_words,
     change_in_words,
     cost_in_words,
     counts_in_words,
@@ -189,6 +190,7 @@ def _fleets(fleets: Sequence[FleetPlan]) -> Section:
         summary = plan.summary
         numbers = (summary.devices, summary.upgrade, summary.current, summary.waiting, summary.refused)
         pace = f"{pace_in_words(plan)}; {cost_in_words(plan.cost)}" if plan.routes else "nothing to deliver"
+        pace = ". ".join([pace, *actions_in_words(plan)])
         name = safe(plan.fleet.name, _NAME_MAX)
         items.append(row((name, safe(desired_in_words(plan.fleet.desired)), *(f"{n:,}" for n in numbers), safe(pace))))
     return Section(
