@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -18,9 +19,12 @@ from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.attempt import Attempt, AttemptState, Evidence
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant, iso_from_instant
+from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.render.ink import harmless
+from reconciler.render.plan_json import action_document
+from reconciler.render.plan_text import action_in_words
 
 FORMAT_VERSION = "1.0"
 
@@ -61,22 +65,34 @@ def command(
         attempts = tuple(reversed(found[:limit]))
         halts = tuple(halt for halt in journal.halts() if fleet in (None, halt.fleet))
         refusals = journal.refusals()
+        on_products = () if wanted else tuple(reversed(journal.product_attempts(fleet=fleet, limit=limit)))
         if output == "json":
-            click.echo(json.dumps(history_document(journal, attempts, halts, refusals), indent=2, sort_keys=True))
+            click.echo(
+                json.dumps(history_document(journal, attempts, halts, refusals, on_products), indent=2, sort_keys=True)
+            )
         else:
-            click.echo("\n".join(history_lines(attempts, halts, refusals)))
+            click.echo("\n".join(history_lines(attempts, halts, refusals, on_products)))
     if len(found) > limit and not quiet:
         click.echo(f"There are earlier attempts; --limit {limit * 10} shows more.", err=True)
 
 
 def history_lines(
-    attempts: Iterable[Attempt], halts: Iterable[Halt], refusals: Iterable[SystemFlashRefusal] = ()
+    attempts: Iterable[Attempt],
+    halts: Iterable[Halt],
+    refusals: Iterable[SystemFlashRefusal] = (),
+    on_products: Iterable[ProductAttempt] = (),
 ) -> list[str]:
     """The attempts as sentences, one a line, the fleets that are halted now, and what the cloud refuses."""
-    lines = [
-        f"{iso_from_instant(attempt.intended_at)}  {attempt.device_id}  {attempt.fleet}  "
-        f"{step_in_words(attempt.step)}: {outcome_in_words(attempt)}"
+    dated = [
+        (attempt.intended_at, f"{attempt.device_id}  {attempt.fleet}  {step_in_words(attempt.step)}", attempt)
         for attempt in attempts
+    ] + [
+        (attempt.intended_at, f"product {attempt.product}  {attempt.fleet}  {action_in_words(attempt.action)}", attempt)
+        for attempt in on_products
+    ]
+    lines = [
+        f"{iso_from_instant(at)}  {what}: {outcome_in_words(attempt)}"
+        for at, what, attempt in sorted(dated, key=itemgetter(0))
     ]
     if not lines:
         lines = ["The journal remembers no such attempt."]
@@ -102,7 +118,7 @@ def step_in_words(step: Step) -> str:
             assert_never(step)
 
 
-def outcome_in_words(attempt: Attempt) -> str:
+def outcome_in_words(attempt: Attempt | ProductAttempt) -> str:
     """What came of an attempt, how long it took, and how that is known."""
     took = "" if attempt.ended_at is None else f" after {duration_in_words(attempt.ended_at - attempt.intended_at)}"
     detail = f": {attempt.detail}" if attempt.detail else ""
@@ -114,7 +130,8 @@ def outcome_in_words(attempt: Attempt) -> str:
         case AttemptState.UNKNOWN:
             return f"unknown{detail}; the next observation will tell"
         case AttemptState.VERIFIED:
-            evidence = "" if attempt.evidence is None else f", {_EVIDENCE[attempt.evidence]}"
+            shown = attempt.evidence if isinstance(attempt, Attempt) else None
+            evidence = "" if shown is None else f", {_EVIDENCE[shown]}"
             return f"verified{took}{evidence}"
         case AttemptState.FAILED:
             return f"failed{took} ({attempt.failure or 'for no known reason'}){detail}"
@@ -141,12 +158,29 @@ def history_document(
     attempts: Iterable[Attempt],
     halts: Iterable[Halt],
     refusals: Iterable[SystemFlashRefusal] = (),
+    on_products: Iterable[ProductAttempt] = (),
 ) -> dict[str, Any]:
     """The attempts with their moves, the fleets that are halted now, and what the cloud refuses, for machines."""
     return {
         "format_version": FORMAT_VERSION,
         "attempts": [_attempt_document(attempt, journal.moves(attempt.id)) for attempt in attempts],
         "halts": [{"fleet": halt.fleet, "reason": halt.reason, "at": iso_from_instant(halt.at)} for halt in halts],
+        "product_attempts": [
+            {
+                "id": attempt.id,
+                "product": attempt.product,
+                "fleet": attempt.fleet,
+                "plan_id": attempt.plan_id,
+                "action": action_document(attempt.action),
+                "state": attempt.state.value,
+                "intended_at": _time(attempt.intended_at),
+                "sent_at": _time(attempt.sent_at),
+                "ended_at": _time(attempt.ended_at),
+                "failure": None if attempt.failure is None else attempt.failure.value,
+                "detail": attempt.detail,
+            }
+            for attempt in on_products
+        ],
         "refusals": [
             {
                 "product": refusal.product_id,

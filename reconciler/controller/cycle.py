@@ -11,6 +11,7 @@ from concurrent.futures import wait
 
 from reconciler.controller.act import act
 from reconciler.controller.awaiting import is_awaited
+from reconciler.controller.product import act_on_product, awaited_uploads, settle_product
 from reconciler.controller.run import Run, Scope
 from reconciler.controller.settle import InFlight, keep_reports, settle
 from reconciler.controller.suffering import note_suffering
@@ -35,12 +36,15 @@ def reconcile_pass(run: Run, scope: Scope) -> bool:
     run.latest = max(run.latest, observation.observed_at)
     keep_reports(run, scope)
     in_flight = settle(run, scope, observation)
+    settle_product(run, scope, observation)
     known = run.knowledge.added_to_all(observation)
     plan = plan_fleets(scope.fleets, known, run.tools.catalog, now=known.observed_at)
     decided = _decide(run, plan, in_flight, now=known.observed_at)
+    is_product_to_come = act_on_product(run, scope, plan, known)
     _act(run, scope, decided, known)
     return (
-        any(flight.within_deadline for flight in in_flight)
+        is_product_to_come
+        or any(flight.within_deadline for flight in in_flight)
         or any(map(_is_to_come, _all(decided)))
         or any(is_awaited(run, fleet_plan, now=known.observed_at) for fleet_plan in plan.fleets)
     )
@@ -68,6 +72,7 @@ def _decide(run: Run, plan: Plan, in_flight: Sequence[InFlight], *, now: Instant
             turned_back=run.turned_back,
             halted=name in run.halted,
             agreed=run.tools.agreement.steps,
+            awaited_uploads=awaited_uploads(run, fleet_plan, now),
         )
         decided[name] = () if run.stopping else tuple(verdicts(fleet_plan, ledger, now=now))
         run.plans[name], run.verdicts[name] = fleet_plan, decided[name]
@@ -119,7 +124,9 @@ def _halt(run: Run, plan: FleetPlan, now: Instant) -> None:
             reason = f"device {fatal.device_id} failed by {fatal.failure}: {fatal.detail}"
         run.tools.journal.halt(fleet, reason, now)
         run.halted.add(fleet)
-        run.tools.tell(FleetHalted(at=now, fleet=fleet, failures=failures, failures_max=failures_max))
+        why = "" if fatal is None else reason
+        halted = FleetHalted(at=now, fleet=fleet, failures=failures, failures_max=failures_max, reason=why)
+        run.tools.tell(halted)
 
 
 def _given_up(run: Run, fleet: str) -> frozenset[DeviceId]:

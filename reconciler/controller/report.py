@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 from reconciler.controller.apply import Rest
+from reconciler.controller.product import failed_actions
 from reconciler.controller.run import Run
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.device import DeviceId
@@ -44,6 +45,9 @@ def outcome_of(run: Run, traffic: Traffic, *, interrupted: bool) -> Outcome:
         requests=traffic.requests,
         requests_writing=traffic.writes,
         bytes_sent=traffic.bytes_sent,
+        actions_planned=len(run.tools.agreement.actions),
+        actions_done=sum(attempts[0].state is AttemptState.VERIFIED for attempts in run.product_ended.values()),
+        actions_failed=len(failed_actions(run)),
         halted_fleets=tuple(sorted(run.halted & run.plans.keys())),
         interrupted=interrupted,
     )
@@ -54,7 +58,7 @@ def ending_of(run: Run, rest: Rest) -> Ending:
     holds = {verdict.hold for verdict in _waits(run)}
     if rest.left or Hold.WAVES_UNSUPPORTED in holds:
         return Ending.ERROR
-    if failed_devices(run) or Hold.HALTED in holds or Hold.TURNED_BACK in holds:
+    if failed_devices(run) or failed_actions(run) or Hold.HALTED in holds or Hold.TURNED_BACK in holds:
         return Ending.DEVICES_FAILED
     if stale_devices(run):
         return Ending.STALE
@@ -89,6 +93,7 @@ def holds_in_words(run: Run) -> list[str]:
         holds = [verdict.hold for verdict in verdicts if isinstance(verdict, Wait)]
         final = [hold for hold in Hold if hold in holds and hold in FINAL_HOLDS]
         lines += [f"{fleet}: {holds.count(hold)} not started: {hold.value}" for hold in final]
+    lines += sorted(f"{action.product}: not released: {why}" for action, why in run.product_held.items())
     return lines
 
 

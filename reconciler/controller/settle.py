@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from reconciler.controller.run import Run, Scope
 from reconciler.execution.evidence import HeardTransfer, judge
@@ -13,12 +14,17 @@ from reconciler.model.event import DeviceSetAside
 from reconciler.model.fleet import Rollout
 from reconciler.model.instant import Instant
 
+_FOUND_OPEN: Final = "found open at the start of a run"
+
 
 def disown_open_attempts(run: Run) -> None:
     """At the start of a run: whatever is open was sent by a process that is gone, so nobody knows what came of it."""
     for attempt in run.tools.journal.open_attempts():
         if attempt.state is not AttemptState.UNKNOWN:
-            run.record(attempt.lost_sight("found open at the start of a run"))
+            run.record(attempt.lost_sight(_FOUND_OPEN))
+    for on_product in run.tools.journal.open_product_attempts():
+        if on_product.state is not AttemptState.UNKNOWN:
+            run.tools.journal.record_product(on_product.lost_sight(_FOUND_OPEN))
 
 
 @dataclass(frozen=True, slots=True)

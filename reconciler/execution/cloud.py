@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Final, assert_never
 
 from reconciler.execution.binaries import BinaryStore, verify_application
-from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent, SendOutcome
+from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent, SendOutcome, not_sent, told
 from reconciler.model.attempt import FailureClass
 from reconciler.model.device import ObservedDevice
 from reconciler.model.error import FirmwareError, ManifestError, OperatorError, WireError
@@ -19,7 +19,7 @@ from reconciler.model.platform import Platform, platform_by_id
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.model.version import ApplicationVersion
 from reconciler.particle.api import ParticleApi
-from reconciler.particle.error import MayHaveArrivedError, RateLimitedError, RefusedError, UnauthorisedError
+from reconciler.particle.error import MayHaveArrivedError, RefusedError
 
 _MAY_MEAN_THE_ACT: Final = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.UNPROCESSABLE_ENTITY}
@@ -54,13 +54,13 @@ class CloudExecutor:
         except FirmwareError as error:
             # PFR4401: these are not the planned bytes. Otherwise: there are no bytes.
             failure = FailureClass.INTEGRITY if error.code == "PFR4401" else FailureClass.REFUSED
-            return NotSent(failure=failure, detail=_told(error))
+            return NotSent(failure=failure, detail=told(error))
         except WireError as error:
             # Of the reads before the write: the write has not left.
-            return _not_sent(error)
+            return not_sent(error)
         except (ManifestError, OperatorError) as error:
             # A file of the manifests that cannot be read any more, or is another one by now.
-            return NotSent(failure=FailureClass.REFUSED, detail=_told(error))
+            return NotSent(failure=FailureClass.REFUSED, detail=told(error))
 
     def _flash_module(self, device: ObservedDevice, step: FlashModule) -> SendOutcome:
         platform = _platform(device)
@@ -84,7 +84,7 @@ class CloudExecutor:
         try:
             return Accepted(detail=self._api.flash(device.id, binary, product=self._product))
         except MayHaveArrivedError as error:
-            return MayHaveArrived(detail=_told(error))
+            return MayHaveArrived(detail=told(error))
         except RefusedError as error:
             if is_system and self._product is not None and not device.development:
                 return self._refused_system_flash(device, self._product, error)
@@ -100,8 +100,8 @@ class CloudExecutor:
             return _offline_or_refused(error)
         about_token = error.status == HTTPStatus.FORBIDDEN or "token" in error.words.lower()
         if about_token and not self._token_is_good(device, product):
-            return NotSent(failure=FailureClass.UNAUTHORISED, detail=_told(error))
-        return NotSent(failure=FailureClass.REFUSED, detail=_told(error), refuses_system_flash=True)
+            return NotSent(failure=FailureClass.UNAUTHORISED, detail=told(error))
+        return NotSent(failure=FailureClass.REFUSED, detail=told(error), refuses_system_flash=True)
 
     def _token_is_good(self, device: ObservedDevice, product: str) -> bool:
         """Whether the token may update devices, as far as its scopes and a read of one tell; in doubt it may not."""
@@ -125,7 +125,7 @@ class CloudExecutor:
         try:
             detail = self._api.lock(device.id, step.application, product=self._product, flash=True)
         except MayHaveArrivedError as error:
-            return MayHaveArrived(detail=_told(error))
+            return MayHaveArrived(detail=told(error))
         return Accepted(detail=detail)
 
     def _product_holds(self, product: str, application: ApplicationVersion) -> bool:
@@ -157,25 +157,5 @@ def _no_application(application: ApplicationVersion, product: str | None) -> Not
 def _offline_or_refused(error: RefusedError) -> NotSent:
     """A flash of a device that was just seen: 404 means that it is not connected (facts 5.4, 5.12)."""
     if error.status == HTTPStatus.NOT_FOUND:
-        return NotSent(failure=FailureClass.OFFLINE, detail=_told(error))
-    return _not_sent(error)
-
-
-def _not_sent(error: WireError) -> NotSent:
-    match error:
-        case UnauthorisedError():
-            return NotSent(failure=FailureClass.UNAUTHORISED, detail=_told(error))
-        case RateLimitedError():
-            return NotSent(
-                failure=FailureClass.TRANSPORT,
-                detail=_told(error),
-                retry_after_seconds=error.retry_after_seconds,
-            )
-        case RefusedError():
-            return NotSent(failure=FailureClass.REFUSED, detail=_told(error))
-        case _:
-            return NotSent(failure=FailureClass.TRANSPORT, detail=_told(error))
-
-
-def _told(error: ManifestError | OperatorError) -> str:
-    return f"{error.code} {error.message}"
+        return NotSent(failure=FailureClass.OFFLINE, detail=told(error))
+    return not_sent(error)

@@ -14,7 +14,9 @@ from typing import Protocol
 
 from reconciler.model.attempt import FailureClass
 from reconciler.model.device import ObservedDevice
+from reconciler.model.error import ManifestError, OperatorError, WireError
 from reconciler.model.step import Step
+from reconciler.particle.error import RateLimitedError, RefusedError, UnauthorisedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,3 +55,25 @@ class Executor(Protocol):
 
     def send(self, device: ObservedDevice, step: Step) -> SendOutcome:
         """Do the step, once. Failures of the world are outcomes; only our own bugs are raised."""
+
+
+def not_sent(error: WireError) -> NotSent:
+    """What an error says that is no lost answer: it was certainly not done."""
+    match error:
+        case UnauthorisedError():
+            return NotSent(failure=FailureClass.UNAUTHORISED, detail=told(error))
+        case RateLimitedError():
+            return NotSent(
+                failure=FailureClass.TRANSPORT,
+                detail=told(error),
+                retry_after_seconds=error.retry_after_seconds,
+            )
+        case RefusedError():
+            return NotSent(failure=FailureClass.REFUSED, detail=told(error))
+        case _:
+            return NotSent(failure=FailureClass.TRANSPORT, detail=told(error))
+
+
+def told(error: ManifestError | OperatorError) -> str:
+    """An error in one line."""
+    return f"{error.code} {error.message}"

@@ -16,12 +16,13 @@ from sqlalchemy.exc import IntegrityError
 from reconciler.journal import rows, tables
 from reconciler.journal.database import WRITING, create_database, open_database, translated_errors
 from reconciler.journal.encoding import FLASH_MODULE, LOCK_APPLICATION
-from reconciler.journal.journal import DeviceBusyError, Halt, KeptPlan, Move
+from reconciler.journal.journal import DeviceBusyError, Halt, KeptPlan, Move, ProductBusyError
 from reconciler.journal.lessons import DOUBT_FAILURES, modules_learnt
 from reconciler.journal.rules import (
     check_begin,
     check_plan,
     check_record,
+    check_record_product,
     closed_error,
     lock_may_stand,
     storable,
@@ -32,6 +33,7 @@ from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.error import BugError, JournalError
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
+from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.model.step import LockApplication
 from reconciler.model.version import ApplicationVersion
@@ -191,6 +193,43 @@ class SqliteJournal:
         lifting = update(tables.halts).where(tables.halts.c.fleet == fleet, ~tables.halts.c.lifted).values(lifted=True)
         with self._writing() as connection:
             return connection.execute(lifting).rowcount > 0
+
+    def begin_product(self, attempt: ProductAttempt) -> None:
+        """See `Journal.begin_product`."""
+        check_begin(attempt)
+        columns = tables.product_attempts.c
+        with self._writing() as connection:
+            try:
+                connection.execute(
+                    insert(tables.product_attempts).values(**rows.product_attempt_row(storable(attempt)))
+                )
+            except IntegrityError as error:
+                used = select(columns.number).where(columns.id == attempt.id)
+                if connection.execute(used).one_or_none() is not None:
+                    raise BugError("PFR9503", f"the id of attempt {attempt.id} was used before") from error
+                raise ProductBusyError(attempt.product) from error
+
+    def record_product(self, attempt: ProductAttempt) -> None:
+        """See `Journal.record_product`."""
+        table, changed = tables.product_attempts, rows.changing_values_of_product(storable(attempt))
+        with self._writing() as connection:
+            found = connection.execute(select(table).where(table.c.id == attempt.id)).one_or_none()
+            check_record_product(None if found is None else rows.product_attempt_from(found), attempt)
+            connection.execute(update(table).where(table.c.id == attempt.id).values(**changed))
+
+    def open_product_attempts(self) -> tuple[ProductAttempt, ...]:
+        """See `Journal.open_product_attempts`."""
+        table = tables.product_attempts
+        query = select(table).where(tables.IS_OPEN_OF_PRODUCT).order_by(table.c.number)
+        return tuple(map(rows.product_attempt_from, self._all(query)))
+
+    def product_attempts(self, *, fleet: str | None = None, limit: int | None = None) -> tuple[ProductAttempt, ...]:
+        """See `Journal.product_attempts`."""
+        table = tables.product_attempts
+        query = select(table).order_by(table.c.number.desc()).limit(limit)
+        if fleet is not None:
+            query = query.where(table.c.fleet == fleet)
+        return tuple(map(rows.product_attempt_from, self._all(query)))
 
     def keep_refusal(self, refusal: SystemFlashRefusal) -> None:
         """See `Journal.keep_refusal`."""

@@ -106,7 +106,31 @@ refusals = Table(
 
 Index("one_refusal_per_product", refusals.c.product_id, unique=True, sqlite_where=~refusals.c.forgotten)
 
-ADDED_LATER: Final = (refusals,)
+product_attempts = Table(
+    "product_attempts",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("product", Text, nullable=False),
+    Column("fleet", Text, nullable=False),
+    Column("plan_id", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("intended_at", Float, nullable=False),
+    Column("sent_at", Float),
+    Column("ended_at", Float),
+    Column("failure", Text),
+    Column("detail", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+IS_OPEN_OF_PRODUCT: Final = product_attempts.c.state.in_(
+    [literal_column(f"'{state.value}'") for state in sorted(OPEN_STATES)]
+)
+
+Index("one_open_attempt_per_product", product_attempts.c.product, unique=True, sqlite_where=IS_OPEN_OF_PRODUCT)
+
+ADDED_LATER: Final = (refusals, product_attempts)
 """Tables that a journal of version 1 may lack: they are made when it is opened, and earlier programs pass them by."""
 
 
@@ -121,3 +145,4 @@ def _only_ever_added(table: Table, *verbs: str) -> None:
 
 _only_ever_added(attempts, "DELETE")
 _only_ever_added(moves, "DELETE", "UPDATE")
+_only_ever_added(product_attempts, "DELETE")

@@ -201,6 +201,11 @@ class FleetPlan:
         return self.preparation if self.conclusion is None else (*self.preparation, self.conclusion)
 
     @property
+    def due_actions(self) -> tuple[ProductAction, ...]:
+        """What may be done to the product now."""
+        return self.actions if self.may_conclude else self.preparation
+
+    @property
     def cost(self) -> Cost:
         """What all routes cost."""
         return sum(map(Cost.of, self.routes), Cost())

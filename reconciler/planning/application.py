@@ -81,7 +81,12 @@ def _not_to_be_locked(name: str, binary: ApplicationBinary | None, holding: Hold
     has_file = binary is not None and (binary.file is not None or binary.url is not None)
     if held is None:
         message = f"{name} is not in product {holding.product}, and the manifests name no file of it to upload"
-        return None if has_file else _unavailable(message)
+        if not has_file:
+            return _unavailable(message)
+        if binary is not None and binary.built is not None and binary.built.product_version is None:
+            message = f"{name}: its binary carries no version, and a product must not hold such a one"
+            return Refused(reason=RefusalReason.APPLICATION_UNFIT, message=message, devices=())
+        return None
     is_bundle = binary is not None and binary.built is not None and binary.built.bundle
     if not has_file or is_bundle or held.sha256 is None or sha256 is None or held.sha256 == sha256.lower():
         return None

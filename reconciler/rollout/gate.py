@@ -16,7 +16,8 @@ from reconciler.model.failure import CONSEQUENCES
 from reconciler.model.fleet import Fleet
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Route, WaitingReason
-from reconciler.model.step import Step
+from reconciler.model.step import LockApplication, Step
+from reconciler.model.version import ApplicationVersion
 from reconciler.rollout.retry import GIVEN_UP, may_start_at
 from reconciler.rollout.verdict import Hold, Start, Verdict, Wait
 from reconciler.rollout.window import is_open
@@ -38,6 +39,7 @@ class Ledger:
     - `turned_back`: how often the last look before a step said no, by device.
     - `halted`: whether the fleet is halted, by this run or by an earlier one.
     - `agreed`: the steps that were agreed to, by device. A step that is not among them is never started.
+    - `awaited_uploads`: applications that the product lacks and that this run uploads.
     """
 
     in_flight: Mapping[DeviceId, bool]
@@ -46,17 +48,19 @@ class Ledger:
     turned_back: Mapping[DeviceId, int]
     halted: bool
     agreed: Mapping[DeviceId, frozenset[Step]]
+    awaited_uploads: frozenset[ApplicationVersion] = frozenset()
 
 
 def verdicts(plan: FleetPlan, ledger: Ledger, *, now: Instant) -> Iterator[Verdict]:
     """A verdict for every device with a route, in the order of the plan."""
-    fleet_hold = _hold_of_fleet(plan, ledger, now)
+    fleet_hold = hold_of_fleet(plan, now, halted=ledger.halted)
+    lacking = frozenset(action.application for action in plan.preparation)
     holders = _slot_holders(plan, ledger, now)
     slots = plan.fleet.rollout.concurrent_max.of(plan.summary.devices) - len(holders)
     for route in plan.routes:
         for device_id in route.devices:
             has_slot = device_id in holders or slots > 0
-            verdict = _verdict(route, device_id, fleet_hold, ledger, now=now, has_slot=has_slot)
+            verdict = _verdict(route, device_id, fleet_hold, ledger, now=now, has_slot=has_slot, lacking=lacking)
             slots -= isinstance(verdict, Start) and device_id not in holders
             yield verdict
 
@@ -97,7 +101,8 @@ def failures_that_halt(fleet: Fleet, devices: int) -> int:
     return max(1, fleet.rollout.failures_max.of(devices))
 
 
-def _hold_of_fleet(plan: FleetPlan, ledger: Ledger, now: Instant) -> Hold | None:
+def hold_of_fleet(plan: FleetPlan, now: Instant, *, halted: bool) -> Hold | None:
+    """Why nothing may start in a fleet now, whatever the device."""
     fleet = plan.fleet
     if not fleet.correct_drift:
         return Hold.DETECT_ONLY
@@ -107,13 +112,20 @@ def _hold_of_fleet(plan: FleetPlan, ledger: Ledger, now: Instant) -> Hold | None
         return Hold.AWAITING_APPROVAL
     if not is_open(fleet.windows_allow, fleet.windows_deny, now):
         return Hold.OUTSIDE_WINDOW
-    if ledger.halted:
+    if halted:
         return Hold.HALTED
     return None if fleet.rollout.concurrent_max.of(plan.summary.devices) else Hold.CONCURRENCY_ZERO
 
 
 def _verdict(
-    route: Route, device_id: DeviceId, fleet_hold: Hold | None, ledger: Ledger, *, now: Instant, has_slot: bool
+    route: Route,
+    device_id: DeviceId,
+    fleet_hold: Hold | None,
+    ledger: Ledger,
+    *,
+    now: Instant,
+    has_slot: bool,
+    lacking: frozenset[ApplicationVersion],
 ) -> Verdict:
     if device_id in ledger.in_flight:
         return Wait(device_id=device_id, hold=Hold.IN_FLIGHT)
@@ -124,6 +136,9 @@ def _verdict(
     step = route.steps[0]
     if step not in ledger.agreed.get(device_id, frozenset()):
         return Wait(device_id=device_id, hold=Hold.NOT_APPROVED)
+    if isinstance(step, LockApplication) and step.application in lacking:
+        is_awaited = step.application in ledger.awaited_uploads
+        return Wait(device_id=device_id, hold=Hold.UPLOADING if is_awaited else Hold.NOT_UPLOADED)
     earliest = may_start_at(ledger.ended.get(device_id, ()))
     if earliest is not None and now < earliest:
         return Wait(device_id=device_id, hold=Hold.PAUSED, until=earliest)

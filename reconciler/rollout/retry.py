@@ -6,18 +6,24 @@ What follows from which class of failure is in `model/failure.py`. Only failures
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.failure import CONSEQUENCES, Counts
 from reconciler.model.instant import Instant
+from reconciler.model.product_attempt import ProductAttempt
+
+AnyAttempt = TypeVar("AnyAttempt", Attempt, ProductAttempt)
 
 GIVEN_UP: Final = Instant(float("inf"))
 """Never again in this run."""
 
 
-def may_start_at(attempts: Sequence[Attempt]) -> Instant | None:
-    """When a device may be tried again, by its ended attempts of this run, the latest first; None: at once."""
+def may_start_at(attempts: Sequence[AnyAttempt]) -> Instant | None:
+    """When a device (or an action) may be tried again, by its ended attempts of this run, the latest first.
+
+    None: at once.
+    """
     last = last_failure(attempts)
     if last is None:
         return None
@@ -51,11 +57,11 @@ def halts_fleet(attempts: Sequence[Attempt]) -> bool:
     return last is not None and last.failure is not None and CONSEQUENCES[last.failure].counts is Counts.HALTS_FLEET
 
 
-def last_failure(attempts: Sequence[Attempt]) -> Attempt | None:
+def last_failure(attempts: Sequence[AnyAttempt]) -> AnyAttempt | None:
     """The latest failure since the last attempt that was verified."""
     return next((attempt for attempt in _since_verified(attempts) if attempt.failure is not None), None)
 
 
-def _since_verified(attempts: Sequence[Attempt]) -> Sequence[Attempt]:
+def _since_verified(attempts: Sequence[AnyAttempt]) -> Sequence[AnyAttempt]:
     verified = (place for place, attempt in enumerate(attempts) if attempt.state is AttemptState.VERIFIED)
     return attempts[: next(verified, len(attempts))]

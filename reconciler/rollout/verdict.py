@@ -25,6 +25,8 @@ class Hold(Enum):
     WAVES_UNSUPPORTED = "the fleet asks for waves, which this version does not roll out"
     CONCURRENCY_ZERO = "rollout.maxConcurrent is 0"
     DETECT_ONLY = "drift.mode is detect: differences are reported, not corrected"
+    UPLOADING = "its application is being uploaded to the product"
+    NOT_UPLOADED = "the product lacks its application, and this run does not upload it"
     NOT_APPROVED = "this step is not in the plan that was agreed to"
 
 
@@ -58,6 +60,7 @@ FINAL_HOLDS = frozenset(
         Hold.WAVES_UNSUPPORTED,
         Hold.CONCURRENCY_ZERO,
         Hold.DETECT_ONLY,
+        Hold.NOT_UPLOADED,
         Hold.NOT_APPROVED,
     }
 )
