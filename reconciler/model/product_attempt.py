@@ -49,7 +49,7 @@ class ProductAttempt:
 
     def verified(self, now: Instant) -> ProductAttempt:
         """A newer look shows the effect."""
-        return replace(self._moved(AttemptState.VERIFIED), ended_at=now)
+        return replace(self._moved(AttemptState.VERIFIED), ended_at=now, detail="")
 
     def failed(self, failure: FailureClass, detail: str, now: Instant) -> ProductAttempt:
         """A newer look shows that the effect is not there; or it was refused before anything was done."""
