@@ -6,6 +6,7 @@ what the product holds says what came of it. Only what was agreed to is done, an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from reconciler.controller.run import Run, Scope
@@ -88,7 +89,10 @@ def _may(run: Run, plan: FleetPlan, action: ProductAction, now: Instant) -> bool
         return False
     if action in run.product_held or not run.tools.agreement.allows(action):
         return False
-    return may_start_at(run.product_ended.get(action, ())) != GIVEN_UP
+    attempts: Sequence[ProductAttempt] = run.product_ended.get(action, ())
+    # What was seen to be there and is gone again, somebody else takes back: no fight over it in one run.
+    is_undone = bool(attempts) and attempts[0].state is AttemptState.VERIFIED
+    return not is_undone and may_start_at(attempts) != GIVEN_UP
 
 
 def _is_held(run: Run, hands: ProductHands, action: ProductAction, product: Product) -> bool:
