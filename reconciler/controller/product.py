@@ -65,7 +65,8 @@ def act_on_product(run: Run, scope: Scope, plan: Plan, observation: Observation)
             is_to_come = True
             earliest = may_start_at(run.product_ended.get(action, ()))
             if (earliest is None or now >= earliest) and not _is_held(run, hands, action, product):
-                _send(run, scope, hands, fleet_plan.fleet.name, action, product)
+                # On the pool, like a device's step: Ctrl-C lets it end and be written down.
+                run.tools.pool.submit(_send, run, scope, hands, fleet_plan.fleet.name, action, product).result()
                 return True
     return is_to_come
 

@@ -54,6 +54,7 @@ def plan_markdown(plan: Plan, *, plan_id: str, bytes_max: int = BYTES_MAX, compa
     sections = (
         _compared(compared),
         _findings(plan),
+        _products(fleets),
         _set_aside(fleets),
         _fleets(fleets),
         _routes(kinds),
@@ -98,6 +99,9 @@ def _warnings(plan: Plan) -> list[str]:
         if entries:
             devices = sum(len(entry.devices) for entry in entries)
             found.append(f"**{counted(devices, 'device')} {word}:** {_by_reason(entries)}. {what}")
+    actions = sum(len(fleet.actions) for fleet in plan.fleets)
+    if actions:
+        found.append(f"**{counted(actions, 'action')} on products:** uploads before, or releases after the devices.")
     cost = plan.cost
     if cost.bytes_unknown:
         unknown = counted(cost.bytes_unknown, "file")
@@ -141,6 +145,16 @@ def _findings(plan: Plan) -> Section:
         head="\n### Findings\n\n" + table_head(("Of the observation", False)),
         items=[row([safe(finding)]) for finding in plan.findings],
         left_out=lambda shown: f"\n**… {counted(total - shown, 'finding')} left out here**; {_ELSEWHERE}.\n",
+    )
+
+
+def _products(fleets: Sequence[FleetPlan]) -> Section:
+    sentences = [(plan.fleet.name, sentence) for plan in fleets for sentence in actions_in_words(plan)]
+    return Section(
+        head="\n### Products\n\n"
+        + table_head(("Fleet", False), ("What is done to its product, and what is not", False)),
+        items=[row((safe(name, _NAME_MAX), safe(sentence, _LINE_MAX))) for name, sentence in sentences],
+        left_out=lambda shown: f"\n**… {counted(len(sentences) - shown, 'line')} left out here**; {_ELSEWHERE}.\n",
     )
 
 
@@ -190,7 +204,6 @@ def _fleets(fleets: Sequence[FleetPlan]) -> Section:
         summary = plan.summary
         numbers = (summary.devices, summary.upgrade, summary.current, summary.waiting, summary.refused)
         pace = f"{pace_in_words(plan)}; {cost_in_words(plan.cost)}" if plan.routes else "nothing to deliver"
-        pace = ". ".join([pace, *actions_in_words(plan)])
         name = safe(plan.fleet.name, _NAME_MAX)
         items.append(row((name, safe(desired_in_words(plan.fleet.desired)), *(f"{n:,}" for n in numbers), safe(pace))))
     return Section(
