@@ -11,7 +11,7 @@ from concurrent.futures import wait
 
 from reconciler.controller.act import act
 from reconciler.controller.awaiting import is_awaited
-from reconciler.controller.product import act_on_product, awaited_uploads, settle_product
+from reconciler.controller.product import act_on_product, settle_product, uploads_of
 from reconciler.controller.run import Run, Scope
 from reconciler.controller.settle import InFlight, keep_reports, settle
 from reconciler.controller.suffering import note_suffering
@@ -39,7 +39,7 @@ def reconcile_pass(run: Run, scope: Scope) -> bool:
     settle_product(run, scope, observation)
     known = run.knowledge.added_to_all(observation)
     plan = plan_fleets(scope.fleets, known, run.tools.catalog, now=known.observed_at)
-    decided = _decide(run, plan, in_flight, now=known.observed_at)
+    decided = _decide(run, scope, plan, in_flight, known)
     is_product_to_come = act_on_product(run, scope, plan, known)
     _act(run, scope, decided, known)
     return (
@@ -50,7 +50,8 @@ def reconcile_pass(run: Run, scope: Scope) -> bool:
     )
 
 
-def _decide(run: Run, plan: Plan, in_flight: Sequence[InFlight], *, now: Instant) -> _Decided:
+def _decide(run: Run, scope: Scope, plan: Plan, in_flight: Sequence[InFlight], observation: Observation) -> _Decided:
+    now = observation.observed_at
     # A person's halt, by another command, reaches a run that is going on.
     run.halted.update(halt.fleet for halt in run.tools.journal.halts())
     decided: dict[str, Sequence[Verdict]] = {}
@@ -61,6 +62,7 @@ def _decide(run: Run, plan: Plan, in_flight: Sequence[InFlight], *, now: Instant
         _give_up(run, fleet_plan, now)
         note_suffering(run, fleet_plan, {flight.attempt.device_id for flight in in_flight}, now)
         _halt(run, fleet_plan, now)
+        uploads = uploads_of(run, scope, fleet_plan, observation)
         ledger = Ledger(
             in_flight={
                 flight.attempt.device_id: flight.within_deadline
@@ -72,7 +74,8 @@ def _decide(run: Run, plan: Plan, in_flight: Sequence[InFlight], *, now: Instant
             turned_back=run.turned_back,
             halted=name in run.halted,
             agreed=run.tools.agreement.steps,
-            awaited_uploads=awaited_uploads(run, fleet_plan, now),
+            lacking=uploads.lacking,
+            awaited_uploads=uploads.awaited,
         )
         decided[name] = () if run.stopping else tuple(verdicts(fleet_plan, ledger, now=now))
         run.plans[name], run.verdicts[name] = fleet_plan, decided[name]

@@ -7,13 +7,14 @@ what the product holds says what came of it. Only what was agreed to is done, an
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import assert_never
 
 from reconciler.controller.run import Run, Scope
 from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent
 from reconciler.execution.product import SHOWN_WITHIN_SECONDS, ProductHands, judge_on_product
 from reconciler.journal.journal import ProductBusyError
-from reconciler.model.action import ProductAction, ReleaseApplication
+from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.attempt import AttemptState, FailureClass
 from reconciler.model.device import Observation, Product
 from reconciler.model.error import WireError
@@ -41,9 +42,29 @@ def settle_product(run: Run, scope: Scope, observation: Observation) -> None:
             _record(run, judged, observation.observed_at)
 
 
-def awaited_uploads(run: Run, plan: FleetPlan, now: Instant) -> frozenset[ApplicationVersion]:
-    """The applications that this run will have uploaded, unless it fails; devices that need them wait for that."""
-    return frozenset(action.application for action in plan.preparation if _may(run, plan, action, now))
+@dataclass(frozen=True, slots=True)
+class Uploads:
+    """Applications that no device may be locked to yet, and those of them that this run brings or is judging."""
+
+    lacking: frozenset[ApplicationVersion]
+    awaited: frozenset[ApplicationVersion]
+
+
+def uploads_of(run: Run, scope: Scope, plan: FleetPlan, observation: Observation) -> Uploads:
+    """What devices of a fleet have to wait for: bytes in the product that were seen to be the planned ones."""
+    now = observation.observed_at
+    under_way = [each for each in _open_attempts(run, scope) if _is_upload(each.action)]
+    judged_soon = {each.action.application for each in under_way if _is_young(each, now)}
+    tried = {
+        action.application for action, ended in run.product_ended.items() if _is_upload(action) and ended[0].failure
+    }
+    product = _seen(scope, observation)
+    is_known = product is not None and product.holds is not None
+    unseen = set() if is_known else {each.application for each in run.tools.agreement.actions if _is_upload(each)}
+    planned = {action.application for action in plan.preparation}
+    to_come = {action.application for action in plan.preparation if _may(run, plan, action, now)}
+    not_judged = {each.action.application for each in under_way}
+    return Uploads(frozenset(planned | not_judged | tried | unseen), frozenset(to_come | judged_soon))
 
 
 def act_on_product(run: Run, scope: Scope, plan: Plan, observation: Observation) -> bool:
@@ -56,7 +77,7 @@ def act_on_product(run: Run, scope: Scope, plan: Plan, observation: Observation)
     product, hands, now = _seen(scope, observation), scope.product_hands, observation.observed_at
     under_way = _open_attempts(run, scope)
     if under_way or product is None or hands is None:
-        return any(now - attempt.began_at <= 2 * SHOWN_WITHIN_SECONDS for attempt in under_way)
+        return any(_is_young(attempt, now) for attempt in under_way)
     is_to_come = False
     for fleet_plan in plan.fleets:
         for action in fleet_plan.due_actions:
@@ -74,6 +95,15 @@ def act_on_product(run: Run, scope: Scope, plan: Plan, observation: Observation)
 def failed_actions(run: Run) -> set[ProductAction]:
     """What this run tried and has given up."""
     return {action for action, attempts in run.product_ended.items() if may_start_at(attempts) == GIVEN_UP}
+
+
+def _is_young(attempt: ProductAttempt, now: Instant) -> bool:
+    """Whether a look at the product may still end it; after a longer time it is left to another run."""
+    return now - attempt.began_at <= 2 * SHOWN_WITHIN_SECONDS
+
+
+def _is_upload(action: ProductAction) -> bool:
+    return isinstance(action, UploadApplication)
 
 
 def _seen(scope: Scope, observation: Observation) -> Product | None:

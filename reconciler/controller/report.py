@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
+from typing import Final
 
 from reconciler.controller.apply import Rest
 from reconciler.controller.product import failed_actions
@@ -53,12 +54,16 @@ def outcome_of(run: Run, traffic: Traffic, *, interrupted: bool) -> Outcome:
     )
 
 
+_FAILURES: Final = frozenset({Hold.HALTED, Hold.TURNED_BACK, Hold.NOT_UPLOADED})
+"""Holds that say that something went wrong, whoever failed."""
+
+
 def ending_of(run: Run, rest: Rest) -> Ending:
     """The first of these that happened: an error, failed devices, a stale plan, an approval or a window missing."""
     holds = {verdict.hold for verdict in _waits(run)}
     if rest.left or Hold.WAVES_UNSUPPORTED in holds:
         return Ending.ERROR
-    if failed_devices(run) or failed_actions(run) or Hold.HALTED in holds or Hold.TURNED_BACK in holds:
+    if failed_devices(run) or failed_actions(run) or holds & _FAILURES:
         return Ending.DEVICES_FAILED
     if stale_devices(run):
         return Ending.STALE

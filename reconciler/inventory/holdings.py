@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from typing import Final
 
 from reconciler.model.device import HeldApplication
 from reconciler.model.version import ApplicationVersion
 from reconciler.particle.api import FirmwareRecord, ParticleApi
-from reconciler.particle.error import GarbledError, OversizedError, RefusedError
+from reconciler.particle.error import GarbledError, NoAnswerError, OversizedError, RefusedError
+
+_UNREADABLE: Final = (RefusedError, GarbledError, OversizedError, NoAnswerError)
+"""The devices were just listed: what of the product cannot be read is said, and does not stop them."""
 
 
 class Holdings:
@@ -28,7 +32,7 @@ class Holdings:
         """The versions, ascending, and what could not be read; None: nothing is known. Raises WireError."""
         try:
             records = self._api.product_firmware(self._product)
-        except (RefusedError, GarbledError, OversizedError) as error:
+        except _UNREADABLE as error:
             return None, (f"what product {self._product} holds cannot be read: {error.message}",)
         there = {ApplicationVersion(record.version): record for record in records}
         for gone in self._hashes.keys() - there.keys():
@@ -49,7 +53,7 @@ class Holdings:
             return None
         try:
             binary = self._api.product_firmware_binary(self._product, version)
-        except (RefusedError, GarbledError, OversizedError) as error:
+        except _UNREADABLE as error:
             return f"application {version} of product {self._product} cannot be read back: {error.message}"
         if binary is not None:
             self._hashes[version] = hashlib.sha256(binary).hexdigest()

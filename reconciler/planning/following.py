@@ -16,11 +16,11 @@ from reconciler.model.device import DeviceId, Observation, ObservedDevice
 from reconciler.model.fleet import Fleet, FleetSet
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Waiting
-from reconciler.planning import releasing
 from reconciler.planning.answer import Placed
 from reconciler.planning.census import census_of, digest_of_kinds, kind_digest, kind_key
 from reconciler.planning.naming import Naming
 from reconciler.planning.planner import Placing, fleet_plan, is_pinned, reading_order, together, whole_plan
+from reconciler.planning.releasing import Crowd, Standing
 from reconciler.planning.selection import Selection
 
 _Key = tuple[object, ...]
@@ -89,14 +89,14 @@ class FollowingPlan:
             [self._fleet_plan(fleet) for fleet in by_name],
             self._seen,
             self._catalog,
-            [
-                releasing.Standing(
+            Crowd(
+                Standing(
                     device=standing.kind.device,
                     devices=len(standing.ids),
                     fleet=standing.fleet if standing.wants_the_same else None,
                 )
                 for standing in self._standing.values()
-            ],
+            ),
             observed_digest=digest_of_kinds(map(_digest, self._standing.values())),
             revision=self._revision,
             now=self._now,

@@ -34,7 +34,7 @@ from reconciler.planning.answer import Answers, Goal, Placed
 from reconciler.planning.application import Holding
 from reconciler.planning.census import census_digest, census_of
 from reconciler.planning.naming import Naming
-from reconciler.planning.releasing import Standing, product_of, with_product_actions
+from reconciler.planning.releasing import Crowd, Standing, product_of, with_product_actions
 from reconciler.planning.selection import Member, members_by_fleet
 from reconciler.planning.situation import situation_of
 
@@ -75,11 +75,11 @@ def plan_fleets(
     by_name = sorted(fleets.fleets, key=lambda fleet: fleet.name)
     plans = [placing.plan_fleet(fleet, members[fleet.name]) for fleet in by_name]
     fleet_of = {id(member.kind): fleet for fleet, its in members.items() for member in its if not is_pinned(member)}
-    standing = [
+    crowd = Crowd(
         Standing(device=kind.device, devices=len(kind.ids), fleet=fleet_of.get(id(kind))) for kind in census.kinds
-    ]
+    )
     digest = census_digest(census)
-    return whole_plan(fleets, plans, census, catalog, standing, observed_digest=digest, revision=revision, now=now)
+    return whole_plan(fleets, plans, census, catalog, crowd, observed_digest=digest, revision=revision, now=now)
 
 
 def whole_plan(
@@ -87,7 +87,7 @@ def whole_plan(
     plans: Iterable[FleetPlan],
     seen: Observation | Census,
     catalog: Catalog,
-    standing: Sequence[Standing],
+    crowd: Crowd,
     *,
     observed_digest: str,
     revision: str | None,
@@ -103,8 +103,7 @@ def whole_plan(
             observed_digest=observed_digest,
         ),
         fleets=tuple(
-            with_product_actions(plan, fleets, seen.products, standing, complete=seen.complete, now=now)
-            for plan in plans
+            with_product_actions(plan, fleets, seen.products, crowd, complete=seen.complete, now=now) for plan in plans
         ),
         created_at=seen.observed_at,
         expires_at=Instant(seen.observed_at + PLAN_VALID_SECONDS),

@@ -7,7 +7,8 @@ The rules:
   but its platform, as the product's default. A narrower selection is one that a release cannot say.
 - Nobody outside the fleet may be moved: whom a release would reach runs that version already, is locked, or is marked
   as development (facts 6.3). Pinned devices count as outside.
-- What is released is never lowered.
+- What is released is never lowered, and nothing is released to a group in which the fleet has no device: the cloud
+  wants to have seen it run, and the group may not even exist.
 
 A release that cannot be is no refusal: the devices have what they should. The plan says why in a sentence.
 """
@@ -35,6 +36,23 @@ class Standing:
     fleet: str | None
 
 
+class Crowd:
+    """All devices that were observed, by product and group. Put in order only if somebody asks."""
+
+    def __init__(self, standing: Iterable[Standing]) -> None:
+        self._standing = standing
+        self._places: dict[tuple[int | None, str | None], list[Standing]] | None = None
+
+    def at(self, product: Product, group: str | None) -> Sequence[Standing]:
+        """The devices of a product's group, or, for None, of the whole product."""
+        if self._places is None:
+            self._places = {}
+            for each in self._standing:
+                for place in (None, *each.device.groups):
+                    self._places.setdefault((each.device.product_id, place), []).append(each)
+        return self._places.get((product.id, group), ())
+
+
 def product_of(fleet: Fleet, products: Iterable[Product]) -> Product | None:
     """The fleet's product as it was observed; None: nothing was seen of it, or the fleet has none."""
     return next((product for product in products if fleet.product in (product.slug, str(product.id))), None)
@@ -44,14 +62,14 @@ def with_product_actions(
     plan: FleetPlan,
     fleets: FleetSet,
     products: Sequence[Product],
-    seen: Sequence[Standing],
+    crowd: Crowd,
     *,
     complete: bool,
     now: Instant,
 ) -> FleetPlan:
     """The plan of a fleet with what is done to its product.
 
-    `seen` are all devices that were observed; unless that is `complete` nobody knows whom a release would reach.
+    `crowd` are all devices that were observed; unless that is `complete` nobody knows whom a release would reach.
     """
     fleet = plan.fleet
     product = product_of(fleet, products)
@@ -65,7 +83,7 @@ def with_product_actions(
         return replace(plan, unreleased=(f"what product {fleet.product} holds is not known",))
     if not complete:
         return replace(plan, preparation=preparation, unreleased=("not all devices of the product were seen",))
-    conclusion, unreleased = _conclusion(fleet, wanted.version, product, seen, now)
+    conclusion, unreleased = _conclusion(fleet, wanted.version, product, crowd, now)
     return replace(plan, preparation=preparation, conclusion=conclusion, unreleased=unreleased)
 
 
@@ -106,7 +124,7 @@ def is_uploadable(application: DesiredApplication, platform: str) -> bool:
 
 
 def _conclusion(
-    fleet: Fleet, version: ApplicationVersion, product: Product, seen: Sequence[Standing], now: Instant
+    fleet: Fleet, version: ApplicationVersion, product: Product, crowd: Crowd, now: Instant
 ) -> tuple[ReleaseApplication | None, tuple[str, ...]]:
     if _is_suspended(fleet, now):
         return None, ()
@@ -117,10 +135,10 @@ def _conclusion(
     reached: list[str | None] = []
     unreleased = []
     for place in places:
-        released = product.released_to(place)
-        if released == version:
+        released, there = product.released_to(place), crowd.at(product, place)
+        if released == version or not any(each.fleet == fleet.name for each in there):
             continue
-        why = _why_not(place, released, version, moved_by_release(fleet, place, version, product, seen))
+        why = _why_not(place, released, version, _moved(fleet, version, there))
         if why is None:
             reached.append(place)
         else:
@@ -161,16 +179,9 @@ def _why_not(place: str | None, released: int | None, version: int, moved: int) 
     return None
 
 
-def moved_by_release(fleet: Fleet, place: str | None, version: int, product: Product, seen: Iterable[Standing]) -> int:
-    """How many devices outside the fleet a release to this group (None: to the product) would move."""
-    return sum(
-        standing.devices
-        for standing in seen
-        if standing.device.product_id == product.id
-        and standing.fleet != fleet.name
-        and (place is None or place in standing.device.groups)
-        and _is_moved(standing.device, version)
-    )
+def _moved(fleet: Fleet, version: int, there: Iterable[Standing]) -> int:
+    """How many of these devices are outside the fleet and would be moved by a release to all of them."""
+    return sum(each.devices for each in there if each.fleet != fleet.name and _is_moved(each.device, version))
 
 
 def _is_moved(device: ObservedDevice, version: int) -> bool:

@@ -39,7 +39,8 @@ class Ledger:
     - `turned_back`: how often the last look before a step said no, by device.
     - `halted`: whether the fleet is halted, by this run or by an earlier one.
     - `agreed`: the steps that were agreed to, by device. A step that is not among them is never started.
-    - `awaited_uploads`: applications that the product lacks and that this run uploads.
+    - `lacking`: applications that the product lacks, or that nobody has seen to be the planned ones there;
+      `awaited_uploads`: those of them that this run brings, or is finding out about.
     """
 
     in_flight: Mapping[DeviceId, bool]
@@ -48,19 +49,19 @@ class Ledger:
     turned_back: Mapping[DeviceId, int]
     halted: bool
     agreed: Mapping[DeviceId, frozenset[Step]]
+    lacking: frozenset[ApplicationVersion] = frozenset()
     awaited_uploads: frozenset[ApplicationVersion] = frozenset()
 
 
 def verdicts(plan: FleetPlan, ledger: Ledger, *, now: Instant) -> Iterator[Verdict]:
     """A verdict for every device with a route, in the order of the plan."""
     fleet_hold = hold_of_fleet(plan, now, halted=ledger.halted)
-    lacking = frozenset(action.application for action in plan.preparation)
     holders = _slot_holders(plan, ledger, now)
     slots = plan.fleet.rollout.concurrent_max.of(plan.summary.devices) - len(holders)
     for route in plan.routes:
         for device_id in route.devices:
             has_slot = device_id in holders or slots > 0
-            verdict = _verdict(route, device_id, fleet_hold, ledger, now=now, has_slot=has_slot, lacking=lacking)
+            verdict = _verdict(route, device_id, fleet_hold, ledger, now=now, has_slot=has_slot)
             slots -= isinstance(verdict, Start) and device_id not in holders
             yield verdict
 
@@ -125,7 +126,6 @@ def _verdict(
     *,
     now: Instant,
     has_slot: bool,
-    lacking: frozenset[ApplicationVersion],
 ) -> Verdict:
     if device_id in ledger.in_flight:
         return Wait(device_id=device_id, hold=Hold.IN_FLIGHT)
@@ -136,7 +136,7 @@ def _verdict(
     step = route.steps[0]
     if step not in ledger.agreed.get(device_id, frozenset()):
         return Wait(device_id=device_id, hold=Hold.NOT_APPROVED)
-    if isinstance(step, LockApplication) and step.application in lacking:
+    if isinstance(step, LockApplication) and step.application in ledger.lacking:
         is_awaited = step.application in ledger.awaited_uploads
         return Wait(device_id=device_id, hold=Hold.UPLOADING if is_awaited else Hold.NOT_UPLOADED)
     earliest = may_start_at(ledger.ended.get(device_id, ()))

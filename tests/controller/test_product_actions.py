@@ -80,6 +80,12 @@ def loses_the_request(hands: Hands, action: ProductAction) -> SendOutcome:
     return MayHaveArrived(detail="no answer")
 
 
+def hides(hands: Hands, action: ProductAction) -> SendOutcome:
+    """The version is there; what is in it cannot be read."""
+    hands.world.holds = (HeldApplication(version=LOGGER.version),)
+    return Accepted(detail="yes")
+
+
 def says(failure: FailureClass) -> Callable[[Hands, ProductAction], SendOutcome]:
     return lambda hands, action: NotSent(failure=failure, detail="403 no")
 
@@ -246,3 +252,23 @@ def test_a_release_that_is_taken_back_is_not_fought_over() -> None:
     world.product_hands = hands = Hands(world, takes_back=True)
     carried_out(world, FLEET, us)
     assert kinds(hands) == [UPLOAD, RELEASE, RELEASE]
+
+
+def test_no_device_is_locked_before_the_bytes_were_seen_even_if_the_list_cannot_be_read_for_a_while() -> None:
+    world, hands = stage()
+
+    def is_hidden(hands: Hands, action: ProductAction) -> SendOutcome:
+        hands.world.holds = None
+        return Accepted(detail="yes")
+
+    hands.outcomes = [is_hidden]
+    run, _ = carried_out(world, FLEET)
+    assert not any(isinstance(step, LockApplication) for _, step in world.sent)
+    assert {v.hold for v in run.verdicts["eu"] if isinstance(v, Wait)} == {Hold.NOT_UPLOADED}
+
+
+def test_no_device_is_locked_to_what_could_not_be_read_back() -> None:
+    world, _ = stage(hides)
+    run, rest = carried_out(world, FLEET)
+    assert not any(isinstance(step, LockApplication) for _, step in world.sent)
+    assert ending_of(run, rest) is Ending.DEVICES_FAILED

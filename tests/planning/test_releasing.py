@@ -144,6 +144,19 @@ def test_where_not_all_devices_were_seen_nothing_is_released() -> None:
     assert (plan.conclusion, plan.unreleased) == (None, ("not all devices of the product were seen",))
 
 
+def test_a_group_in_which_the_fleet_has_no_device_is_left_out() -> None:
+    """It may not exist, and then the cloud would refuse the whole release."""
+    plan = planned(asking(select=Selector(groups=frozenset({"eu", "soon"}))), there())
+    assert (plan.conclusion, plan.unreleased) == (release("eu"), ())
+
+
+def test_a_fleet_of_pinned_devices_alone_has_nothing_to_release() -> None:
+    pin = replace(asking().desired, application=replace(LOGGER, version=ApplicationVersion(12)))
+    pinned = excluding(1, OverrideMode.PIN, pin=pin)
+    plan = planned(asking(), device(device_os="6.3.4", desired_application=12), overrides=(pinned,))
+    assert (plan.summary.current, plan.conclusion) == (1, None)
+
+
 # --- nobody outside the fleet is moved ---
 
 
