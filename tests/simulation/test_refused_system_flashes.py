@@ -15,6 +15,7 @@ import pytest
 from reconciler.controller.direct_flash import REFUSALS_THAT_TEACH
 from reconciler.emulator import device_calls
 from reconciler.emulator.message import Answer, ApiError
+from reconciler.emulator.world import World
 from tests.simulation.stage import Stage, set_stage
 
 DEVICES = """
@@ -71,3 +72,20 @@ def test_a_person_may_say_that_it_is_to_be_tried_again(stage: Stage, monkeypatch
     assert stage.run("apply").code == 0
     assert {(application, mode) for _, application, mode in stage.end_state().values()} == {(2, "normal")}
     stage.assert_nothing_wrong()
+
+
+@pytest.mark.skipif(
+    "direct_system_flash" not in World.__dataclass_fields__, reason="this pretend cloud has no switch for it yet"
+)
+def test_the_pretend_clouds_own_switch_is_learnt_as_well(tmp_path: Path) -> None:
+    devices = (
+        '\n  - {count: 20, product: cold-chain, platform: boron, deviceOS: "5.5.0", application: 1, groups: [all]}\n'
+    )
+    switch = "directSystemFlash: development-only\n"
+    rollout = '{maxConcurrent: "100%", maxFailures: 1, stepDeadline: 15m}'
+    with set_stage(tmp_path, devices=devices, products=("cold-chain",), rollout=rollout, extra=switch) as stage:
+        applied = stage.run("apply")
+        assert applied.code == 0, applied.err
+        assert len(stage.flashes()) == REFUSALS_THAT_TEACH
+        assert "PFR2120" in stage.run("plan").out
+        stage.assert_nothing_wrong()
