@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -14,13 +14,14 @@ from reconciler.controller.pace import pause_after
 from reconciler.controller.run import Scope
 from reconciler.execution.binaries import CloudBinaries
 from reconciler.execution.cloud import CloudExecutor
+from reconciler.execution.product import CloudProductHands
 from reconciler.inventory.cloud import CloudInventory
 from reconciler.inventory.hearing import Hearing
 from reconciler.inventory.merge import merged
 from reconciler.journal.journal import Journal
 from reconciler.model.allowance import REQUESTS, Allowance
 from reconciler.model.device import Observation
-from reconciler.model.fleet import ApplicationBinary, FleetSet
+from reconciler.model.fleet import ApplicationBinary, DesiredApplication, FleetSet
 from reconciler.model.instant import Instant
 from reconciler.model.version import ApplicationVersion
 from reconciler.particle.api import ParticleApi
@@ -131,11 +132,18 @@ class CloudConnection:
         product = words[0]
         of_product = replace(fleets, fleets=tuple(fleet for fleet in fleets.fleets if fleet.product in words))
         hearing = Hearing(clock=_wall_clock, on_news=self._news.set)
-        eyes = CloudInventory(self.api, product=product, hearing=hearing, clock=_wall_clock)
+        applications = _Applications(of_product, self)
+        eyes = CloudInventory(
+            self.api,
+            product=product,
+            hearing=hearing,
+            clock=_wall_clock,
+            contents_of={version for (_, version), binary in applications.named() if not _is_the_clouds(binary)},
+        )
         self._eyes.append(eyes)
         binaries = CloudBinaries(
             self.api,
-            applications=_Applications(of_product, self),
+            applications=applications,
             cache=self._settings.firmware_cache,
         )
         return Scope(
@@ -145,6 +153,7 @@ class CloudConnection:
             hearing=hearing,
             executor=CloudExecutor(self.api, product=product, binaries=binaries),
             answered_at=lambda: self.api.wire.answered_at,
+            product_hands=None if product is None else CloudProductHands(self.api, product=product, binaries=binaries),
         )
 
     def application(self, binary: ApplicationBinary) -> bytes | None:
@@ -157,16 +166,19 @@ class CloudConnection:
 
 
 class _Applications(Mapping[_ApplicationKey, bytes]):
-    """The applications of some fleets, each read when it is asked for."""
+    """The applications of some fleets and of all pins, each read when it is asked for."""
 
     def __init__(self, fleets: FleetSet, connection: CloudConnection) -> None:
         self._connection = connection
         self._binaries = {
-            (binary.platform, fleet.desired.application.version): binary
-            for fleet in fleets.fleets
-            if fleet.desired.application is not None
-            for binary in fleet.desired.application.binaries
+            (binary.platform, application.version): binary
+            for application in _desired_applications(fleets)
+            for binary in application.binaries
         }
+
+    def named(self) -> Iterable[tuple[_ApplicationKey, ApplicationBinary]]:
+        """What the manifests name, without reading it."""
+        return self._binaries.items()
 
     def __getitem__(self, key: _ApplicationKey) -> bytes:
         content = self._connection.application(self._binaries[key])
@@ -179,6 +191,19 @@ class _Applications(Mapping[_ApplicationKey, bytes]):
 
     def __len__(self) -> int:
         return len(self._binaries)
+
+
+def _desired_applications(fleets: FleetSet) -> Iterator[DesiredApplication]:
+    """Of a fleet and a pin that desire the same version the fleet's comes last, and counts."""
+    pins = (override.pin for override in fleets.overrides if override.pin is not None)
+    for desired in (*pins, *(fleet.desired for fleet in fleets.fleets)):
+        if desired.application is not None:
+            yield desired.application
+
+
+def _is_the_clouds(binary: ApplicationBinary) -> bool:
+    """Whether the manifests leave the bytes to what the product holds."""
+    return binary.file is None and binary.url is None
 
 
 def _products(api: ParticleApi, fleets: FleetSet) -> list[list[str | None]]:

@@ -169,7 +169,8 @@ def _agreement(
     agreement = _agreed(words, plan, document["plan_id"], saved, on_stale)
     shown = words.say(plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=words.colour))
     agreement = _with_earlier(words, agreement, still_agreed(kept, plan, intent.catalog), saved)
-    if agreement.steps:
+    due = [action for fleet in plan.fleets for action in fleet.due_actions if agreement.allows(action)]
+    if agreement.steps or due:
         _ask(auto_approve=auto_approve, shown=shown, devices=len(agreement.steps))
         kept.keep_plan(KeptPlan(plan_id=document["plan_id"], digest=document["digest"], text=plan_json(document)))
     return agreement
@@ -215,7 +216,7 @@ def _agreed(words: _Words, plan: Plan, plan_id: str, saved: PlanFile | None, on_
     if stale:
         words.say(f"{len(stale)} devices are not as they were planned on: {on_stale}\n")
     agreed = {d: s for d, s in fresh.steps.items() if d in saved.plan.by_device and d not in left_out}
-    return Agreement(plan_id=plan_id, steps=agreed)
+    return Agreement(plan_id=plan_id, steps=agreed, actions=saved.plan.actions)
 
 
 def _with_earlier(
@@ -240,7 +241,7 @@ def _ask(*, auto_approve: bool, shown: bool, devices: int) -> None:
         say("nobody can be asked here: give --auto-approve to act without asking", err=True)
         sys.exit(Ending.AWAITING_APPROVAL.value)
     noun = "device" if devices == 1 else "devices"
-    if not click.confirm(f"Carry this out on {devices} {noun}?", err=True):
+    if not click.confirm(f"Carry this out on {devices} {noun}?" if devices else "Carry this out?", err=True):
         say("not approved; nothing was sent", err=True)
         sys.exit(Ending.AWAITING_APPROVAL.value)
 

@@ -47,7 +47,8 @@ def agreement_on(plan_id: str, plan: Plan) -> Agreement:
         for route in fleet.routes
         for device_id in route.devices
     }
-    return Agreement(plan_id=plan_id, steps=steps)
+    actions = frozenset(action for fleet in plan.fleets for action in fleet.actions)
+    return Agreement(plan_id=plan_id, steps=steps, actions=actions)
 
 
 def carry_out(

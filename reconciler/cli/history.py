@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, assert_never
@@ -20,10 +21,13 @@ from reconciler.model.attempt import Attempt, AttemptState, Evidence
 from reconciler.model.console import ConsoleChange, Latch
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import NEVER, Instant, iso_from_instant
+from reconciler.model.product_attempt import ProductAttempt
+from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.render.console_json import console_change_document, latch_document
 from reconciler.render.console_text import console_change_in_words
 from reconciler.render.ink import harmless
-from reconciler.render.plan_json import step_document
+from reconciler.render.plan_json import action_document, step_document
+from reconciler.render.plan_text import action_in_words
 from reconciler.render.step_words import duration_in_words, step_in_words
 
 FORMAT_VERSION = "1.0"
@@ -35,6 +39,18 @@ _EVIDENCE = {
     Evidence.RESTARTED: "the transfer ended well and the device restarted",
     Evidence.PRESUMED: "presumed: the device restarted, and nobody heard how the transfer ended",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What is told, each in the order in which it happened. `halts`, `latches` and `refusals` are those in force."""
+
+    attempts: tuple[Attempt, ...] = ()
+    on_products: tuple[ProductAttempt, ...] = ()
+    changes: tuple[ConsoleChange, ...] = ()
+    halts: tuple[Halt, ...] = ()
+    latches: tuple[Latch, ...] = ()
+    refusals: tuple[SystemFlashRefusal, ...] = ()
 
 
 @click.command()
@@ -57,62 +73,74 @@ def command(
         raise click.BadParameter("the journal knows devices by their ids, 24 hexadecimal digits", param_hint="--device")
     with SqliteJournal(journal_location(journal_file, os.environ), create=False) as journal:
         wanted = None if device_id is None else DeviceId(device_id.lower())
-        # One more than is shown tells whether there are more.
-        found = journal.attempts(device_id=wanted, fleet=fleet, limit=limit + 1)
-        attempts = tuple(reversed(found[:limit]))
-        halts = tuple(halt for halt in journal.halts() if fleet in (None, halt.fleet))
-        changed = journal.console_changes(device_id=wanted, fleet=fleet, limit=limit + 1)
-        # Changes from before the first attempt that is shown would stand there without what they followed.
-        begin = attempts[0].intended_at if len(found) > limit else NEVER
-        changes = tuple(change for change in reversed(changed[:limit]) if change.seen_at >= begin)
-        latches = [
-            latch
-            for latch in journal.latches().values()
-            if not latch.lifted and fleet in (None, latch.fleet) and wanted in (None, latch.device_id)
-        ]
+        history, has_earlier = _read(journal, wanted, fleet, limit)
         if output == "json":
-            document = {
-                **history_document(journal, attempts, halts),
-                "console_changes": [console_change_document(change) for change in changes],
-                "latches": [latch_document(latch) for latch in latches],
-            }
-            click.echo(json.dumps(document, indent=2, sort_keys=True))
+            click.echo(json.dumps(history_document(journal, history), indent=2, sort_keys=True))
         else:
-            click.echo("\n".join(history_lines(attempts, halts, changes, latches)))
-    if max(len(found), len(changed)) > limit and not quiet:
+            click.echo("\n".join(history_lines(history)))
+    if has_earlier and not quiet:
         click.echo(f"There are earlier attempts; --limit {limit * 10} shows more.", err=True)
 
 
-def history_lines(
-    attempts: Iterable[Attempt],
-    halts: Iterable[Halt],
-    changes: Iterable[ConsoleChange] = (),
-    latches: Iterable[Latch] = (),
-) -> list[str]:
-    """The attempts and what others changed as sentences, one a line, then who is halted or held now."""
+def _read(journal: Journal, device_id: DeviceId | None, fleet: str | None, limit: int) -> tuple[History, bool]:
+    """What is asked for, and whether there is more of it."""
+    # One more than is shown tells whether there are more.
+    found = journal.attempts(device_id=device_id, fleet=fleet, limit=limit + 1)
+    attempts = tuple(reversed(found[:limit]))
+    changed = journal.console_changes(device_id=device_id, fleet=fleet, limit=limit + 1)
+    # Changes from before the first attempt that is shown would stand there without what they followed.
+    begin = attempts[0].intended_at if len(found) > limit else NEVER
+    history = History(
+        attempts=attempts,
+        on_products=() if device_id else tuple(reversed(journal.product_attempts(fleet=fleet, limit=limit))),
+        changes=tuple(change for change in reversed(changed[:limit]) if change.seen_at >= begin),
+        halts=tuple(halt for halt in journal.halts() if fleet in (None, halt.fleet)),
+        latches=tuple(
+            latch
+            for latch in journal.latches().values()
+            if not latch.lifted and fleet in (None, latch.fleet) and device_id in (None, latch.device_id)
+        ),
+        refusals=journal.refusals(),
+    )
+    return history, max(len(found), len(changed)) > limit
+
+
+def history_lines(history: History) -> list[str]:
+    """What happened as sentences, one a line, then who is halted or held now, and what the cloud refuses."""
     dated = [
+        (each.intended_at, f"{each.device_id}  {each.fleet}  {step_in_words(each.step)}: {outcome_in_words(each)}")
+        for each in history.attempts
+    ]
+    dated += [
         (
-            attempt.intended_at,
-            f"{attempt.device_id}  {attempt.fleet}  {step_in_words(attempt.step)}: {outcome_in_words(attempt)}",
+            each.intended_at,
+            f"product {each.product}  {each.fleet}  {action_in_words(each.action)}: {outcome_in_words(each)}",
         )
-        for attempt in attempts
+        for each in history.on_products
     ]
     dated += [
         (change.seen_at, f"{change.device_id}  {change.fleet}  somebody else: {console_change_in_words(change)}")
-        for change in changes
+        for change in history.changes
     ]
     lines = [f"{iso_from_instant(at)}  {text}" for at, text in sorted(dated, key=itemgetter(0))]
     if not lines:
         lines = ["The journal remembers no such attempt."]
-    lines += [f"Fleet {halt.fleet} is halted since {iso_from_instant(halt.at)}: {halt.reason}" for halt in halts]
+    lines += [
+        f"Fleet {halt.fleet} is halted since {iso_from_instant(halt.at)}: {halt.reason}" for halt in history.halts
+    ]
     lines += [
         f"Device {latch.device_id} of {latch.fleet} is held since {iso_from_instant(latch.at)}: {latch.why}"
-        for latch in latches
+        for latch in history.latches
+    ]
+    lines += [
+        f"Since {iso_from_instant(refusal.at)} the cloud refuses Device OS modules for product {refusal.product_id}, "
+        f"tried again after {iso_from_instant(refusal.until)}: {refusal.words}"
+        for refusal in history.refusals
     ]
     return [harmless(line) for line in lines]
 
 
-def outcome_in_words(attempt: Attempt) -> str:
+def outcome_in_words(attempt: Attempt | ProductAttempt) -> str:
     """What came of an attempt, how long it took, and how that is known."""
     took = "" if attempt.ended_at is None else f" after {duration_in_words(attempt.ended_at - attempt.intended_at)}"
     detail = f": {attempt.detail}" if attempt.detail else ""
@@ -124,7 +152,8 @@ def outcome_in_words(attempt: Attempt) -> str:
         case AttemptState.UNKNOWN:
             return f"unknown{detail}; the next observation will tell"
         case AttemptState.VERIFIED:
-            evidence = "" if attempt.evidence is None else f", {_EVIDENCE[attempt.evidence]}"
+            shown = attempt.evidence if isinstance(attempt, Attempt) else None
+            evidence = "" if shown is None else f", {_EVIDENCE[shown]}"
             return f"verified{took}{evidence}"
         case AttemptState.FAILED:
             return f"failed{took} ({attempt.failure or 'for no known reason'}){detail}"
@@ -134,12 +163,35 @@ def outcome_in_words(attempt: Attempt) -> str:
             assert_never(attempt.state)
 
 
-def history_document(journal: Journal, attempts: Iterable[Attempt], halts: Iterable[Halt]) -> dict[str, Any]:
-    """The attempts with their moves, and the fleets that are halted now, for machines."""
+def history_document(journal: Journal, history: History) -> dict[str, Any]:
+    """The same, with the moves of every attempt, for machines."""
     return {
         "format_version": FORMAT_VERSION,
-        "attempts": [_attempt_document(attempt, journal.moves(attempt.id)) for attempt in attempts],
-        "halts": [{"fleet": halt.fleet, "reason": halt.reason, "at": iso_from_instant(halt.at)} for halt in halts],
+        "attempts": [_attempt_document(attempt, journal.moves(attempt.id)) for attempt in history.attempts],
+        "product_attempts": list(map(_product_attempt_document, history.on_products)),
+        "console_changes": list(map(console_change_document, history.changes)),
+        "halts": [{"fleet": halt.fleet, "reason": halt.reason, "at": _time(halt.at)} for halt in history.halts],
+        "latches": list(map(latch_document, history.latches)),
+        "refusals": [
+            {"product": each.product_id, "at": _time(each.at), "until": _time(each.until), "words": each.words}
+            for each in history.refusals
+        ],
+    }
+
+
+def _product_attempt_document(attempt: ProductAttempt) -> dict[str, Any]:
+    return {
+        "id": attempt.id,
+        "product": attempt.product,
+        "fleet": attempt.fleet,
+        "plan_id": attempt.plan_id,
+        "action": action_document(attempt.action),
+        "state": attempt.state.value,
+        "intended_at": _time(attempt.intended_at),
+        "sent_at": _time(attempt.sent_at),
+        "ended_at": _time(attempt.ended_at),
+        "failure": None if attempt.failure is None else attempt.failure.value,
+        "detail": attempt.detail,
     }
 
 

@@ -95,7 +95,7 @@ def command(
         if not quiet:
             with_catalog = "" if catalog is None else f" --catalog {catalog}"
             click.echo(f"saved as {out}; carry it out with: reconciler apply {out}{with_catalog}", err=True)
-    if detailed_exitcode and plan.summary.upgrade:
+    if detailed_exitcode and (plan.summary.upgrade or any(fleet.due_actions for fleet in plan.fleets)):
         sys.exit(_CHANGES)
 
 

@@ -28,11 +28,13 @@ from reconciler.model.event import (
     Finding,
     FleetHalted,
     PlanMade,
+    ProductAttemptMoved,
 )
 from reconciler.model.instant import iso_from_instant
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.render.console_json import console_change_document, latch_document
 from reconciler.render.console_text import console_change_in_words
+from reconciler.render.plan_text import action_in_words
 
 FORMAT_VERSION: Final = "1.0"
 
@@ -162,14 +164,27 @@ def event_document(event: Event) -> dict[str, Any]:
                 "failure": attempt.failure.value if attempt.failure else None,
                 "detail": attempt.detail,
             }
+        case ProductAttemptMoved(attempt=on_product):
+            return {
+                **document,
+                "event": "product_attempt_moved",
+                "attempt": on_product.id,
+                "product": on_product.product,
+                "fleet": on_product.fleet,
+                "action": action_in_words(on_product.action),
+                "state": on_product.state.value,
+                "failure": on_product.failure.value if on_product.failure else None,
+                "detail": on_product.detail,
+            }
         case DeviceArrived(fleet=fleet, device_id=device_id):
             return {**document, "event": "device_arrived", "device": device_id, "fleet": fleet}
         case DeviceSetAside(fleet=fleet, device_id=device_id, reason=reason, message=message):
             about = {"device": device_id, "fleet": fleet, "reason": reason, "message": message}
             return {**document, "event": "device_set_aside", **about}
-        case FleetHalted(fleet=fleet, failures=failures, failures_max=failures_max):
+        case FleetHalted(fleet=fleet, failures=failures, failures_max=failures_max, reason=reason):
             counts = {"failures": failures, "failures_max": failures_max}
-            return {**document, "event": "fleet_halted", "fleet": fleet, **counts}
+            why = {"reason": reason} if reason else {}
+            return {**document, "event": "fleet_halted", "fleet": fleet, **counts, **why}
         case ConsoleChanged(change=change):
             return {**document, "event": "console_changed", **console_change_document(change)}
         case DeviceLatched(latch=latch):
@@ -199,8 +214,12 @@ def _line(event: Event, *, verbose: bool) -> str:
             return f"{device_id} of {fleet} has arrived"
         case DeviceSetAside(device_id=device_id, fleet=fleet, message=message):
             return f"{device_id} of {fleet} is given up: {message}"
-        case FleetHalted(fleet=fleet, failures=failures):
-            return f"fleet {fleet} is halted: {failures} of its devices failed; nothing more is started in it"
+        case FleetHalted(fleet=fleet, failures=failures, reason=reason):
+            why = reason or f"{failures} of its devices failed"
+            return f"fleet {fleet} is halted: {why}; nothing more is started in it"
+        case ProductAttemptMoved(attempt=on_product) if verbose or not on_product.is_open:
+            detail = f": {on_product.detail}" if on_product.detail else ""
+            return f"{on_product.fleet}: {action_in_words(on_product.action)}: {on_product.state.value}{detail}"
         case AttemptMoved(attempt=attempt) if verbose or attempt.state is AttemptState.FAILED:
             detail = f": {attempt.detail}" if attempt.detail else ""
             return f"{attempt.device_id} {step_in_words(attempt.step)} {attempt.state.value}{detail}"

@@ -1,4 +1,4 @@
-"""`reconciler resume [FLEET] [--device ID]`: lift a halt, or let go of a device that is held. Only a person does."""
+"""`reconciler resume [FLEET] [--device ID] [--product NUMBER]`: lift what holds. Only a person does."""
 
 from __future__ import annotations
 
@@ -26,15 +26,23 @@ from reconciler.model.device import DeviceId
     help="Let go of a device that is held because somebody kept undoing what we did. May be given several times.",
 )
 @click.option("--latched", is_flag=True, help="Let go of all such devices of FLEET.")
+@click.option("--product", type=int, metavar="NUMBER", help="Forget that the cloud refused Device OS modules there.")
 @journal_option
 @output_options("quiet")
-def command(fleet: str | None, device_ids: tuple[str, ...], latched: bool, journal: Path | None, quiet: bool) -> None:
-    """Lift the halt of FLEET, or let go of devices that are held. The next `apply` goes on where it was stopped.
+def command(
+    fleet: str | None,
+    device_ids: tuple[str, ...],
+    latched: bool,
+    product: int | None,
+    journal: Path | None,
+    quiet: bool,
+) -> None:
+    """Lift the halt of FLEET, let go of devices, or forget a refusal. The next `apply` goes on where it was stopped.
 
     Exit codes: 0 done, 1 there was nothing to lift, 2 usage.
     """
-    if fleet is None and not device_ids:
-        raise click.UsageError("name a FLEET, or a device with --device")
+    if fleet is None and not device_ids and product is None:
+        raise click.UsageError("name a FLEET, a device with --device, or a product by its number with --product")
     if fleet is None and latched:
         raise click.UsageError("--latched needs a FLEET")
     with SqliteJournal(journal_location(journal, os.environ), create=False) as kept:
@@ -44,10 +52,23 @@ def command(fleet: str | None, device_ids: tuple[str, ...], latched: bool, journ
         lifted = [_let_go(kept, device_id, quiet=quiet) for device_id in dict.fromkeys(wanted)]
         if fleet is not None and (not latched or fleet in {halt.fleet for halt in kept.halts()}):
             lifted.append(_lift(kept, fleet, quiet=quiet))
+        if product is not None:
+            lifted.append(_forget(kept, product, quiet=quiet))
     if not lifted:
         click.echo(f"fleet {fleet} is not halted, and none of its devices is held", err=True)
     if not lifted or not all(lifted):
         sys.exit(1)
+
+
+def _forget(kept: Journal, product: int, *, quiet: bool) -> bool:
+    refusals = kept.refusals()
+    if kept.forget_refusal(product):
+        if not quiet:
+            click.echo(f"product {product} is tried again")
+        return True
+    known = ", ".join(str(refusal.product_id) for refusal in refusals) or "none"
+    click.echo(f"no refusal is known for product {product}; products with one: {known}", err=True)
+    return False
 
 
 def _let_go(kept: Journal, device_id: DeviceId, *, quiet: bool) -> bool:

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from reconciler.controller.direct_flash import is_direct_system_flash
 from reconciler.controller.run import Run, Scope
 from reconciler.execution import guard
-from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent
+from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent, SendOutcome
 from reconciler.journal.journal import DeviceBusyError
 from reconciler.model.attempt import Attempt, AttemptState, FailureClass
 from reconciler.model.device import DeviceMode, ObservedDevice
 from reconciler.model.error import WireError
+from reconciler.model.event import Finding
+from reconciler.model.instant import Instant
+from reconciler.model.plan import WaitingReason
+from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.particle.error import UnauthorisedError
 from reconciler.rollout.verdict import Start
 
@@ -26,6 +31,13 @@ def act(run: Run, scope: Scope, fleet: str, start: Start, planned_on: ObservedDe
         UnauthorisedError: The cloud refuses our token.
         JournalError: The intent cannot be written down; nothing was sent.
     """
+    product_id = planned_on.product_id if is_direct_system_flash(start.step, planned_on) else None
+    with run.direct_flashes.turn(product_id):
+        if product_id is None or not run.knowledge.refuses(product_id, planned_on.observed_at):
+            _act(run, scope, fleet, start, planned_on)
+
+
+def _act(run: Run, scope: Scope, fleet: str, start: Start, planned_on: ObservedDevice) -> None:
     try:
         fresh = _fresh(run, scope, start)
     except UnauthorisedError:
@@ -74,6 +86,21 @@ def _send(run: Run, scope: Scope, attempt: Attempt, fresh: ObservedDevice) -> No
                 raise UnauthorisedError(detail, status=403, words=detail)
         case _:
             assert_never(outcome)
+    if fresh.product_id is not None and is_direct_system_flash(attempt.step, fresh):
+        _learn(run, fresh.product_id, outcome, now)
+
+
+def _learn(run: Run, product_id: int, outcome: SendOutcome, now: Instant) -> None:
+    """What the answer says of the act itself; a refusal that is sure is durable before anything follows from it."""
+    if isinstance(outcome, Accepted):
+        run.direct_flashes.accepted(product_id)
+    if not isinstance(outcome, NotSent) or not outcome.refuses_system_flash:
+        return
+    if run.direct_flashes.refused(product_id):
+        refusal = SystemFlashRefusal(product_id=product_id, at=now, words=outcome.detail)
+        run.knowledge.learn(refusal)
+        message = f"the cloud refuses Device OS modules for devices of product {product_id}: {outcome.detail}"
+        run.tools.tell(Finding(at=run.latest, code=WaitingReason.SYSTEM_FLASH_REFUSED.code, message=message))
 
 
 def _fresh(run: Run, scope: Scope, start: Start) -> ObservedDevice | None:

@@ -12,6 +12,7 @@ from concurrent.futures import wait
 from reconciler.controller.act import act
 from reconciler.controller.awaiting import is_awaited
 from reconciler.controller.console import note_console
+from reconciler.controller.product import act_on_product, settle_product, uploads_of
 from reconciler.controller.run import Run, Scope
 from reconciler.controller.settle import InFlight, keep_reports, settle
 from reconciler.controller.suffering import note_suffering
@@ -21,7 +22,7 @@ from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Plan
 from reconciler.planning.planner import plan_fleets
 from reconciler.rollout.gate import Ledger, failures_that_halt, verdicts
-from reconciler.rollout.retry import GIVEN_UP, counts_against_rollout, may_start_at
+from reconciler.rollout.retry import GIVEN_UP, counts_against_rollout, halts_fleet, may_start_at
 from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Start, Verdict
 
 _Decided = Mapping[str, Sequence[Verdict]]
@@ -36,21 +37,25 @@ def reconcile_pass(run: Run, scope: Scope) -> bool:
     run.latest = max(run.latest, observation.observed_at)
     keep_reports(run, scope)
     in_flight = settle(run, scope, observation)
+    settle_product(run, scope, observation)
     known = run.knowledge.added_to_all(observation)
     plan = plan_fleets(scope.fleets, known, run.tools.catalog, now=known.observed_at)
     if note_console(run, scope, plan, known):
         known = run.knowledge.added_to_all(observation)
         plan = plan_fleets(scope.fleets, known, run.tools.catalog, now=known.observed_at)
-    decided = _decide(run, plan, in_flight, now=known.observed_at)
+    decided = _decide(run, scope, plan, in_flight, known)
+    is_product_to_come = act_on_product(run, scope, plan, known)
     _act(run, scope, decided, known)
     return (
-        any(flight.within_deadline for flight in in_flight)
+        is_product_to_come
+        or any(flight.within_deadline for flight in in_flight)
         or any(map(_is_to_come, _all(decided)))
         or any(is_awaited(run, fleet_plan, now=known.observed_at) for fleet_plan in plan.fleets)
     )
 
 
-def _decide(run: Run, plan: Plan, in_flight: Sequence[InFlight], *, now: Instant) -> _Decided:
+def _decide(run: Run, scope: Scope, plan: Plan, in_flight: Sequence[InFlight], observation: Observation) -> _Decided:
+    now = observation.observed_at
     # A person's halt, by another command, reaches a run that is going on.
     run.halted.update(halt.fleet for halt in run.tools.journal.halts())
     decided: dict[str, Sequence[Verdict]] = {}
@@ -61,6 +66,7 @@ def _decide(run: Run, plan: Plan, in_flight: Sequence[InFlight], *, now: Instant
         _give_up(run, fleet_plan, now)
         note_suffering(run, fleet_plan, {flight.attempt.device_id for flight in in_flight}, now)
         _halt(run, fleet_plan, now)
+        uploads = uploads_of(run, scope, fleet_plan, observation)
         ledger = Ledger(
             in_flight={
                 flight.attempt.device_id: flight.within_deadline
@@ -72,6 +78,8 @@ def _decide(run: Run, plan: Plan, in_flight: Sequence[InFlight], *, now: Instant
             turned_back=run.turned_back,
             halted=name in run.halted,
             agreed=run.tools.agreement.steps,
+            lacking=uploads.lacking,
+            awaited_uploads=uploads.awaited,
         )
         decided[name] = () if run.stopping else tuple(verdicts(fleet_plan, ledger, now=now))
         run.plans[name], run.verdicts[name] = fleet_plan, decided[name]
@@ -116,11 +124,16 @@ def _halt(run: Run, plan: FleetPlan, now: Instant) -> None:
     lost = {device_id for device_id, attempt in run.lost.items() if attempt.fleet == fleet}
     failures = len(failed | lost | run.suffering[fleet])
     failures_max = failures_that_halt(plan.fleet, plan.summary.devices)
-    if failures >= failures_max and fleet not in run.halted:
+    fatal = next((ended[0] for ended in run.ended.values() if ended[0].fleet == fleet and halts_fleet(ended)), None)
+    if (failures >= failures_max or fatal is not None) and fleet not in run.halted:
         reason = f"{failures} of its devices failed, rollout.maxFailures allows fewer than {failures_max}"
+        if fatal is not None:
+            reason = f"device {fatal.device_id} failed by {fatal.failure}: {fatal.detail}"
         run.tools.journal.halt(fleet, reason, now)
         run.halted.add(fleet)
-        run.tools.tell(FleetHalted(at=now, fleet=fleet, failures=failures, failures_max=failures_max))
+        why = "" if fatal is None else reason
+        halted = FleetHalted(at=now, fleet=fleet, failures=failures, failures_max=failures_max, reason=why)
+        run.tools.tell(halted)
 
 
 def _given_up(run: Run, fleet: str) -> frozenset[DeviceId]:

@@ -1,4 +1,4 @@
-"""What our own record adds to an observation: modules that we put there, locks that are ours, and where a fight is.
+"""What our own record adds to an observation: modules that we put there, locks that are ours, fights, refusals.
 
 The cloud shows neither the module versions of a device in normal mode nor who set a lock; the journal knows what our
 verified steps did. It only ever adds to an observation, and never overrides what the observation shows.
@@ -11,6 +11,8 @@ from dataclasses import replace
 from reconciler.journal.journal import Journal, Looked
 from reconciler.model.attempt import Attempt
 from reconciler.model.device import ModuleReport, Observation, ObservedDevice
+from reconciler.model.instant import Instant
+from reconciler.model.refusal import SystemFlashRefusal
 
 
 class Knowledge:
@@ -23,17 +25,20 @@ class Knowledge:
         self._reports = dict(journal.reports())
         self.states = dict(journal.console_states())
         self.latches = dict(journal.latches())
+        self._refusals = {refusal.product_id: refusal for refusal in journal.refusals()}
 
     def added_to(self, device: ObservedDevice) -> ObservedDevice:
         """The device with what we know of it besides."""
         learnt, lock = self._learnt.get(device.id, ()), self._locked.get(device.id)
         state, latch = self.states.get(device.id), self.latches.get(device.id)
         arrived = None if state is None else state.arrived
+        refusal = None if device.product_id is None or device.development else self._refusals.get(device.product_id)
         if latch is not None and not latch.lifted:
             device = replace(device, latched=latch.intent, latched_why=latch.why)
-        if not learnt and lock is None and arrived is None:
+        if not learnt and lock is None and arrived is None and refusal is None:
             return device
-        return replace(device, learnt=learnt, locked_by_us=lock, arrived=arrived)
+        until = None if refusal is None else refusal.until
+        return replace(device, learnt=learnt, locked_by_us=lock, arrived=arrived, system_flash_refused_until=until)
 
     def added_to_all(self, observation: Observation) -> Observation:
         """The observation with what we know of its devices besides."""
@@ -51,6 +56,16 @@ class Knowledge:
         """A look at the console showed something new, which the journal has."""
         self.states |= {state.device_id: state for state in looked.states}
         self.latches |= {latch.device_id: latch for latch in looked.latches}
+
+    def learn(self, refusal: SystemFlashRefusal) -> None:
+        """The cloud refuses something for a whole product: durable before anything follows from it."""
+        self._journal.keep_refusal(refusal)
+        self._refusals[refusal.product_id] = refusal
+
+    def refuses(self, product_id: int, now: Instant) -> bool:
+        """Whether the cloud is known to refuse Device OS modules for devices of this product."""
+        refusal = self._refusals.get(product_id)
+        return refusal is not None and now < refusal.until
 
     def keep(self, report: ModuleReport) -> None:
         """Keep what a device said of its modules, if it is news."""

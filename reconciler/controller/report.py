@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
+from typing import Final
 
 from reconciler.controller.apply import Rest
+from reconciler.controller.product import failed_actions
 from reconciler.controller.run import Run
-from reconciler.model.attempt import AttemptState, FailureClass
+from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.device import DeviceId
+from reconciler.model.failure import CONSEQUENCES, Counts, MustAct
 from reconciler.particle.traffic import Traffic
 from reconciler.render.outcome import Outcome
 from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Wait
@@ -43,9 +46,16 @@ def outcome_of(run: Run, traffic: Traffic, *, interrupted: bool) -> Outcome:
         requests=traffic.requests,
         requests_writing=traffic.writes,
         bytes_sent=traffic.bytes_sent,
+        actions_planned=len(run.tools.agreement.actions),
+        actions_done=sum(attempts[0].state is AttemptState.VERIFIED for attempts in run.product_ended.values()),
+        actions_failed=len(failed_actions(run)),
         halted_fleets=tuple(sorted(run.halted & run.plans.keys())),
         interrupted=interrupted,
     )
+
+
+_FAILURES: Final = frozenset({Hold.HALTED, Hold.TURNED_BACK, Hold.NOT_UPLOADED})
+"""Holds that say that something went wrong, whoever failed."""
 
 
 def ending_of(run: Run, rest: Rest) -> Ending:
@@ -53,7 +63,7 @@ def ending_of(run: Run, rest: Rest) -> Ending:
     holds = {verdict.hold for verdict in _waits(run)}
     if rest.left or Hold.WAVES_UNSUPPORTED in holds:
         return Ending.ERROR
-    if failed_devices(run) or Hold.HALTED in holds or Hold.TURNED_BACK in holds:
+    if failed_devices(run) or failed_actions(run) or holds & _FAILURES:
         return Ending.DEVICES_FAILED
     if stale_devices(run):
         return Ending.STALE
@@ -64,8 +74,15 @@ def ending_of(run: Run, rest: Rest) -> Ending:
 
 def failed_devices(run: Run) -> set[DeviceId]:
     """Devices that this run gave up, left worse off, or lost sight of with a step under way. Offline is no failure."""
-    given_up = {d for d, attempt in run.given_up.items() if attempt.failure is not FailureClass.OFFLINE}
+    given_up = {device_id for device_id, attempt in run.given_up.items() if _is_failure(attempt)}
     return (given_up - run.arrived).union(run.lost, *run.suffering.values())
+
+
+def _is_failure(last: Attempt) -> bool:
+    if last.failure is None:
+        return False
+    follows = CONSEQUENCES[last.failure]
+    return follows.counts is not Counts.NEVER or follows.must_act is not MustAct.NOBODY
 
 
 def stale_devices(run: Run) -> set[DeviceId]:
@@ -81,6 +98,7 @@ def holds_in_words(run: Run) -> list[str]:
         holds = [verdict.hold for verdict in verdicts if isinstance(verdict, Wait)]
         final = [hold for hold in Hold if hold in holds and hold in FINAL_HOLDS]
         lines += [f"{fleet}: {holds.count(hold)} not started: {hold.value}" for hold in final]
+    lines += sorted(f"{action.product}: not released: {why}" for action, why in run.product_held.items())
     return lines
 
 

@@ -10,18 +10,22 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor as Pool
 from dataclasses import dataclass, field
 
+from reconciler.controller.direct_flash import DirectFlashes
 from reconciler.controller.knowledge import Knowledge
 from reconciler.execution.executor import Executor
+from reconciler.execution.product import ProductHands
 from reconciler.firmware.catalog import Catalog
 from reconciler.inventory.hearing import Hearing
 from reconciler.inventory.inventory import Inventory
 from reconciler.journal.journal import Journal
+from reconciler.model.action import ProductAction, is_within
 from reconciler.model.attempt import Attempt
 from reconciler.model.device import DeviceId
-from reconciler.model.event import AttemptMoved, Event, Finding
+from reconciler.model.event import AttemptMoved, Event, Finding, ProductAttemptMoved
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import NEVER, Instant
 from reconciler.model.plan import FleetPlan
+from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.step import Step
 from reconciler.rollout.verdict import Verdict
 
@@ -39,14 +43,20 @@ class Scope:
     hearing: Hearing
     executor: Executor
     answered_at: Callable[[], Instant | None]
+    product_hands: ProductHands | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """What was agreed to: the steps of every device, under the id of the plan that showed them."""
+    """What was agreed to, under the id of the plan that showed it: every device's steps, and actions on products."""
 
     plan_id: str
     steps: Mapping[DeviceId, frozenset[Step]]
+    actions: frozenset[ProductAction] = frozenset()
+
+    def allows(self, action: ProductAction) -> bool:
+        """Whether an action does nothing that was not agreed to."""
+        return any(is_within(action, agreed) for agreed in self.actions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +84,9 @@ class Run:
     - `heard_before`: by attempt of this run, the ordinal of what had been heard when its request left.
     - `turned_back`: how often a step was ready to start and the last look before it said no.
     - `plans`, `verdicts`: every fleet's last plan, and what the gate said of its routes.
+    - `product_ended`: the attempts of this run on products that have ended, by action, the latest first.
+    - `product_held`: actions on products that turned out not to be harmless, and why.
+    - `direct_flashes`: whether the cloud takes Device OS modules for devices that are not marked as development.
     - `latest`: the cloud's time of the last look, `looked_at` that of each product. `stopping`: a person wants no new
       steps.
     """
@@ -91,6 +104,9 @@ class Run:
     turned_back: Counter[DeviceId] = field(default_factory=Counter)
     plans: dict[str, FleetPlan] = field(default_factory=dict)
     verdicts: dict[str, Sequence[Verdict]] = field(default_factory=dict)
+    product_ended: dict[ProductAction, list[ProductAttempt]] = field(default_factory=dict)
+    product_held: dict[ProductAction, str] = field(default_factory=dict)
+    direct_flashes: DirectFlashes = field(default_factory=DirectFlashes)
     latest: Instant = NEVER
     looked_at: dict[str | None, Instant] = field(default_factory=dict)
     stopping: bool = False
@@ -106,6 +122,12 @@ class Run:
         if not attempt.is_open:
             self.ended.setdefault(attempt.device_id, []).insert(0, attempt)
         self.tools.tell(AttemptMoved(at=self.latest, attempt=attempt))
+
+    def note_product(self, attempt: ProductAttempt) -> None:
+        """Remember and tell what the journal already has."""
+        if not attempt.is_open:
+            self.product_ended.setdefault(attempt.action, []).insert(0, attempt)
+        self.tools.tell(ProductAttemptMoved(at=self.latest, attempt=attempt))
 
     def turn_back(self, device_id: DeviceId, code: str, why: str) -> None:
         """A step that was ready does not start after all; the next pass looks again, a few times."""

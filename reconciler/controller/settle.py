@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from reconciler.controller.run import Run, Scope
 from reconciler.execution.evidence import HeardTransfer, judge
 from reconciler.inventory.hearing import TransferStatus
-from reconciler.model.attempt import Attempt, AttemptState
+from reconciler.model.attempt import Attempt, AttemptState, FailureClass
 from reconciler.model.device import Observation
+from reconciler.model.event import DeviceSetAside
 from reconciler.model.fleet import Rollout
+from reconciler.model.instant import Instant
+
+_FOUND_OPEN: Final = "found open at the start of a run"
 
 
 def disown_open_attempts(run: Run) -> None:
     """At the start of a run: whatever is open was sent by a process that is gone, so nobody knows what came of it."""
     for attempt in run.tools.journal.open_attempts():
         if attempt.state is not AttemptState.UNKNOWN:
-            run.record(attempt.lost_sight("found open at the start of a run"))
+            run.record(attempt.lost_sight(_FOUND_OPEN))
+    for on_product in run.tools.journal.open_product_attempts():
+        if on_product.state is not AttemptState.UNKNOWN:
+            run.tools.journal.record_product(on_product.lost_sight(_FOUND_OPEN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +65,21 @@ def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
         else:
             run.record(judged)
         if judged is attempt and not within_deadline and attempt.id in run.heard_before:
-            run.lost[attempt.device_id] = attempt
+            _lose(run, attempt, observation.observed_at)
         else:
             run.lost.pop(attempt.device_id, None)
     scope.hearing.listen_for(flight.attempt.device_id for flight in in_flight)
     return in_flight
+
+
+def _lose(run: Run, attempt: Attempt, now: Instant) -> None:
+    """A device that took a request of this run and is silent past its deadline: told once, and counted as failed."""
+    if attempt.device_id not in run.lost:
+        message = "nothing shows what became of its step, and the deadline has passed"
+        device_id, fleet = attempt.device_id, attempt.fleet
+        aside = DeviceSetAside(at=now, fleet=fleet, device_id=device_id, reason=FailureClass.LOST, message=message)
+        run.tools.tell(aside)
+    run.lost[attempt.device_id] = attempt
 
 
 def keep_reports(run: Run, scope: Scope) -> None:

@@ -14,6 +14,7 @@ from reconciler.controller.run import Run
 from reconciler.model.attempt import FailureClass
 from reconciler.model.device import DeviceId
 from reconciler.model.event import DeviceSetAside
+from reconciler.model.failure import CONSEQUENCES
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, RefusalReason, Refused, Waiting, WaitingReason
 
@@ -49,6 +50,6 @@ def _suffers(run: Run, device_id: DeviceId, entry: Refused | Waiting, *, is_sile
         case WaitingReason.MODULES_UNKNOWN:
             return failure is FailureClass.BOOT or (is_silent and device_id in run.well_before)
         case RefusalReason():
-            return failure in {FailureClass.BOOT, FailureClass.INSTALL}
+            return failure is not None and CONSEQUENCES[failure].doubts_modules
         case _:
             return False

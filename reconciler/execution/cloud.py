@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 from http import HTTPStatus
-from typing import assert_never
+from typing import Final, assert_never
 
 from reconciler.execution.binaries import BinaryStore, verify_application
-from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent, SendOutcome
+from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent, SendOutcome, not_sent, told
 from reconciler.model.attempt import FailureClass
 from reconciler.model.device import ObservedDevice
 from reconciler.model.error import FirmwareError, ManifestError, OperatorError, WireError
@@ -19,7 +19,14 @@ from reconciler.model.platform import Platform, platform_by_id
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.model.version import ApplicationVersion
 from reconciler.particle.api import ParticleApi
-from reconciler.particle.error import MayHaveArrivedError, RateLimitedError, RefusedError, UnauthorisedError
+from reconciler.particle.error import MayHaveArrivedError, RefusedError
+
+_MAY_MEAN_THE_ACT: Final = frozenset(
+    {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.UNPROCESSABLE_ENTITY}
+)
+"""Not 401, which is the token; nor 404 and 409, which are the device's connection and another transfer."""
+
+_UPDATE_SCOPE: Final = "devices:update"
 
 
 class CloudExecutor:
@@ -47,19 +54,19 @@ class CloudExecutor:
         except FirmwareError as error:
             # PFR4401: these are not the planned bytes. Otherwise: there are no bytes.
             failure = FailureClass.INTEGRITY if error.code == "PFR4401" else FailureClass.REFUSED
-            return NotSent(failure=failure, detail=_told(error))
+            return NotSent(failure=failure, detail=told(error))
         except WireError as error:
             # Of the reads before the write: the write has not left.
-            return _not_sent(error)
+            return not_sent(error)
         except (ManifestError, OperatorError) as error:
             # A file of the manifests that cannot be read any more, or is another one by now.
-            return NotSent(failure=FailureClass.REFUSED, detail=_told(error))
+            return NotSent(failure=FailureClass.REFUSED, detail=told(error))
 
     def _flash_module(self, device: ObservedDevice, step: FlashModule) -> SendOutcome:
         platform = _platform(device)
         if platform is None:
             return _unknown_platform(device)
-        return self._flash(device, self._binaries.module(platform, step))
+        return self._flash(device, self._binaries.module(platform, step), is_system=True)
 
     def _flash_application(self, device: ObservedDevice, step: FlashApplication) -> SendOutcome:
         platform = _platform(device)
@@ -73,13 +80,41 @@ class CloudExecutor:
         verify_application(binary, platform, step.application, step.sha256)
         return self._flash(device, binary)
 
-    def _flash(self, device: ObservedDevice, binary: bytes) -> SendOutcome:
+    def _flash(self, device: ObservedDevice, binary: bytes, *, is_system: bool = False) -> SendOutcome:
         try:
             return Accepted(detail=self._api.flash(device.id, binary, product=self._product))
         except MayHaveArrivedError as error:
-            return MayHaveArrived(detail=_told(error))
+            return MayHaveArrived(detail=told(error))
         except RefusedError as error:
+            if is_system and self._product is not None and not device.development:
+                return self._refused_system_flash(device, self._product, error)
             return _offline_or_refused(error)
+
+    def _refused_system_flash(self, device: ObservedDevice, product: str, error: RefusedError) -> NotSent:
+        """What a no to a Device OS module means: is it about the device's connection, our token, or the act itself?
+
+        Which status the cloud would answer with is not known (facts 5.12, 8). Before a 403 stops the whole product, it
+        is asked whether it takes the token elsewhere.
+        """
+        if error.status not in _MAY_MEAN_THE_ACT:
+            return _offline_or_refused(error)
+        about_token = error.status == HTTPStatus.FORBIDDEN or "token" in error.words.lower()
+        if about_token and not self._token_is_good(device, product):
+            return NotSent(failure=FailureClass.UNAUTHORISED, detail=told(error))
+        return NotSent(failure=FailureClass.REFUSED, detail=told(error), refuses_system_flash=True)
+
+    def _token_is_good(self, device: ObservedDevice, product: str) -> bool:
+        """Whether the token may update devices, as far as its scopes and a read of one tell; in doubt it may not."""
+        try:
+            scopes = self._api.token_info().scopes
+        except WireError:
+            scopes = None
+        if scopes and not any(scope == _UPDATE_SCOPE or "*" in scope for scope in scopes):
+            return False
+        try:
+            return self._api.device(device.id, product) is not None
+        except WireError:
+            return False
 
     def _lock_application(self, device: ObservedDevice, step: LockApplication) -> SendOutcome:
         if self._product is None:
@@ -92,7 +127,7 @@ class CloudExecutor:
             flash = device.application != step.application
             detail = self._api.lock(device.id, step.application, product=self._product, flash=flash)
         except MayHaveArrivedError as error:
-            return MayHaveArrived(detail=_told(error))
+            return MayHaveArrived(detail=told(error))
         return Accepted(detail=detail)
 
     def _product_holds(self, product: str, application: ApplicationVersion) -> bool:
@@ -124,25 +159,5 @@ def _no_application(application: ApplicationVersion, product: str | None) -> Not
 def _offline_or_refused(error: RefusedError) -> NotSent:
     """A flash of a device that was just seen: 404 means that it is not connected (facts 5.4, 5.12)."""
     if error.status == HTTPStatus.NOT_FOUND:
-        return NotSent(failure=FailureClass.OFFLINE, detail=_told(error))
-    return _not_sent(error)
-
-
-def _not_sent(error: WireError) -> NotSent:
-    match error:
-        case UnauthorisedError():
-            return NotSent(failure=FailureClass.UNAUTHORISED, detail=_told(error))
-        case RateLimitedError():
-            return NotSent(
-                failure=FailureClass.TRANSPORT,
-                detail=_told(error),
-                retry_after_seconds=error.retry_after_seconds,
-            )
-        case RefusedError():
-            return NotSent(failure=FailureClass.REFUSED, detail=_told(error))
-        case _:
-            return NotSent(failure=FailureClass.TRANSPORT, detail=_told(error))
-
-
-def _told(error: ManifestError | OperatorError) -> str:
-    return f"{error.code} {error.message}"
+        return NotSent(failure=FailureClass.OFFLINE, detail=told(error))
+    return not_sent(error)

@@ -14,7 +14,9 @@ from typing import Protocol
 
 from reconciler.model.attempt import FailureClass
 from reconciler.model.device import ObservedDevice
+from reconciler.model.error import ManifestError, OperatorError, WireError
 from reconciler.model.step import Step
+from reconciler.particle.error import RateLimitedError, RefusedError, UnauthorisedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +28,16 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotSent:
-    """Certainly not done, and why. `retry_after_seconds` is a wish of the cloud: later, this may work."""
+    """Certainly not done, and why.
+
+    `retry_after_seconds` is a wish of the cloud: later, this may work. `refuses_system_flash`: what the cloud refused
+    may be the act itself, a Device OS module for a product's device that is not marked as development (facts 5.4, 8).
+    """
 
     failure: FailureClass
     detail: str
     retry_after_seconds: float | None = None
+    refuses_system_flash: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,3 +55,25 @@ class Executor(Protocol):
 
     def send(self, device: ObservedDevice, step: Step) -> SendOutcome:
         """Do the step, once. Failures of the world are outcomes; only our own bugs are raised."""
+
+
+def not_sent(error: WireError) -> NotSent:
+    """What an error says that is no lost answer: it was certainly not done."""
+    match error:
+        case UnauthorisedError():
+            return NotSent(failure=FailureClass.UNAUTHORISED, detail=told(error))
+        case RateLimitedError():
+            return NotSent(
+                failure=FailureClass.TRANSPORT,
+                detail=told(error),
+                retry_after_seconds=error.retry_after_seconds,
+            )
+        case RefusedError():
+            return NotSent(failure=FailureClass.REFUSED, detail=told(error))
+        case _:
+            return NotSent(failure=FailureClass.TRANSPORT, detail=told(error))
+
+
+def told(error: ManifestError | OperatorError) -> str:
+    """An error in one line."""
+    return f"{error.code} {error.message}"

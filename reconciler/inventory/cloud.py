@@ -6,7 +6,7 @@ handshake: each session in safe mode brings a report of its own (facts 4.6), and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Final
 
@@ -14,8 +14,10 @@ import msgspec
 
 from reconciler.inventory.conversion import observed_device
 from reconciler.inventory.hearing import Hearing
+from reconciler.inventory.holdings import Holdings
 from reconciler.model.device import DeviceId, DeviceMode, Observation, ObservedDevice, Product
 from reconciler.model.instant import Instant
+from reconciler.model.version import ApplicationVersion
 from reconciler.particle.api import ParticleApi
 from reconciler.particle.error import RefusedError
 from reconciler.particle.listing import Page, PageReader
@@ -35,6 +37,7 @@ class CloudInventory:
     Own devices are those whose product is their platform (contracts 4); what the API lists besides belongs to products.
     Observations carry the time of the cloud's own answers, so that they compare with handshakes and events; `clock`,
     wall time, stands in where an answer is not dated. `hearing` may be None: then no device has reported modules.
+    `contents_of` are the application versions of which is read what is in them.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class CloudInventory:
         hearing: Hearing | None,
         clock: Callable[[], Instant],
         keep: Keep | None = None,
+        contents_of: Collection[ApplicationVersion] = (),
     ) -> None:
         self._api = api
         self._product = product
@@ -52,6 +56,7 @@ class CloudInventory:
         self._clock = clock
         self._keep = keep
         self._known: Product | None = None
+        self._holdings = None if product is None else Holdings(api, product, contents_of)
         self._requests_a_look = 1
 
     @property
@@ -78,7 +83,7 @@ class CloudInventory:
         A device may come twice: the last time counts.
         """
         started_at = self._clock()
-        products = self._products()
+        products, problems = self._products()
         if self._product is None:
             ending = PageReader(self._kept(lambda number: _own(self._api.own_page(number)))).read_into(take)
         else:
@@ -88,7 +93,7 @@ class CloudInventory:
             source="cloud",
             devices=(),
             complete=ending.complete,
-            findings=ending.findings,
+            findings=(*ending.findings, *problems),
             products=products,
         )
 
@@ -116,8 +121,8 @@ class CloudInventory:
         ours = self._of_product(Page(records=(found.record,))).records
         return self._with_report(observed_device(ours[0], observed_at).device) if ours else None
 
-    def _products(self) -> tuple[Product, ...]:
-        """The product's number and slug, asked once: neither ever changes."""
+    def _products(self) -> tuple[tuple[Product, ...], tuple[str, ...]]:
+        """The product with what it holds, and what could not be read. Number and slug never change: asked once."""
         if self._product is not None and self._known is None:
             try:
                 record = self._api.product(self._product)
@@ -126,7 +131,10 @@ class CloudInventory:
                 record = None
             if record is not None and record.slug is not None:
                 self._known = Product(id=record.id, slug=record.slug)
-        return () if self._known is None else (self._known,)
+        if self._known is None or self._holdings is None:
+            return (), ()
+        holds, problems = self._holdings.look()
+        return (replace(self._known, holds=holds),), problems
 
     def _with_report(self, device: ObservedDevice) -> ObservedDevice:
         if device.mode is not DeviceMode.SAFE_MODE or self._hearing is None or device.last_handshake_at is None:

@@ -14,9 +14,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from reconciler.inventory.conversion import device_object, observed_device
-from reconciler.model.device import DeviceId, Observation, ObservedDevice, Product
+from reconciler.model.device import DeviceId, HeldApplication, Observation, ObservedDevice, Product
 from reconciler.model.error import OperatorError
 from reconciler.model.instant import Instant, instant_from_iso, iso_from_instant
+from reconciler.model.version import ApplicationVersion
 from reconciler.particle.records import DeviceRecord, decode_device
 
 FORMAT_VERSION: Final = "1.0"
@@ -33,9 +34,17 @@ class SnapshotError(OperatorError):
     """A file that is no snapshot. PFR6301 to PFR6306, PFR6308."""
 
 
-class _Product(msgspec.Struct, frozen=True):
+class _Held(msgspec.Struct, frozen=True, omit_defaults=True):
+    version: int
+    groups: tuple[str, ...] = ()
+    product_default: bool = False
+    sha256: str | None = None
+
+
+class _Product(msgspec.Struct, frozen=True, omit_defaults=True):
     id: int
     slug: str
+    firmware: tuple[_Held, ...] | None = None
 
 
 class SnapshotHead(msgspec.Struct, kw_only=True):
@@ -62,7 +71,7 @@ class SnapshotHead(msgspec.Struct, kw_only=True):
             "source": self.source or "snapshot",
             "complete": self.complete is not False,
             "findings": self.findings or (),
-            "products": tuple(Product(id=product.id, slug=product.slug) for product in self.products or ()),
+            "products": tuple(map(_product, self.products or ())),
         }
 
 
@@ -143,7 +152,7 @@ def document_pieces(about: Observation, devices: Iterable[ObservedDevice], findi
     if not about.complete:
         head["complete"] = False
     if about.products:
-        head["products"] = [{"id": product.id, "slug": product.slug} for product in about.products]
+        head["products"] = [_product_record(product) for product in about.products]
     yield msgspec.json.encode(head)[:-1] + b',\n "devices": ['
     between = b"\n  "
     for device in devices:
@@ -153,6 +162,28 @@ def document_pieces(about: Observation, devices: Iterable[ObservedDevice], findi
     if findings:
         yield b',\n "findings": ' + msgspec.json.encode(list(findings))
     yield b"}\n"
+
+
+def _product(record: _Product) -> Product:
+    if record.firmware is None:
+        return Product(id=record.id, slug=record.slug)
+    held = (
+        HeldApplication(
+            version=ApplicationVersion(each.version),
+            groups=each.groups,
+            product_default=each.product_default,
+            sha256=each.sha256,
+        )
+        for each in record.firmware
+    )
+    return Product(id=record.id, slug=record.slug, holds=tuple(held))
+
+
+def _product_record(product: Product) -> _Product:
+    if product.holds is None:
+        return _Product(product.id, product.slug)
+    held = (_Held(int(each.version), each.groups, each.product_default, each.sha256) for each in product.holds)
+    return _Product(product.id, product.slug, tuple(held))
 
 
 def _document(content: bytes, name: str) -> _Document:

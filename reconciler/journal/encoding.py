@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeVar, assert_never
 
+from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.device import DeviceMode
 from reconciler.model.error import JournalError
 from reconciler.model.fleet import Via
@@ -24,6 +25,8 @@ from reconciler.model.version import ApplicationVersion, DeviceOsVersion
 FLASH_MODULE: Final = "flash_module"
 LOCK_APPLICATION: Final = "lock_application"
 FLASH_APPLICATION: Final = "flash_application"
+UPLOAD_APPLICATION: Final = "upload_application"
+RELEASE_APPLICATION: Final = "release_application"
 
 _Document = dict[str, Any]
 _T = TypeVar("_T")
@@ -73,6 +76,34 @@ def decode_step(text: str) -> Step:
     Raises JournalError PFR5011.
     """
     return _read(text, "a step", _step)
+
+
+def encode_action(action: ProductAction) -> str:
+    """An action on a product as one line of JSON."""
+    document: _Document = {"product": action.product, "application": action.application}
+    match action:
+        case UploadApplication():
+            document |= {
+                "kind": UPLOAD_APPLICATION,
+                "platform": action.platform,
+                "sha256": action.sha256,
+                "size": action.size,
+                "bundle": action.bundle,
+            }
+        case ReleaseApplication():
+            document |= {
+                "kind": RELEASE_APPLICATION,
+                "groups": list(action.groups),
+                "product_default": action.product_default,
+            }
+        case _:
+            assert_never(action)
+    return _text(document)
+
+
+def decode_action(text: str) -> ProductAction:
+    """The action that `encode_action` wrote. Raises JournalError PFR5011."""
+    return _read(text, "an action", _action)
 
 
 def encode_modules(modules: tuple[Module, ...]) -> str:
@@ -128,6 +159,29 @@ def _step(document: Any) -> Step:
             application=application, size=size, sha256=_optional_word(fields["sha256"]), boots_into=boots_into, via=via
         )
     message = f"unknown kind {kind!r}"
+    raise ValueError(message)
+
+
+def _action(document: Any) -> ProductAction:
+    fields = _object(document)
+    product, application = _word(fields["product"]), ApplicationVersion(_number(fields["application"]))
+    if fields["kind"] == UPLOAD_APPLICATION:
+        return UploadApplication(
+            product=product,
+            application=application,
+            platform=_word(fields["platform"]),
+            sha256=_word(fields["sha256"]),
+            size=_optional_number(fields["size"]),
+            bundle=_of_type(fields["bundle"], bool),
+        )
+    if fields["kind"] == RELEASE_APPLICATION:
+        return ReleaseApplication(
+            product=product,
+            application=application,
+            groups=tuple(map(_word, _list(fields["groups"]))),
+            product_default=_of_type(fields["product_default"], bool),
+        )
+    message = f"unknown kind {fields['kind']!r}"
     raise ValueError(message)
 
 

@@ -13,6 +13,8 @@ from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.error import JournalError
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
+from reconciler.model.product_attempt import ProductAttempt
+from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.model.version import ApplicationVersion
 
 
@@ -75,13 +77,25 @@ class DeviceBusyError(JournalError):
         self.open_attempt_id = open_attempt_id
 
 
+class ProductBusyError(JournalError):
+    """The product already has an open attempt, perhaps of another process."""
+
+    def __init__(self, product: str) -> None:
+        super().__init__(
+            "PFR5020",
+            f"product {product} already has an open attempt",
+            next_step="wait until the other run has ended, or run `apply` again: it first finds out what became of it",
+        )
+
+
 class AttemptMovedError(JournalError):
     """The journal has this attempt in a state (`recorded`) that the offered one may not follow."""
 
-    def __init__(self, attempt: Attempt, recorded: AttemptState) -> None:
+    def __init__(self, attempt: Attempt | ProductAttempt, recorded: AttemptState) -> None:
+        what = f"device {attempt.device_id}" if isinstance(attempt, Attempt) else f"product {attempt.product}"
         super().__init__(
             "PFR5003",
-            f"attempt {attempt.id} on device {attempt.device_id} is {recorded} and cannot become {attempt.state}",
+            f"attempt {attempt.id} on {what} is {recorded} and cannot become {attempt.state}",
             next_step="another process moved it; end all but one run on this journal and run `apply` again",
         )
         self.attempt_id = attempt.id
@@ -203,6 +217,40 @@ class Journal(Protocol):
 
     def unlatch(self, device_id: DeviceId) -> bool:
         """Lift the latch of a device, by a person's word. False: it has none that is not lifted."""
+        ...
+
+    def begin_product(self, attempt: ProductAttempt) -> None:
+        """Write down an attempt on a product before its request leaves; a product has at most one open attempt.
+
+        Raises:
+            ProductBusyError: PFR5020, the product has an open attempt.
+            BugError: PFR9501, the attempt is not in state intended; PFR9503, its id was used before.
+            JournalError: the journal cannot be written; nothing may be sent.
+        """
+        ...
+
+    def record_product(self, attempt: ProductAttempt) -> None:
+        """Write down that an attempt on a product has entered its next state. Raises as `record` does."""
+        ...
+
+    def open_product_attempts(self) -> tuple[ProductAttempt, ...]:
+        """The attempts on products whose outcome is still to come, in the order in which they were begun."""
+        ...
+
+    def product_attempts(self, *, fleet: str | None = None, limit: int | None = None) -> tuple[ProductAttempt, ...]:
+        """Attempts on products, the latest begun first; of one fleet, and at most `limit`, where given."""
+        ...
+
+    def keep_refusal(self, refusal: SystemFlashRefusal) -> None:
+        """Keep what was learnt of a product; of the same product the last one counts."""
+        ...
+
+    def refusals(self) -> tuple[SystemFlashRefusal, ...]:
+        """What was learnt and is not forgotten, expired or not, by product in the order of their numbers."""
+        ...
+
+    def forget_refusal(self, product_id: int) -> bool:
+        """Forget what was learnt of a product, by a person's word. False: nothing was."""
         ...
 
     def close(self) -> None:

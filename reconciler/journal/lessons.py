@@ -16,11 +16,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.model.attempt import Evidence, FailureClass
+from reconciler.model.attempt import Evidence
 from reconciler.model.device import DeviceId
+from reconciler.model.failure import CONSEQUENCES
 from reconciler.model.module import Module, ModuleSlot
 
-DOUBT_FAILURES = frozenset({FailureClass.INSTALL, FailureClass.BOOT, FailureClass.INCOMPATIBLE})
+DOUBT_FAILURES = frozenset(failure for failure, follows in CONSEQUENCES.items() if follows.doubts_modules)
 """Failures after which a presumed module is no longer believed in."""
 
 DOUBTS_THAT_UNLEARN: Final = 2

@@ -9,12 +9,13 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from reconciler.journal.journal import DeviceBusyError, Halt, KeptPlan, Looked, Move
+from reconciler.journal.journal import DeviceBusyError, Halt, KeptPlan, Looked, Move, ProductBusyError
 from reconciler.journal.lessons import DOUBT_FAILURES, Doubt, Lesson, modules_learnt
 from reconciler.journal.rules import (
     check_begin,
     check_plan,
     check_record,
+    check_record_product,
     closed_error,
     lock_may_stand,
     storable,
@@ -26,6 +27,8 @@ from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.error import BugError
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
+from reconciler.model.product_attempt import ProductAttempt
+from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.model.step import FlashModule, LockApplication
 from reconciler.model.version import ApplicationVersion
 
@@ -45,6 +48,8 @@ class MemoryJournal:
         self._console_states: dict[DeviceId, ConsoleState] = {}
         self._console_changes: list[ConsoleChange] = []
         self._latches: dict[DeviceId, Latch] = {}
+        self._product_attempts: dict[str, ProductAttempt] = {}  # in the order of begin
+        self._refusals: dict[int, SystemFlashRefusal] = {}
 
     def begin(self, attempt: Attempt) -> None:
         """See `Journal.begin`."""
@@ -195,6 +200,48 @@ class MemoryJournal:
                 return False
             self._latches[device_id] = replace(latch, lifted=True)
             return True
+
+    def begin_product(self, attempt: ProductAttempt) -> None:
+        """See `Journal.begin_product`."""
+        check_begin(attempt)
+        with self._exclusively():
+            if attempt.id in self._product_attempts:
+                raise BugError("PFR9503", f"the id of attempt {attempt.id} was used before")
+            if any(each.is_open and each.product == attempt.product for each in self._product_attempts.values()):
+                raise ProductBusyError(attempt.product)
+            self._product_attempts[attempt.id] = storable(attempt)
+
+    def record_product(self, attempt: ProductAttempt) -> None:
+        """See `Journal.record_product`."""
+        with self._exclusively():
+            check_record_product(self._product_attempts.get(attempt.id), attempt)
+            self._product_attempts[attempt.id] = storable(attempt)
+
+    def open_product_attempts(self) -> tuple[ProductAttempt, ...]:
+        """See `Journal.open_product_attempts`."""
+        with self._exclusively():
+            return tuple(attempt for attempt in self._product_attempts.values() if attempt.is_open)
+
+    def product_attempts(self, *, fleet: str | None = None, limit: int | None = None) -> tuple[ProductAttempt, ...]:
+        """See `Journal.product_attempts`."""
+        with self._exclusively():
+            latest_first = reversed(self._product_attempts.values())
+            return tuple(attempt for attempt in latest_first if fleet in (None, attempt.fleet))[:limit]
+
+    def keep_refusal(self, refusal: SystemFlashRefusal) -> None:
+        """See `Journal.keep_refusal`."""
+        with self._exclusively():
+            self._refusals[refusal.product_id] = refusal
+
+    def refusals(self) -> tuple[SystemFlashRefusal, ...]:
+        """See `Journal.refusals`."""
+        with self._exclusively():
+            return tuple(refusal for _, refusal in sorted(self._refusals.items()))
+
+    def forget_refusal(self, product_id: int) -> bool:
+        """See `Journal.forget_refusal`."""
+        with self._exclusively():
+            return self._refusals.pop(product_id, None) is not None
 
     def close(self) -> None:
         """See `Journal.close`. What was remembered is gone."""

@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Row
 
 from reconciler.journal.encoding import (
+    decode_action,
     decode_modules,
     decode_step,
+    encode_action,
     encode_modules,
     encode_step,
     step_kind,
@@ -20,10 +22,13 @@ from reconciler.journal.encoding import (
 )
 from reconciler.journal.journal import Halt, KeptPlan, Move
 from reconciler.journal.lessons import Doubt, Lesson
+from reconciler.journal.rules import storable_words
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
 from reconciler.model.console import ChangeKind, ConsoleChange, ConsoleState, Latch
 from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.instant import Instant
+from reconciler.model.product_attempt import ProductAttempt
+from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.model.step import FlashModule
 
 _Value = TypeVar("_Value")
@@ -222,6 +227,60 @@ def latch_from(row: Row[Any]) -> Latch:
         at=Instant(row.at),
         lifted=row.lifted,
     )
+
+
+def product_attempt_row(attempt: ProductAttempt) -> dict[str, Any]:
+    """The row of an attempt on a product that begins."""
+    return {
+        "id": attempt.id,
+        "product": attempt.product,
+        "fleet": attempt.fleet,
+        "plan_id": attempt.plan_id,
+        "action": encode_action(attempt.action),
+        "intended_at": attempt.intended_at,
+        **changing_values_of_product(attempt),
+    }
+
+
+def changing_values_of_product(attempt: ProductAttempt) -> dict[str, Any]:
+    """What of its row changes in its life."""
+    return {
+        "state": attempt.state.value,
+        "sent_at": attempt.sent_at,
+        "ended_at": attempt.ended_at,
+        "failure": None if attempt.failure is None else attempt.failure.value,
+        "detail": attempt.detail,
+    }
+
+
+def product_attempt_from(row: Row[Any]) -> ProductAttempt:
+    """The attempt of a row of `product_attempts`."""
+    return _read(
+        row,
+        lambda: ProductAttempt(
+            id=row.id,
+            product=row.product,
+            fleet=row.fleet,
+            plan_id=row.plan_id,
+            action=decode_action(row.action),
+            state=AttemptState(row.state),
+            intended_at=Instant(row.intended_at),
+            sent_at=_optional_instant(row.sent_at),
+            ended_at=_optional_instant(row.ended_at),
+            failure=None if row.failure is None else FailureClass(row.failure),
+            detail=row.detail,
+        ),
+    )
+
+
+def refusal_row(refusal: SystemFlashRefusal) -> dict[str, Any]:
+    """The row of what was learnt of a product."""
+    return {"product_id": refusal.product_id, "at": refusal.at, "words": storable_words(refusal.words)}
+
+
+def refusal_from(row: Row[Any]) -> SystemFlashRefusal:
+    """What was learnt of a product, from a row of `refusals`."""
+    return SystemFlashRefusal(product_id=row.product_id, at=Instant(row.at), words=row.words)
 
 
 def _optional_instant(value: float | None) -> Instant | None:

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from operator import attrgetter
+from typing import TypeVar
 
 from reconciler.journal.journal import AttemptMovedError, KeptPlan
-from reconciler.model.attempt import MOVES, Attempt, AttemptState, FailureClass
+from reconciler.model.attempt import MOVES, Attempt, AttemptState
 from reconciler.model.error import BugError
+from reconciler.model.failure import CONSEQUENCES
 from reconciler.model.instant import Instant
+from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.step import LockApplication
 
+AnyAttempt = TypeVar("AnyAttempt", Attempt, ProductAttempt)
 
-def storable(attempt: Attempt) -> Attempt:
-    """The attempt with a detail that UTF-8 can hold: half a surrogate pair, as hostile JSON has it, becomes its escape.
 
-    A record must never fail over the words of a stranger when its request has already left.
-    """
-    detail = attempt.detail.encode("utf-8", "backslashreplace").decode("utf-8")
+def storable(attempt: AnyAttempt) -> AnyAttempt:
+    """The attempt with a detail that UTF-8 can hold."""
+    detail = storable_words(attempt.detail)
     return attempt if detail == attempt.detail else replace(attempt, detail=detail)
 
 
-def check_begin(attempt: Attempt) -> None:
+def storable_words(words: str) -> str:
+    """Words that UTF-8 can hold: half a surrogate pair, as hostile JSON has it, becomes its escape.
+
+    A record must never fail over the words of a stranger when its request has already left.
+    """
+    return words.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def check_begin(attempt: Attempt | ProductAttempt) -> None:
     """Raise BugError PFR9501 unless the attempt is in state intended."""
     if attempt.state is not AttemptState.INTENDED:
         raise BugError("PFR9501", f"attempt {attempt.id} begins its life as {attempt.state}, not as intended")
@@ -37,14 +47,21 @@ def check_record(recorded: Attempt | None, attempt: Attempt) -> None:
         raise AttemptMovedError(attempt, recorded.state)
 
 
+def check_record_product(recorded: ProductAttempt | None, attempt: ProductAttempt) -> None:
+    """As `check_record`, for an attempt on a product."""
+    if recorded is None:
+        raise BugError("PFR9502", f"attempt {attempt.id} on product {attempt.product} was never begun")
+    about = attrgetter("product", "fleet", "plan_id", "action", "intended_at")
+    if about(recorded) != about(attempt):
+        raise BugError("PFR9504", f"attempt {attempt.id} is about something else than when it was begun")
+    if attempt.state not in MOVES[recorded.state]:
+        raise AttemptMovedError(attempt, recorded.state)
+
+
 def check_plan(kept: KeptPlan, plan: KeptPlan) -> None:
     """Raise BugError PFR9505 when a plan with the same id is another plan."""
     if kept.digest != plan.digest:
         raise BugError("PFR9505", f"{plan.plan_id} is kept with digest {kept.digest}, not {plan.digest}")
-
-
-REFUSALS: Final = frozenset({FailureClass.REFUSED, FailureClass.UNAUTHORISED})
-"""Failures by which the cloud itself says that it did nothing."""
 
 
 def lock_may_stand(attempt: Attempt) -> bool:
@@ -52,8 +69,9 @@ def lock_may_stand(attempt: Attempt) -> bool:
 
     A lock that was sent stands even when the device failed afterwards: it is the cloud's, not the device's.
     """
-    refused = attempt.state is AttemptState.FAILED and attempt.failure in REFUSALS
-    return isinstance(attempt.step, LockApplication) and attempt.state is not AttemptState.WITHDRAWN and not refused
+    if not isinstance(attempt.step, LockApplication) or attempt.state is AttemptState.WITHDRAWN:
+        return False
+    return attempt.failure is None or CONSEQUENCES[attempt.failure].reached_device
 
 
 def time_of_state(attempt: Attempt) -> Instant | None:

@@ -10,19 +10,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, Update, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
 
 from reconciler.journal import rows, tables
 from reconciler.journal.database import WRITING, create_database, open_database, translated_errors
 from reconciler.journal.encoding import FLASH_MODULE, LOCK_APPLICATION
-from reconciler.journal.journal import DeviceBusyError, Halt, KeptPlan, Looked, Move
+from reconciler.journal.journal import DeviceBusyError, Halt, KeptPlan, Looked, Move, ProductBusyError
 from reconciler.journal.lessons import DOUBT_FAILURES, modules_learnt
 from reconciler.journal.rules import (
     check_begin,
     check_plan,
     check_record,
+    check_record_product,
     closed_error,
     lock_may_stand,
     storable,
@@ -34,6 +35,8 @@ from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.error import BugError, JournalError
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
+from reconciler.model.product_attempt import ProductAttempt
+from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.model.step import LockApplication
 from reconciler.model.version import ApplicationVersion
 
@@ -236,6 +239,60 @@ class SqliteJournal:
         with self._writing() as connection:
             return connection.execute(lifting).rowcount > 0
 
+    def begin_product(self, attempt: ProductAttempt) -> None:
+        """See `Journal.begin_product`."""
+        check_begin(attempt)
+        columns = tables.product_attempts.c
+        with self._writing() as connection:
+            try:
+                connection.execute(
+                    insert(tables.product_attempts).values(**rows.product_attempt_row(storable(attempt)))
+                )
+            except IntegrityError as error:
+                used = select(columns.number).where(columns.id == attempt.id)
+                if connection.execute(used).one_or_none() is not None:
+                    raise BugError("PFR9503", f"the id of attempt {attempt.id} was used before") from error
+                raise ProductBusyError(attempt.product) from error
+
+    def record_product(self, attempt: ProductAttempt) -> None:
+        """See `Journal.record_product`."""
+        table, changed = tables.product_attempts, rows.changing_values_of_product(storable(attempt))
+        with self._writing() as connection:
+            found = connection.execute(select(table).where(table.c.id == attempt.id)).one_or_none()
+            check_record_product(None if found is None else rows.product_attempt_from(found), attempt)
+            connection.execute(update(table).where(table.c.id == attempt.id).values(**changed))
+
+    def open_product_attempts(self) -> tuple[ProductAttempt, ...]:
+        """See `Journal.open_product_attempts`."""
+        table = tables.product_attempts
+        query = select(table).where(tables.IS_OPEN_OF_PRODUCT).order_by(table.c.number)
+        return tuple(map(rows.product_attempt_from, self._all(query)))
+
+    def product_attempts(self, *, fleet: str | None = None, limit: int | None = None) -> tuple[ProductAttempt, ...]:
+        """See `Journal.product_attempts`."""
+        table = tables.product_attempts
+        query = select(table).order_by(table.c.number.desc()).limit(limit)
+        if fleet is not None:
+            query = query.where(table.c.fleet == fleet)
+        return tuple(map(rows.product_attempt_from, self._all(query)))
+
+    def keep_refusal(self, refusal: SystemFlashRefusal) -> None:
+        """See `Journal.keep_refusal`."""
+        with self._writing() as connection:
+            connection.execute(_forgetting(refusal.product_id))
+            connection.execute(insert(tables.refusals).values(**rows.refusal_row(refusal)))
+
+    def refusals(self) -> tuple[SystemFlashRefusal, ...]:
+        """See `Journal.refusals`."""
+        columns = tables.refusals.c
+        query = select(tables.refusals).where(~columns.forgotten).order_by(columns.product_id)
+        return tuple(map(rows.refusal_from, self._all(query)))
+
+    def forget_refusal(self, product_id: int) -> bool:
+        """See `Journal.forget_refusal`. It stays in the file, as one that was forgotten."""
+        with self._writing() as connection:
+            return connection.execute(_forgetting(product_id)).rowcount > 0
+
     def close(self) -> None:
         """See `Journal.close`."""
         with self._writing_lock:
@@ -288,3 +345,8 @@ class SqliteJournal:
             select(columns.id).where(columns.device_id == attempt.device_id, tables.IS_OPEN)
         ).scalar_one_or_none()
         return None if open_id is None else DeviceBusyError(attempt.device_id, open_id)
+
+
+def _forgetting(product_id: int) -> Update:
+    columns = tables.refusals.c
+    return update(tables.refusals).where(columns.product_id == product_id, ~columns.forgotten).values(forgotten=True)

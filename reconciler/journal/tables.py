@@ -141,7 +141,44 @@ latches = Table(
     sqlite_autoincrement=True,
 )
 
-ADDED_LATER: Final = (console_states, console_changes, latches)
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("product_id", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("words", Text, nullable=False),
+    Column("forgotten", Boolean, nullable=False, default=False),
+    sqlite_autoincrement=True,
+)
+
+Index("one_refusal_per_product", refusals.c.product_id, unique=True, sqlite_where=~refusals.c.forgotten)
+
+product_attempts = Table(
+    "product_attempts",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("product", Text, nullable=False),
+    Column("fleet", Text, nullable=False),
+    Column("plan_id", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("intended_at", Float, nullable=False),
+    Column("sent_at", Float),
+    Column("ended_at", Float),
+    Column("failure", Text),
+    Column("detail", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+IS_OPEN_OF_PRODUCT: Final = product_attempts.c.state.in_(
+    [literal_column(f"'{state.value}'") for state in sorted(OPEN_STATES)]
+)
+
+Index("one_open_attempt_per_product", product_attempts.c.product, unique=True, sqlite_where=IS_OPEN_OF_PRODUCT)
+
+ADDED_LATER: Final = (console_states, console_changes, latches, refusals, product_attempts)
 """Tables that a journal of version 1 may lack: made when it is opened. A program that does not know them reads and
 writes the others as before, so the number stays."""
 
@@ -159,3 +196,4 @@ _only_ever_added(attempts, "DELETE")
 _only_ever_added(moves, "DELETE", "UPDATE")
 _only_ever_added(console_changes, "DELETE", "UPDATE")
 _only_ever_added(latches, "DELETE")
+_only_ever_added(product_attempts, "DELETE")

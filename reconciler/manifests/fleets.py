@@ -14,9 +14,11 @@ from reconciler.model.fleet import (
     Delivery,
     DeviceOverride,
     Fleet,
+    IfRefused,
     Order,
     OverrideMode,
     Place,
+    Releasing,
     Selector,
     Suspension,
     Via,
@@ -114,6 +116,8 @@ def _delivery(node: Node) -> Delivery:
     return Delivery(
         via=Via(text_of(node, "via") or Via.CLOUD),
         order=Order(text_of(node, "order") or Order.DEVICE_OS_FIRST),
+        if_refused=IfRefused(text_of(node, "ifRefused") or IfRefused.WAIT),
+        release=Releasing(text_of(node, "release") or Releasing.WHEN_COMPLETE),
         bytes_per_device_max=bytes_of(limit.value) if limit and isinstance(limit.value, int | str) else None,
     )
 

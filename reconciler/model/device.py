@@ -12,6 +12,7 @@ from typing import Final, NewType
 
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
+from reconciler.model.version import ApplicationVersion
 
 DeviceId = NewType("DeviceId", str)
 """24 lower-case hexadecimal digits."""
@@ -43,6 +44,8 @@ class ObservedDevice:
     - `modules` are what the device itself reported to be installed (location `m`), with their dependencies; None or
       empty: not reported. The user part is among them when the device named it.
     - `locked_by_us` is the application version that our own last lock asked for; another lock is a person's.
+    - `system_flash_refused_until`: the cloud refused Device OS modules for devices of this product that are not
+      marked as development; until then that is believed.
     - `learnt` are modules that our own verified steps put there: lower bounds, never taken from an answer alone.
     - `arrived` is the intent at which our journal last saw it as desired; `latched` the one at which we gave up a fight
       over it, and `latched_why` that fight in words.
@@ -71,6 +74,7 @@ class ObservedDevice:
     arrived: str | None = None
     latched: str | None = None
     latched_why: str = ""
+    system_flash_refused_until: Instant | None = None
     observed_at: Instant
 
 
@@ -84,11 +88,36 @@ class ModuleReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldApplication:
+    """One application version that a product holds, and to which groups it is released.
+
+    `sha256` is of the file that the product hands out; None: nobody has read it.
+    """
+
+    version: ApplicationVersion
+    groups: tuple[str, ...] = ()
+    product_default: bool = False
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
-    """A product by its number and the slug that manifests may use for it."""
+    """A product by its number and the slug that manifests may use for it; `holds` is None where it is not known."""
 
     id: int
     slug: str
+    holds: tuple[HeldApplication, ...] | None = None
+
+    def held(self, version: ApplicationVersion) -> HeldApplication | None:
+        """A version that it is known to hold."""
+        return next((held for held in self.holds or () if held.version == version), None)
+
+    def released_to(self, group: str | None) -> ApplicationVersion | None:
+        """The version that is released to a group, or, for None, as the default; of several the highest."""
+        fitting = (
+            held for held in self.holds or () if (held.product_default if group is None else group in held.groups)
+        )
+        return max((held.version for held in fitting), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from reconciler.model.console import ConsoleChange, Latch
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan
+from reconciler.model.product_attempt import ProductAttempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +50,21 @@ class DeviceSetAside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetHalted:
-    """Too many devices of a fleet have failed: nothing more is started in it."""
+    """Nothing more is started in a fleet: too many devices failed, or, with a `reason`, one thing that is enough."""
 
     at: Instant
     fleet: str
     failures: int
     failures_max: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductAttemptMoved:
+    """An attempt on a product has entered a new state; the journal has it."""
+
+    at: Instant
+    attempt: ProductAttempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,5 +94,13 @@ class DeviceLatched:
 
 
 Event = (
-    PlanMade | AttemptMoved | DeviceArrived | DeviceSetAside | FleetHalted | ConsoleChanged | DeviceLatched | Finding
+    PlanMade
+    | AttemptMoved
+    | ProductAttemptMoved
+    | DeviceArrived
+    | DeviceSetAside
+    | FleetHalted
+    | ConsoleChanged
+    | DeviceLatched
+    | Finding
 )

@@ -25,6 +25,20 @@ class Via(StrEnum):
     USB = "usb"
 
 
+class IfRefused(StrEnum):
+    """What to do where the cloud refuses Device OS modules for devices that are not marked as development."""
+
+    WAIT = "wait"
+    APPLICATION_FIRST = "application-first"
+
+
+class Releasing(StrEnum):
+    """Whether an application is released to the fleet's groups, or to its product, when every device runs it."""
+
+    WHEN_COMPLETE = "when-complete"
+    NEVER = "never"
+
+
 class Order(StrEnum):
     """DEVICE_OS_FIRST keeps the application running; APPLICATION_FIRST leaves Device OS to the cloud's healer."""
 
@@ -147,10 +161,15 @@ class Desired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """How modules reach a device; `bytes_per_device_max` refuses a route that costs more."""
+    """How modules reach a device; `bytes_per_device_max` refuses a route that costs more.
+
+    `if_refused` is for devices of a product that the cloud was seen to refuse Device OS modules for.
+    """
 
     via: Via = Via.CLOUD
     order: Order = Order.DEVICE_OS_FIRST
+    if_refused: IfRefused = IfRefused.WAIT
+    release: Releasing = Releasing.WHEN_COMPLETE
     bytes_per_device_max: int | None = None
 
 

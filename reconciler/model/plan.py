@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, fields
 from enum import Enum, StrEnum
 
+from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.device import DeviceId, DeviceMode
 from reconciler.model.fleet import Fleet
 from reconciler.model.instant import Instant
@@ -61,6 +62,7 @@ class RefusalReason(_Coded):
     ORDER_UNSUPPORTED = "PFR2009"
     APPLICATION_UNFIT = "PFR2010"
     APPLICATION_NEEDS_LATER = "PFR2011"
+    APPLICATION_DIFFERS = "PFR2020"
 
 
 class WaitingReason(_Coded):
@@ -81,6 +83,7 @@ class WaitingReason(_Coded):
     FIGHT = "PFR2120"
     RELEASED_HIGHER = "PFR2121"
     DRIFTED = "PFR2122"
+    SYSTEM_FLASH_REFUSED = "PFR2123"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,13 +192,35 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetPlan:
-    """The plan of one fleet. `current` are the devices that are as desired."""
+    """The plan of one fleet. `current` are the devices that are as desired.
+
+    `preparation` is done to the product before a device needs it, `conclusion` after every device of the fleet is
+    there; `unreleased` says in sentences why something is not released.
+    """
 
     fleet: Fleet
     current: tuple[DeviceId, ...]
     routes: tuple[Route, ...]
     refused: tuple[Refused, ...]
     waiting: tuple[Waiting, ...]
+    preparation: tuple[UploadApplication, ...] = ()
+    conclusion: ReleaseApplication | None = None
+    unreleased: tuple[str, ...] = ()
+
+    @property
+    def may_conclude(self) -> bool:
+        """Whether there is a conclusion and every device of the fleet is there: now is the time for it."""
+        return self.conclusion is not None and len(self.current) == self.summary.devices
+
+    @property
+    def actions(self) -> tuple[ProductAction, ...]:
+        """All that is to be done to the product, now or later."""
+        return self.preparation if self.conclusion is None else (*self.preparation, self.conclusion)
+
+    @property
+    def due_actions(self) -> tuple[ProductAction, ...]:
+        """What may be done to the product now."""
+        return self.actions if self.may_conclude else self.preparation
 
     @property
     def cost(self) -> Cost:

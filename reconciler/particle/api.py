@@ -6,7 +6,7 @@ the errors of `error.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, TypeVar
@@ -71,9 +71,24 @@ class FirmwareRecord(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     size: int | None = None
     product_default: bool | None = None
+    current: bool | None = None
     groups: tuple[str, ...] | None = None
     device_count: int | None = None
     uploaded_on: str | None = None
+
+
+class _FirmwareUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    total: int
+
+
+class _ImpactedDevices(msgspec.Struct, frozen=True, kw_only=True):
+    firmware_update: _FirmwareUpdate
+
+
+class _ImpactAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The cloud's preview of a change of groups (facts 5.7)."""
+
+    devices: _ImpactedDevices
 
 
 class ModulePrefix(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -220,6 +235,35 @@ class ParticleApi:
             message = f"firmware {version} of product {product}: the answer is no firmware object ({why})"
             del answer  # it may echo what we sent, and would stand among the locals of a traceback
             raise MayHaveArrivedError(message) from None
+
+    def release_product_firmware(
+        self, product: str, version: ApplicationVersion, *, groups: Sequence[str], product_default: bool
+    ) -> None:
+        """Release a version to these groups and, if wished, as the product's default; never `intelligent` (facts 5.5).
+
+        Whether groups that are left out lose it is not documented: name those that have it already, too.
+        """
+        body: dict[str, object] = {
+            "version": int(version),
+            "product_default": product_default,
+            "groups": list(groups),
+            "intelligent": False,
+        }
+        self.wire.write("PUT", f"/v1/products/{_segment(product)}/firmware/release", json=body)
+
+    def release_impact(
+        self, product: str, version: ApplicationVersion, *, groups: Sequence[str], product_default: bool
+    ) -> int | None:
+        """How many devices would be updated by such a release, in the cloud's own words; None: it cannot tell (404)."""
+        path = f"/v1/products/{_segment(product)}/impact"
+        query: dict[str, str | int] = {
+            "action": "edit_groups_for_firmware",
+            "firmware_version": int(version),
+            "groups": ",".join(groups),
+            "product_default": "true" if product_default else "false",
+        }
+        answer = _none_if_missing(lambda: self.wire.read_json(path, _ImpactAnswer, query=query))
+        return None if answer is None else answer.devices.firmware_update.total
 
     def token_info(self) -> TokenInfo:
         """What the cloud says of the token in use. Raises UnauthorisedError for one that it does not take."""

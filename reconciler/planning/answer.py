@@ -17,7 +17,7 @@ from reconciler.model.platform import Platform, platform_by_name
 from reconciler.model.step import FlashModule, LockApplication, Step
 from reconciler.model.version import DeviceOsVersion, UnorderableVersionsError
 from reconciler.planning import cost
-from reconciler.planning.application import ApplicationStep, application_step, needs_later
+from reconciler.planning.application import ApplicationStep, Holding, application_step, needs_later
 from reconciler.planning.healing import healing_of
 from reconciler.planning.proof import prove
 from reconciler.planning.route import Found, NoRoute, RouteSearch
@@ -32,6 +32,7 @@ class Goal:
     """What an answer depends on besides the situation.
 
     `bytes_max` is per device; None: no limit. `product_id` is the product of the devices; None: not known, or none.
+    `holding` is what that product holds of the desired application; None: not known.
     """
 
     desired: Desired
@@ -39,6 +40,7 @@ class Goal:
     bytes_max: int | None
     order: Order = Order.DEVICE_OS_FIRST
     product_id: int | None = None
+    holding: Holding | None = None
 
     def __hash__(self) -> int:
         """Equal goals have equal hashes; few differ in the rest alone."""
@@ -110,7 +112,7 @@ class Answers:
     ) -> ApplicationStep | Refused | None:
         """The application's step, if it can run where the route ends; None: it is as desired."""
         wanted = goal.desired.application
-        step = application_step(platform, situation, wanted, product_id=goal.product_id)
+        step = application_step(platform, situation, wanted, product_id=goal.product_id, holding=goal.holding)
         if wanted is None or step is None or isinstance(step, Refused):
             return step
         later = needs_later(platform, situation, wanted, found.steps, goal.desired.device_os, self._catalog)

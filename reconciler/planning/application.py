@@ -8,9 +8,11 @@ the device finds out at its boot.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from reconciler.firmware.catalog import Catalog
+from reconciler.model.device import HeldApplication
 from reconciler.model.fleet import ApplicationBinary, BuiltApplication, DesiredApplication
 from reconciler.model.module import ModuleFunction, ModuleSlot
 from reconciler.model.plan import RefusalReason, Refused, Situation
@@ -27,8 +29,21 @@ _LARGE_SLOT_SINCE: Final = 3103
 _LOW_16_BITS: Final = 0xFFFF
 
 
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a product (by the manifests' word for it) is known to hold of an application version; None: nothing."""
+
+    product: str
+    held: HeldApplication | None
+
+
 def application_step(
-    platform: Platform, situation: Situation, wanted: DesiredApplication | None, *, product_id: int | None
+    platform: Platform,
+    situation: Situation,
+    wanted: DesiredApplication | None,
+    *,
+    product_id: int | None,
+    holding: Holding | None = None,
 ) -> ApplicationStep | Refused | None:
     """A lock for a product's device; a direct flash for one that takes no lock (facts 5.6, 8); None: it runs already.
 
@@ -53,10 +68,30 @@ def application_step(
             return Refused(reason=RefusalReason.APPLICATION_UNFIT, message=message, devices=())
     size = _size(binary)
     if takes_lock:
-        return LockApplication(application=wanted.version, size=size)
+        unlockable = None if holding is None else _not_to_be_locked(name, binary, holding)
+        return unlockable or LockApplication(application=wanted.version, size=size)
     if situation.own and (binary is None or (binary.file is None and binary.url is None)):
         return _unavailable(f"{name} is in no product: its release must name a file")
     return FlashApplication(application=wanted.version, size=size, sha256=_sha256(binary))
+
+
+def _not_to_be_locked(name: str, binary: ApplicationBinary | None, holding: Holding) -> Refused | None:
+    """Why the product cannot deliver the version, by what it holds: it lacks it for good, or it is another one."""
+    held, sha256 = holding.held, _sha256(binary)
+    has_file = binary is not None and (binary.file is not None or binary.url is not None)
+    if held is None:
+        message = f"{name} is not in product {holding.product}, and the manifests name no file of it to upload"
+        if not has_file:
+            return _unavailable(message)
+        if binary is not None and binary.built is not None and binary.built.product_version is None:
+            message = f"{name}: its binary carries no version, and a product must not hold such a one"
+            return Refused(reason=RefusalReason.APPLICATION_UNFIT, message=message, devices=())
+        return None
+    is_bundle = binary is not None and binary.built is not None and binary.built.bundle
+    if not has_file or is_bundle or held.sha256 is None or sha256 is None or held.sha256 == sha256.lower():
+        return None
+    message = f"{name}: product {holding.product} holds other bytes as version {held.version} than the manifests name"
+    return Refused(reason=RefusalReason.APPLICATION_DIFFERS, message=message, devices=())
 
 
 def needs_later(

@@ -30,6 +30,7 @@ kind_key = attrgetter(
     "arrived",
     "latched",
     "latched_why",
+    "system_flash_refused_until",
 )
 """All that planning looks at. A field that it begins to look at must be added here: a law compares both ways."""
 

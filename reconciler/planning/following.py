@@ -19,7 +19,8 @@ from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Waiting
 from reconciler.planning.answer import Placed
 from reconciler.planning.census import census_of, digest_of_kinds, kind_digest, kind_key
 from reconciler.planning.naming import Naming
-from reconciler.planning.planner import Placing, fleet_plan, reading_order, together, whole_plan
+from reconciler.planning.planner import Placing, fleet_plan, is_pinned, reading_order, together, whole_plan
+from reconciler.planning.releasing import Crowd, Standing
 from reconciler.planning.selection import Selection
 
 _Key = tuple[object, ...]
@@ -41,13 +42,17 @@ class _Group:
 
 @dataclass(slots=True)
 class _Standing:
-    """One kind: its devices, the fleet and group it is in (None: in no fleet), and its digest (None: not known)."""
+    """One kind: its devices, the fleet and group it is in (None: in no fleet), and its digest (None: not known).
+
+    `wants_the_same`: of these devices the fleet wants what it wants of all its devices.
+    """
 
     kind: Kind
     ids: set[DeviceId]
     fleet: str | None
     group: _Group | None
     digest: int | None = None
+    wants_the_same: bool = False
 
 
 class FollowingPlan:
@@ -66,7 +71,8 @@ class FollowingPlan:
         self._naming = Naming(fleets)
         census = census_of(observation, self._naming)
         self._selection = Selection(fleets, census, self._naming, now=now)
-        self._placing = Placing(catalog, now)
+        self._placing = Placing(catalog, now, observation.products)
+        self._now = now
         self._groups: dict[str, dict[Placed, _Group]] = {fleet.name: {} for fleet in fleets.fleets}
         self._standing: dict[_Key, _Standing] = {}
         self._key_of: dict[DeviceId, _Key] = {}
@@ -83,8 +89,17 @@ class FollowingPlan:
             [self._fleet_plan(fleet) for fleet in by_name],
             self._seen,
             self._catalog,
+            Crowd(
+                Standing(
+                    device=standing.kind.device,
+                    devices=len(standing.ids),
+                    fleet=standing.fleet if standing.wants_the_same else None,
+                )
+                for standing in self._standing.values()
+            ),
             observed_digest=digest_of_kinds(map(_digest, self._standing.values())),
             revision=self._revision,
+            now=self._now,
         )
 
     def change(self, devices: Iterable[ObservedDevice], *, observed_at: Instant) -> None:
@@ -115,7 +130,7 @@ class FollowingPlan:
         group = self._groups[fleet.name].setdefault(place, _Group(place))
         group.kinds.add(key)
         group.devices = None
-        return _Standing(kind, ids, fleet.name, group)
+        return _Standing(kind, ids, fleet.name, group, wants_the_same=not is_pinned(member))
 
     def _leave(self, key: _Key, device_id: DeviceId) -> None:
         standing = self._standing[key]

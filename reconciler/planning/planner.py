@@ -15,30 +15,36 @@ from typing import Final, TypeVar
 
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.census import Census
-from reconciler.model.device import DeviceId, Observation, ObservedDevice
-from reconciler.model.fleet import Desired, Fleet, FleetSet, OverrideMode, Via
-from reconciler.model.instant import Instant
+from reconciler.model.device import DeviceId, Observation, ObservedDevice, Product
+from reconciler.model.fleet import Desired, Fleet, FleetSet, IfRefused, Order, OverrideMode, Via
+from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.plan import (
     FleetPlan,
     Plan,
     PlanSource,
+    RefusalReason,
     Refused,
     Route,
     Situation,
     Waiting,
     WaitingReason,
 )
+from reconciler.model.step import FlashModule
 from reconciler.planning.answer import Answers, Goal, Placed
+from reconciler.planning.application import Holding
 from reconciler.planning.census import census_digest, census_of
 from reconciler.planning.intention import is_locked_by_another, is_released_higher, our_lock_is_gone
 from reconciler.planning.naming import Naming
+from reconciler.planning.releasing import Crowd, Standing, product_of, with_product_actions
 from reconciler.planning.selection import Member, members_by_fleet
 from reconciler.planning.situation import situation_of
 
 PLAN_VALID_SECONDS: Final = 24 * 3600
 """How long a saved plan may be applied; every step is checked again on a fresh observation all the same."""
 
-_situation_key = attrgetter("platform_id", "product_id", "device_os", "mode", "modules", "learnt", "development")
+_situation_key = attrgetter(
+    "platform_id", "product_id", "device_os", "mode", "modules", "learnt", "development", "system_flash_refused_until"
+)
 """What `situation_of` looks at but for the application, and the product: with it all that an answer depends on."""
 
 _Asked = tuple[Situation | Refused | Waiting, dict[int | None, Placed]]
@@ -59,10 +65,15 @@ def plan_fleets(
     naming = Naming(fleets)
     census = observed if isinstance(observed, Census) else census_of(observed, naming)
     members = members_by_fleet(fleets, census, naming, now=now)
-    placing = Placing(catalog, now)
+    placing = Placing(catalog, now, census.products)
     by_name = sorted(fleets.fleets, key=lambda fleet: fleet.name)
     plans = [placing.plan_fleet(fleet, members[fleet.name]) for fleet in by_name]
-    return whole_plan(fleets, plans, census, catalog, observed_digest=census_digest(census), revision=revision)
+    fleet_of = {id(member.kind): fleet for fleet, its in members.items() for member in its if not is_pinned(member)}
+    crowd = Crowd(
+        Standing(device=kind.device, devices=len(kind.ids), fleet=fleet_of.get(id(kind))) for kind in census.kinds
+    )
+    digest = census_digest(census)
+    return whole_plan(fleets, plans, census, catalog, crowd, observed_digest=digest, revision=revision, now=now)
 
 
 def whole_plan(
@@ -70,11 +81,13 @@ def whole_plan(
     plans: Iterable[FleetPlan],
     seen: Observation | Census,
     catalog: Catalog,
+    crowd: Crowd,
     *,
     observed_digest: str,
     revision: str | None,
+    now: Instant,
 ) -> Plan:
-    """The plans of all fleets with what they were made from."""
+    """The plans of all fleets with what is done to their products, and what they were made from."""
     return Plan(
         source=PlanSource(
             revision=revision,
@@ -83,7 +96,9 @@ def whole_plan(
             observed_at=seen.observed_at,
             observed_digest=observed_digest,
         ),
-        fleets=tuple(plans),
+        fleets=tuple(
+            with_product_actions(plan, fleets, seen.products, crowd, complete=seen.complete, now=now) for plan in plans
+        ),
         created_at=seen.observed_at,
         expires_at=Instant(seen.observed_at + PLAN_VALID_SECONDS),
         complete=seen.complete,
@@ -94,9 +109,10 @@ def whole_plan(
 class Placing:
     """Where kinds of devices go, at one moment; what was answered for one fleet is kept for its next device."""
 
-    def __init__(self, catalog: Catalog, now: Instant) -> None:
+    def __init__(self, catalog: Catalog, now: Instant, products: Sequence[Product] = ()) -> None:
         self._catalog = catalog
         self._now = now
+        self._products = products
         self._answers = Answers(catalog)
         self._asked: dict[str, dict[tuple[object, ...], _Asked]] = {}
 
@@ -129,7 +145,7 @@ class Placing:
         if answer is None and fleet.correct_drift and our_lock_is_gone(device, desired.application):
             assert isinstance(situation, Situation)
             situation = replace(situation, application=device.application)
-            answer = self._answers.lock_again(situation, _goal(fleet, device, desired, situation))
+            answer = self._answers.lock_again(situation, self._goal(fleet, device, desired, situation))
         return (self._not_now(fleet, device, desired) or answer) if isinstance(answer, Route) else answer
 
     def _answer(
@@ -138,7 +154,35 @@ class Placing:
         if not isinstance(situation, Situation):
             return replace(situation, devices=())
         situation = replace(situation, application=device.application)
-        return self._answers.of(situation, _goal(fleet, device, desired, situation))
+        goal = self._goal(fleet, device, desired, situation)
+        answer = self._answers.of(situation, goal)
+        until = device.system_flash_refused_until
+        if until is None or until <= self._now or not _needs_direct_flash(answer, situation, goal.via):
+            return answer
+        unsupported = None
+        if fleet.delivery.if_refused is IfRefused.APPLICATION_FIRST:
+            instead = self._answers.of(situation, replace(goal, order=Order.APPLICATION_FIRST))
+            if not (isinstance(instead, Refused) and instead.reason is RefusalReason.ORDER_UNSUPPORTED):
+                return instead
+            unsupported = instead
+        return _wait(WaitingReason.SYSTEM_FLASH_REFUSED, _refused_in_words(device.product_id, until, unsupported))
+
+    def _goal(self, fleet: Fleet, device: ObservedDevice, desired: Desired, situation: Situation) -> Goal:
+        delivery = fleet.delivery
+        return Goal(
+            desired,
+            delivery.via,
+            delivery.bytes_per_device_max,
+            order=delivery.order,
+            product_id=None if situation.own else device.product_id,
+            holding=self._holding(fleet, desired),
+        )
+
+    def _holding(self, fleet: Fleet, desired: Desired) -> Holding | None:
+        product = product_of(fleet, self._products)
+        if product is None or product.holds is None or desired.application is None:
+            return None
+        return Holding(fleet.product or "", product.held(desired.application.version))
 
     def _not_now(self, fleet: Fleet, device: ObservedDevice, desired: Desired) -> Refused | Waiting | None:
         """Why a route that exists must not start, the word of a person first."""
@@ -150,10 +194,9 @@ class Placing:
         return _others_say_no(fleet, device, desired) or _device_says_no(device)
 
 
-def _goal(fleet: Fleet, device: ObservedDevice, desired: Desired, situation: Situation) -> Goal:
-    delivery = fleet.delivery
-    product_id = None if situation.own else device.product_id
-    return Goal(desired, delivery.via, delivery.bytes_per_device_max, order=delivery.order, product_id=product_id)
+def is_pinned(member: Member) -> bool:
+    """Whether something else is wanted of these devices than of their fleet."""
+    return member.override is not None and member.override.pin is not None
 
 
 def _others_say_no(fleet: Fleet, device: ObservedDevice, desired: Desired) -> Waiting | None:
@@ -181,6 +224,21 @@ def _device_says_no(device: ObservedDevice) -> Waiting | None:
     if not device.online:
         return _wait(WaitingReason.OFFLINE, "offline; planned again when it is back")
     return None
+
+
+def _needs_direct_flash(answer: Placed, situation: Situation, via: Via) -> bool:
+    """Whether the way leads over Device OS modules that the cloud has to take for an unmarked device of a product."""
+    if via is not Via.CLOUD or situation.own or situation.development or not isinstance(answer, Route):
+        return False
+    return any(isinstance(step, FlashModule) for step in answer.steps)
+
+
+def _refused_in_words(product_id: int | None, until: Instant, instead: Refused | None) -> str:
+    message = (
+        f"the cloud refuses Device OS modules for devices of product {product_id} that are not marked as development; "
+        f"tried again after {iso_from_instant(until)}"
+    )
+    return message if instead is None else f"{message}; {instead.message}"
 
 
 def _wait(reason: WaitingReason, message: str) -> Waiting:

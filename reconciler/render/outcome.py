@@ -19,6 +19,7 @@ class Outcome:
     `devices_refused` never had a route. Steps: `steps_done` were verified by an observation, `steps_failed` failed,
     `steps_open` were sent and have no known end yet; the rest was not begun. `requests` are all API calls of the run,
     `requests_writing` those that change something; `bytes_sent` is the size of all modules sent.
+    Actions are uploads to and releases of products; one that is neither done nor failed waits for its time.
     """
 
     devices_planned: int
@@ -33,6 +34,9 @@ class Outcome:
     requests: int
     requests_writing: int
     bytes_sent: int
+    actions_planned: int = 0
+    actions_done: int = 0
+    actions_failed: int = 0
     halted_fleets: tuple[str, ...] = ()
     interrupted: bool = False
 
@@ -87,6 +91,9 @@ def outcome_text(outcome: Outcome, *, width: int = 100, colour: bool = False) ->
             "",
         ),
     ]
+    if outcome.actions_planned:
+        done, failed = f"{outcome.actions_done:,} verified", f"{outcome.actions_failed:,} failed"
+        rows.insert(2, ("product", f"{outcome.actions_planned:,} planned", done, failed, "", ""))
     lines = table(rows, indent=2)
     for fleet in outcome.halted_fleets:
         sentence = f"Fleet {harmless(fleet)} is halted (`reconciler history` says why): nothing more is started in it."

@@ -16,6 +16,7 @@ from typing import Any, Final, assert_never
 
 import msgspec
 
+from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.allowance import REQUESTS
 from reconciler.model.change import Change
 from reconciler.model.instant import iso_from_instant
@@ -168,8 +169,32 @@ def _fleet(plan: FleetPlan, change: Change | None, *, show_current: bool) -> dic
         "membership": membership_document(change, plan.fleet.name),
         "waves": [] if plan.fleet.rollout.waves or not upgraded else [{"name": "all", "devices": upgraded}],
     }
+    if plan.preparation:
+        document["preparation"] = [action_document(action) for action in plan.preparation]
+    if plan.conclusion is not None:
+        document["conclusion"] = action_document(plan.conclusion)
+    if plan.unreleased:
+        document["unreleased"] = list(plan.unreleased)
     if show_current:
         document[CURRENT_DEVICES] = list(plan.current)
+    return document
+
+
+def action_document(action: ProductAction) -> dict[str, Any]:
+    """An action on a product, in the words of a step."""
+    document: dict[str, Any] = {"product": action.product, "application": int(action.application)}
+    match action:
+        case UploadApplication():
+            document |= {"action": "upload_application", "platform": action.platform, "sha256": action.sha256}
+            if action.size is not None:
+                document["bytes"] = action.size
+            if action.bundle:
+                document["bundle"] = True
+        case ReleaseApplication():
+            document |= {"action": "release_application", "groups": list(action.groups)}
+            document["product_default"] = action.product_default
+        case _:
+            assert_never(action)
     return document
 
 

@@ -17,6 +17,7 @@ from reconciler.render.change_text import WARNING
 from reconciler.render.ink import counted, device_sample, duration, transfer_size
 from reconciler.render.markdown import Section, fitted, row, safe, table_head
 from reconciler.render.plan_text import (
+    actions_in_words,
     budget_in_words,
     change_in_words,
     cost_in_words,
@@ -54,6 +55,7 @@ def plan_markdown(plan: Plan, *, plan_id: str, bytes_max: int = BYTES_MAX, compa
     sections = (
         _compared(compared),
         _findings(plan),
+        _products(fleets),
         _set_aside(fleets),
         _fleets(fleets),
         _routes(kinds),
@@ -100,6 +102,9 @@ def _warnings(plan: Plan) -> list[str]:
         if entries:
             devices = sum(len(entry.devices) for entry in entries)
             found.append(f"**{counted(devices, 'device')} {word}:** {_by_reason(entries)}. {what}")
+    actions = sum(len(fleet.actions) for fleet in plan.fleets)
+    if actions:
+        found.append(f"**{counted(actions, 'action')} on products:** uploads before, or releases after the devices.")
     cost = plan.cost
     if cost.bytes_unknown:
         unknown = counted(cost.bytes_unknown, "file")
@@ -143,6 +148,16 @@ def _findings(plan: Plan) -> Section:
         head="\n### Findings\n\n" + table_head(("Of the observation", False)),
         items=[row([safe(finding)]) for finding in plan.findings],
         left_out=lambda shown: f"\n**… {counted(total - shown, 'finding')} left out here**; {_ELSEWHERE}.\n",
+    )
+
+
+def _products(fleets: Sequence[FleetPlan]) -> Section:
+    sentences = [(plan.fleet.name, sentence) for plan in fleets for sentence in actions_in_words(plan)]
+    return Section(
+        head="\n### Products\n\n"
+        + table_head(("Fleet", False), ("What is done to its product, and what is not", False)),
+        items=[row((safe(name, _NAME_MAX), safe(sentence, _LINE_MAX))) for name, sentence in sentences],
+        left_out=lambda shown: f"\n**… {counted(len(sentences) - shown, 'line')} left out here**; {_ELSEWHERE}.\n",
     )
 
 

@@ -9,12 +9,13 @@ what they need is taken from the catalog, so that the guard can check every cond
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NoReturn, TypeVar
 
 from reconciler.firmware.catalog import Catalog
+from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.device import DeviceId, DeviceMode
 from reconciler.model.error import OperatorError
 from reconciler.model.fleet import Via
@@ -60,6 +61,7 @@ class SavedPlan:
     complete: bool
     fleets: tuple[str, ...]
     routes: tuple[SavedRoute, ...]
+    actions: frozenset[ProductAction] = frozenset()
 
     @cached_property
     def by_device(self) -> Mapping[DeviceId, SavedRoute]:
@@ -115,7 +117,38 @@ def plan_from_document(document: Any, catalog: Catalog, *, now: Instant) -> Save
         complete=reader.boolean("complete"),
         fleets=tuple(fleet.text("name") for fleet in reader.objects("fleets")),
         routes=routes,
+        actions=frozenset(action for fleet in reader.objects("fleets") for action in _actions(fleet)),
     )
+
+
+def _actions(fleet: _Reader) -> Iterator[ProductAction]:
+    if "preparation" in fleet.members:
+        yield from map(_action, fleet.objects("preparation"))
+    if "conclusion" in fleet.members:
+        yield _action(fleet.member("conclusion"))
+
+
+def _action(action: _Reader) -> ProductAction:
+    product, application = action.text("product"), ApplicationVersion(action.number("application"))
+    match action.text("action"):
+        case "upload_application":
+            return UploadApplication(
+                product=product,
+                application=application,
+                platform=action.text("platform"),
+                sha256=action.text("sha256"),
+                size=action.optional_number("bytes"),
+                bundle="bundle" in action.members and action.boolean("bundle"),
+            )
+        case "release_application":
+            return ReleaseApplication(
+                product=product,
+                application=application,
+                groups=tuple(action.texts("groups")),
+                product_default=action.boolean("product_default"),
+            )
+        case other:
+            return action.fail(f"has the unknown action {other!r}")
 
 
 def _digest(reader: _Reader) -> str:

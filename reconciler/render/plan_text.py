@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final, assert_never
 
+from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.allowance import REQUESTS
 from reconciler.model.device import DeviceMode
 from reconciler.model.fleet import Desired, Via
@@ -120,6 +121,8 @@ def _fleet(page: Page, plan: FleetPlan) -> list[str]:
     if plan.routes:
         for sentence in (pace_in_words(plan), f"In all {cost_in_words(plan.cost)}"):
             lines += page.wrapped(sentence, indent=2, hanging=2)
+    for sentence in actions_in_words(plan):
+        lines += page.wrapped(sentence, indent=2, hanging=2)
     for routes in routes_together(plan.routes):
         lines += ["", *_routes(page, routes)]
     for title, style, entries in (
@@ -129,6 +132,32 @@ def _fleet(page: Page, plan: FleetPlan) -> list[str]:
         if entries:
             lines += ["", f"  {page.ink(title, style)}", *_set_aside(page, entries)]
     return lines
+
+
+def actions_in_words(plan: FleetPlan) -> list[str]:
+    """What is done to the product before the devices, and after them; and what is not, and why."""
+    lines = [f"Before a device needs it: {action_in_words(action)}" for action in plan.preparation]
+    if plan.conclusion is not None:
+        when = "Every device is there" if plan.may_conclude else "When every device of the fleet is there"
+        lines.append(f"{when}: {action_in_words(plan.conclusion)}")
+    return lines + [f"Not released: {harmless(why)}" for why in plan.unreleased]
+
+
+def action_in_words(action: ProductAction) -> str:
+    """`release application 44 of product cold-chain to group eu`."""
+    match action:
+        case UploadApplication():
+            size = "" if action.size is None else f" ({byte_size(action.size)})"
+            words = f"upload application {action.application} for {action.platform} to product {action.product}{size}"
+        case ReleaseApplication():
+            noun = "group" if len(action.groups) == 1 else "groups"
+            places = [f"{noun} {', '.join(action.groups)}"] if action.groups else []
+            places += ["everybody as the product's default"] if action.product_default else []
+            to = " and ".join(places)
+            words = f"release application {action.application} of product {action.product} to {to}"
+        case _:
+            assert_never(action)
+    return harmless(words)
 
 
 def pace_in_words(plan: FleetPlan) -> str:
@@ -252,10 +281,14 @@ def _verdict(page: Page, plan: Plan) -> list[str]:
 def verdict_in_words(plan: Plan) -> tuple[str, Style]:
     """What comes of the plan in one sentence, and what that means to the reader."""
     summary = plan.summary
+    concluding = [fleet.conclusion for fleet in plan.fleets if fleet.may_conclude and fleet.conclusion is not None]
     others = [(summary.waiting, "waiting"), (summary.refused, "refused")]
     rest = ", ".join(f"{number:,} {what}" for number, what in others if number)
     if not summary.devices:
         return "Nothing to do: no observed device belongs to a fleet.", Style.WAITING
+    if not summary.upgrade and concluding:
+        done = f"{summary.current:,} as desired" + (f", {rest}" if rest else "")
+        return f"Plan: {'; '.join(map(action_in_words, concluding))}. {done}.", Style.CHANGE
     if not summary.upgrade and not rest:
         return f"Nothing to do: {counted(summary.devices, 'device')}, all as desired.", Style.GOOD
     if not summary.upgrade:

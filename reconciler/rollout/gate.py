@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.model.attempt import Attempt, FailureClass
+from reconciler.model.attempt import Attempt
 from reconciler.model.device import DeviceId
+from reconciler.model.failure import CONSEQUENCES
 from reconciler.model.fleet import Fleet
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Route, WaitingReason
-from reconciler.model.step import Step
+from reconciler.model.step import LockApplication, Step
+from reconciler.model.version import ApplicationVersion
 from reconciler.rollout.retry import GIVEN_UP, may_start_at
 from reconciler.rollout.verdict import Hold, Start, Verdict, Wait
 from reconciler.rollout.window import is_open
@@ -25,9 +27,6 @@ TURNED_BACK_MAX: Final = 10
 
 PASSING: Final = frozenset({WaitingReason.OFFLINE, WaitingReason.MODULES_UNKNOWN})
 """Reasons to wait that may pass without anybody's doing: every device is offline for a moment after a transfer."""
-
-_NOT_TAKEN: Final = frozenset({FailureClass.OFFLINE, FailureClass.REFUSED})
-"""Failures of a device to which certainly nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +39,8 @@ class Ledger:
     - `turned_back`: how often the last look before a step said no, by device.
     - `halted`: whether the fleet is halted, by this run or by an earlier one.
     - `agreed`: the steps that were agreed to, by device. A step that is not among them is never started.
+    - `lacking`: applications that the product lacks, or that nobody has seen to be the planned ones there;
+      `awaited_uploads`: those of them that this run brings, or is finding out about.
     """
 
     in_flight: Mapping[DeviceId, bool]
@@ -48,11 +49,13 @@ class Ledger:
     turned_back: Mapping[DeviceId, int]
     halted: bool
     agreed: Mapping[DeviceId, frozenset[Step]]
+    lacking: frozenset[ApplicationVersion] = frozenset()
+    awaited_uploads: frozenset[ApplicationVersion] = frozenset()
 
 
 def verdicts(plan: FleetPlan, ledger: Ledger, *, now: Instant) -> Iterator[Verdict]:
     """A verdict for every device with a route, in the order of the plan."""
-    fleet_hold = _hold_of_fleet(plan, ledger, now)
+    fleet_hold = hold_of_fleet(plan, now, halted=ledger.halted)
     holders = _slot_holders(plan, ledger, now)
     slots = plan.fleet.rollout.concurrent_max.of(plan.summary.devices) - len(holders)
     for route in plan.routes:
@@ -89,7 +92,7 @@ def _out_of_sight(plan: FleetPlan, ledger: Ledger, now: Instant) -> frozenset[De
     return frozenset(
         device_id
         for device_id, attempts in attempts_of.items()
-        if any(attempt.failure not in _NOT_TAKEN for attempt in attempts)
+        if any(attempt.failure is None or CONSEQUENCES[attempt.failure].reached_device for attempt in attempts)
         and now - (attempts[0].ended_at or now) <= deadline
     )
 
@@ -99,7 +102,8 @@ def failures_that_halt(fleet: Fleet, devices: int) -> int:
     return max(1, fleet.rollout.failures_max.of(devices))
 
 
-def _hold_of_fleet(plan: FleetPlan, ledger: Ledger, now: Instant) -> Hold | None:
+def hold_of_fleet(plan: FleetPlan, now: Instant, *, halted: bool) -> Hold | None:
+    """Why nothing may start in a fleet now, whatever the device."""
     fleet = plan.fleet
     if fleet.rollout.waves:
         return Hold.WAVES_UNSUPPORTED
@@ -107,13 +111,19 @@ def _hold_of_fleet(plan: FleetPlan, ledger: Ledger, now: Instant) -> Hold | None
         return Hold.AWAITING_APPROVAL
     if not is_open(fleet.windows_allow, fleet.windows_deny, now):
         return Hold.OUTSIDE_WINDOW
-    if ledger.halted:
+    if halted:
         return Hold.HALTED
     return None if fleet.rollout.concurrent_max.of(plan.summary.devices) else Hold.CONCURRENCY_ZERO
 
 
 def _verdict(
-    route: Route, device_id: DeviceId, fleet_hold: Hold | None, ledger: Ledger, *, now: Instant, has_slot: bool
+    route: Route,
+    device_id: DeviceId,
+    fleet_hold: Hold | None,
+    ledger: Ledger,
+    *,
+    now: Instant,
+    has_slot: bool,
 ) -> Verdict:
     if device_id in ledger.in_flight:
         return Wait(device_id=device_id, hold=Hold.IN_FLIGHT)
@@ -124,6 +134,9 @@ def _verdict(
     step = route.steps[0]
     if step not in ledger.agreed.get(device_id, frozenset()):
         return Wait(device_id=device_id, hold=Hold.NOT_APPROVED)
+    if isinstance(step, LockApplication) and step.application in ledger.lacking:
+        is_awaited = step.application in ledger.awaited_uploads
+        return Wait(device_id=device_id, hold=Hold.UPLOADING if is_awaited else Hold.NOT_UPLOADED)
     earliest = may_start_at(ledger.ended.get(device_id, ()))
     if earliest is not None and now < earliest:
         return Wait(device_id=device_id, hold=Hold.PAUSED, until=earliest)

@@ -24,6 +24,8 @@ class Hold(Enum):
     OUTSIDE_WINDOW = "outside the fleet's windows"
     WAVES_UNSUPPORTED = "the fleet asks for waves, which this version does not roll out"
     CONCURRENCY_ZERO = "rollout.maxConcurrent is 0"
+    UPLOADING = "its application is being uploaded to the product"
+    NOT_UPLOADED = "the product lacks its application, and this run does not upload it"
     NOT_APPROVED = "this step is not in the plan that was agreed to"
 
 
@@ -56,6 +58,7 @@ FINAL_HOLDS = frozenset(
         Hold.OUTSIDE_WINDOW,
         Hold.WAVES_UNSUPPORTED,
         Hold.CONCURRENCY_ZERO,
+        Hold.NOT_UPLOADED,
         Hold.NOT_APPROVED,
     }
 )

@@ -24,6 +24,7 @@ from reconciler.model.console import Latch
 from reconciler.model.device import DeviceId
 from reconciler.model.error import ReconcilerError
 from reconciler.model.instant import Instant
+from reconciler.model.refusal import SystemFlashRefusal
 from tests.fleet_samples import attempt
 
 WORLD = """
@@ -465,3 +466,23 @@ def test_a_token_that_is_refused_is_an_error_without_the_token_in_it(
     assert isinstance(result.exception, ReconcilerError)
     assert result.exception.code == "PFR3002"
     assert "2" * 40 not in f"{result.exception} {result.output}"
+
+
+def test_what_the_cloud_refused_for_a_product_is_shown_and_forgotten_by_a_persons_word(bench: Bench) -> None:
+    journal = bench.folder / "journal.sqlite"
+    with SqliteJournal(journal) as kept:
+        kept.keep_refusal(SystemFlashRefusal(product_id=12345, at=Instant(1_795_338_000.0), words="403 not allowed"))
+    shown = bench.call("history", "--journal", str(journal)).stdout
+    assert "the cloud refuses Device OS modules for product 12345" in shown
+    assert "tried again after 2026-11-29" in shown
+    other = bench.call("resume", "--product", "777", "--journal", str(journal))
+    assert other.exit_code == 1
+    assert "products with one: 12345" in other.stderr
+    assert bench.call("resume", "--product", "12345", "--journal", str(journal)).exit_code == 0
+    with SqliteJournal(journal) as kept:
+        assert kept.refusals() == ()
+
+
+@pytest.mark.parametrize("arguments", [(), ("eu", "--product", "12345")])
+def test_resume_names_a_fleet_or_a_product(bench: Bench, arguments: tuple[str, ...]) -> None:
+    assert bench.call("resume", *arguments, "--journal", "journal.sqlite").exit_code == 2

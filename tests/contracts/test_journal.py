@@ -14,15 +14,26 @@ from typing import Any
 
 import pytest
 
-from reconciler.journal.journal import AttemptMovedError, DeviceBusyError, Halt, Journal, KeptPlan, Looked
+from reconciler.journal.journal import (
+    AttemptMovedError,
+    DeviceBusyError,
+    Halt,
+    Journal,
+    KeptPlan,
+    Looked,
+    ProductBusyError,
+)
 from reconciler.journal.memory import MemoryJournal
 from reconciler.journal.sqlite import SqliteJournal
+from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.attempt import MOVES, Attempt, AttemptState, Evidence, FailureClass
 from reconciler.model.console import ChangeKind, ConsoleChange, ConsoleState, Latch
 from reconciler.model.device import DeviceId, DeviceMode, ModuleReport
 from reconciler.model.error import BugError
 from reconciler.model.instant import Instant
 from reconciler.model.module import Dependency, Module, ModuleFunction, ModuleSlot
+from reconciler.model.product_attempt import ProductAttempt
+from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.model.step import FlashModule, LockApplication, Step
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
 
@@ -523,6 +534,89 @@ def test_a_latch_holds_until_a_person_lifts_it_and_is_remembered(journal: Journa
     assert journal.latches() == {"d1": a_latch(at=300)}
 
 
+def refusal(product_id: int = 12345, at: float = 100, words: str = "403 no") -> SystemFlashRefusal:
+    return SystemFlashRefusal(product_id=product_id, at=Instant(at), words=words)
+
+
+def test_of_what_was_learnt_of_a_product_the_last_counts(journal: Journal) -> None:
+    journal.keep_refusal(refusal(9))
+    journal.keep_refusal(refusal(at=100))
+    journal.keep_refusal(refusal(at=200))
+    assert journal.refusals() == (refusal(9), refusal(at=200))
+
+
+def test_what_was_learnt_is_forgotten_by_a_persons_word_and_may_be_learnt_again(journal: Journal) -> None:
+    journal.keep_refusal(refusal())
+    assert journal.forget_refusal(12345)
+    assert journal.refusals() == ()
+    assert not journal.forget_refusal(12345)
+    journal.keep_refusal(refusal(at=200))
+    assert journal.refusals() == (refusal(at=200),)
+
+
+# Attempts on products
+
+RELEASE = ReleaseApplication(product="cold-chain", application=ApplicationVersion(44), groups=("eu", "us"))
+UPLOAD = UploadApplication(
+    product="cold-chain", application=ApplicationVersion(44), platform="boron", sha256="ab" * 32, size=9, bundle=True
+)
+
+
+def on_product(name: str = "p1", product: str = "cold-chain", action: ProductAction = RELEASE) -> ProductAttempt:
+    return ProductAttempt(
+        id=name,
+        product=product,
+        fleet="eu",
+        plan_id="plan-main-0123456789",
+        action=action,
+        state=AttemptState.INTENDED,
+        intended_at=Instant(100),
+    )
+
+
+@pytest.mark.parametrize("action", [RELEASE, UPLOAD])
+def test_an_attempt_on_a_product_comes_back_equal_and_lives_its_life(journal: Journal, action: ProductAction) -> None:
+    intended = on_product(action=action)
+    journal.begin_product(intended)
+    assert journal.open_product_attempts() == (intended,)
+    for next_state in (
+        intended.sent(Instant(101)),
+        intended.sent(Instant(101)).lost_sight("no answer"),
+        intended.sent(Instant(101)).lost_sight("no answer").failed(FailureClass.TRANSPORT, "not there", Instant(200)),
+    ):
+        journal.record_product(next_state)
+        assert journal.product_attempts() == (next_state,)
+    assert journal.open_product_attempts() == ()
+
+
+def test_a_product_has_one_open_attempt(journal: Journal) -> None:
+    first = on_product()
+    journal.begin_product(first)
+    with pytest.raises(ProductBusyError):
+        journal.begin_product(on_product("p2"))
+    journal.begin_product(on_product("p3", product="home-hub"))
+    journal.record_product(first.failed(FailureClass.REFUSED, "no", Instant(101)))
+    journal.begin_product(on_product("p2"))
+    assert [attempt.id for attempt in journal.product_attempts()] == ["p2", "p3", "p1"]
+    assert [attempt.id for attempt in journal.product_attempts(fleet="eu", limit=1)] == ["p2"]
+
+
+def test_an_attempt_on_a_product_is_held_to_the_rules_of_all_attempts(journal: Journal) -> None:
+    attempt = on_product()
+    with pytest.raises(BugError, match="never begun"):
+        journal.record_product(attempt.sent(Instant(101)))
+    with pytest.raises(BugError, match="not as intended"):
+        journal.begin_product(attempt.sent(Instant(101)))
+    journal.begin_product(attempt)
+    with pytest.raises(BugError, match="used before"):
+        journal.begin_product(attempt)
+    with pytest.raises(BugError, match="something else"):
+        journal.record_product(replace(attempt, action=UPLOAD).sent(Instant(101)))
+    done = attempt.sent(Instant(101)).verified(Instant(102))
+    with pytest.raises(AttemptMovedError):
+        journal.record_product(done)
+
+
 # Closing, threads
 
 
@@ -592,6 +686,7 @@ def test_everything_is_there_when_a_file_is_opened_again(tmp_path: Path) -> None
         first.keep_report(report)
         first.keep_plan(plan)
         first.halt("eu", "too many", Instant(7))
+        first.keep_refusal(refusal(words="no \udc80"))
         before = (first.attempts(), first.moves("a1"), first.learnt())
     with SqliteJournal(path) as second:
         assert (second.attempts(), second.moves("a1"), second.learnt()) == before
@@ -599,6 +694,7 @@ def test_everything_is_there_when_a_file_is_opened_again(tmp_path: Path) -> None
         assert second.reports() == {"d1": report}
         assert second.plan("p") == plan
         assert second.halts() == (Halt(fleet="eu", reason="too many", at=Instant(7)),)
+        assert second.refusals() == (refusal(words="no \\udc80"),)
         with pytest.raises(DeviceBusyError):
             second.begin(an_attempt("a3"))
 

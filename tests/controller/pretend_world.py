@@ -14,10 +14,11 @@ from reconciler.controller.apply import Rest, run_to_rest
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.run import Agreement, Run, Scope, Tools
 from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent, SendOutcome
+from reconciler.execution.product import ProductHands
 from reconciler.firmware.known import known_catalog
 from reconciler.inventory.hearing import Hearing
 from reconciler.journal.memory import MemoryJournal
-from reconciler.model.device import DeviceId, DeviceMode, Observation, ObservedDevice
+from reconciler.model.device import DeviceId, DeviceMode, HeldApplication, Observation, ObservedDevice, Product
 from reconciler.model.error import WireError
 from reconciler.model.event import Event
 from reconciler.model.fleet import Fleet, FleetSet
@@ -89,11 +90,12 @@ class World:
     """Devices of one product, and everything that was asked of them.
 
     `now` is the cloud's clock; `skew_seconds` is by how much the dates of its answers are ahead of it. `silences` are
-    the seconds that every pause between passes had to last at least.
+    the seconds that every pause between passes had to last at least. `holds` is what the product holds, if it says so.
     """
 
     devices: dict[DeviceId, ObservedDevice]
     now: Instant = NOW
+    began: Instant = NOW
     behaviour: Behaviour = obeys
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     events: list[Event] = field(default_factory=list)
@@ -102,6 +104,8 @@ class World:
     under_way_most: int = 0
     silences: list[float] = field(default_factory=list)
     skew_seconds: float = 0.0
+    holds: tuple[HeldApplication, ...] | None = None
+    product_hands: ProductHands | None = None
     blind: WireError | None = None
     on_fresh: Callable[[ObservedDevice], ObservedDevice | None] = lambda device: device
     hearing: Hearing = field(default_factory=lambda: Hearing(clock=lambda: NOW))
@@ -114,7 +118,11 @@ class World:
             raise self.blind
         with self.lock:
             seen = tuple(replace(self.devices[each], observed_at=self.now) for each in sorted(self.devices))
-        return Observation(observed_at=self.now, source="cloud", devices=seen, products=(COLD_CHAIN,))
+        return Observation(observed_at=self.now, source="cloud", devices=seen, products=(self.product,))
+
+    @property
+    def product(self) -> Product:
+        return replace(COLD_CHAIN, holds=self.holds)
 
     def observe_device(self, device_id: DeviceId) -> ObservedDevice | None:
         with self.lock:
@@ -167,6 +175,7 @@ class World:
             hearing=self.hearing,
             executor=self,
             answered_at=lambda: Instant(self.now + self.skew_seconds),
+            product_hands=self.product_hands,
         )
 
     def pause(self, silence_seconds: float) -> None:
@@ -175,8 +184,12 @@ class World:
 
     def pass_time(self) -> None:
         self.now = Instant(self.now + PASS_SECONDS)
-        if self.now > NOW + PASSES_MAX * PASS_SECONDS:
+        if self.now > self.began + PASSES_MAX * PASS_SECONDS:
             raise EndlessRunError
+
+    def skip(self, seconds: float) -> None:
+        """A long time in which nothing happens."""
+        self.now = self.began = Instant(self.now + seconds)
 
 
 def carried_out(
@@ -188,7 +201,7 @@ def carried_out(
 ) -> tuple[Run, Rest]:
     """One run over the world to its rest."""
     agreed = agreement_on("plan-local-0123456789", world.plan(*fleets)) if agreement is None else agreement
-    numbers = count(len(world.journal.attempts()) + 1)
+    numbers = count(len(world.journal.attempts()) + len(world.journal.product_attempts()) + 1)
     with ThreadPoolExecutor(8) as pool:
         tools = Tools(
             journal=world.journal,

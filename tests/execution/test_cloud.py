@@ -224,6 +224,86 @@ def test_a_clear_no_is_not_sent(hands: Hands, step: Step, status: int, failure: 
     assert len(hands.written) == 1
 
 
+ALIVE = Answer(body=json.dumps({"id": DEVICE}).encode())
+NO_SCOPE = Answer(body=b'{"scopes":["devices:list","devices:get"]}')
+SCOPES = Answer(body=b'{"scopes":["devices:list","devices:update"]}')
+NOT_ALLOWED = b'{"error":"not_allowed","error_description":"because"}'
+
+
+@dataclass
+class Doubting(Hands):
+    """A cloud that says no to modules; what it says of the token and of the device are two more answers."""
+
+    token: Answer = field(default_factory=lambda: SCOPES)
+
+    def answer(self, seen: Seen) -> Answer:
+        return self.token if "access_tokens" in seen.path else super().answer(seen)
+
+
+@pytest.fixture
+def doubting() -> Iterator[Doubting]:
+    with pretend_cloud() as (server, api, _):
+        yield Doubting(server, api, reads=ALIVE, writes=Answer(status=403, body=NOT_ALLOWED))
+
+
+@pytest.mark.parametrize("token", [SCOPES, Answer(body=b"{}"), Answer(status=404)])
+@pytest.mark.parametrize("status", [400, 403, 405, 422])
+def test_a_no_to_a_module_may_be_about_the_act_where_the_token_is_taken_elsewhere(
+    doubting: Doubting, status: int, token: Answer
+) -> None:
+    doubting.token, doubting.writes = token, Answer(status=status, body=NOT_ALLOWED)
+    outcome = doubting.send(FLASH)
+    assert isinstance(outcome, NotSent)
+    assert (outcome.failure, outcome.refuses_system_flash) == (FailureClass.REFUSED, True)
+    assert "because" in outcome.detail
+    assert len(doubting.written) == 1
+
+
+@pytest.mark.parametrize(
+    ("token", "reads"), [(NO_SCOPE, ALIVE), (SCOPES, Answer(status=403)), (SCOPES, Answer(status=401))]
+)
+def test_a_no_to_a_module_is_about_the_token_where_it_is_not_taken_elsewhere_either(
+    doubting: Doubting, token: Answer, reads: Answer
+) -> None:
+    doubting.token, doubting.reads = token, reads
+    outcome = doubting.send(FLASH)
+    assert isinstance(outcome, NotSent)
+    assert (outcome.failure, outcome.refuses_system_flash) == (FailureClass.UNAUTHORISED, False)
+
+
+def test_a_no_that_speaks_of_the_token_is_looked_into_whatever_its_status(doubting: Doubting) -> None:
+    doubting.reads = Answer(status=401)
+    doubting.writes = Answer(status=400, body=b'{"error":"invalid_token"}')
+    outcome = doubting.send(FLASH)
+    assert isinstance(outcome, NotSent)
+    assert outcome.failure is FailureClass.UNAUTHORISED
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [(401, FailureClass.UNAUTHORISED), (404, FailureClass.OFFLINE), (409, FailureClass.REFUSED)],
+)
+def test_some_noes_to_a_module_say_nothing_about_the_act(
+    doubting: Doubting, status: int, failure: FailureClass
+) -> None:
+    doubting.writes = Answer(status=status, body=NOT_ALLOWED)
+    outcome = doubting.send(FLASH)
+    assert isinstance(outcome, NotSent)
+    assert (outcome.failure, outcome.refuses_system_flash) == (failure, False)
+    assert len(doubting.server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("device", "product"), [(replace(BORON, development=True), "logger"), (BORON, None)], ids=["development", "own"]
+)
+def test_the_act_is_not_in_doubt_for_a_development_device_or_the_owners_own(
+    doubting: Doubting, device: ObservedDevice, product: str | None
+) -> None:
+    outcome = doubting.send(FLASH, device, product)
+    assert isinstance(outcome, NotSent)
+    assert (outcome.failure, outcome.refuses_system_flash) == (FailureClass.UNAUTHORISED, False)
+
+
 def test_a_device_that_is_not_connected_is_offline(hands: Hands) -> None:
     hands.writes = Answer(status=404, body=b'{"error":"device not currently connected"}')
     outcome = hands.send(FLASH)

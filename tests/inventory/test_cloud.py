@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,11 +11,12 @@ import pytest
 from reconciler.firmware.known import known_catalog
 from reconciler.inventory.cloud import CloudInventory
 from reconciler.inventory.hearing import Hearing
-from reconciler.model.device import DeviceId, DeviceMode, Product
+from reconciler.model.device import DeviceId, DeviceMode, HeldApplication, Product
 from reconciler.model.error import WireError
 from reconciler.model.fleet import FleetSet, Selector
 from reconciler.model.instant import Instant, instant_from_iso, iso_from_instant
 from reconciler.model.module import Module, ModuleFunction, ModuleSlot
+from reconciler.model.version import ApplicationVersion
 from reconciler.particle.api import ParticleApi
 from reconciler.particle.stream import CloudEvent
 from reconciler.planning.planner import plan_fleets
@@ -35,6 +37,7 @@ class Cloud:
         self.devices: list[dict[str, Any]] = []
         self.product: dict[str, Any] | None = {"id": 12345, "slug": "logger"}
         self.date: dict[str, str] = {}
+        self.firmware: object = []
         self.server, self.api = server, api
         self.hearing = Hearing(clock=lambda: NOW)
         server.chosen = self.answer
@@ -46,6 +49,10 @@ class Cloud:
             if self.product is None:
                 return Answer(status=403, body=b'{"error":"scope"}')
             body = {"product": self.product}
+        elif path == "/v1/products/logger/firmware":
+            body = self.firmware
+        elif path.endswith("/binary"):
+            return Answer(body=b"binary")
         elif path in {"/v1/products/logger/devices", "/v1/products/12345/devices"}:
             body = {"devices": self.devices, "meta": {"total_pages": 1}}
         elif path != "/v1/devices":
@@ -74,7 +81,7 @@ def test_a_products_devices_are_observed_with_its_number_and_slug(cloud: Cloud) 
     observation = cloud.inventory().observe()
     assert [device.id for device in observation.devices] == [ONE, TWO]
     assert observation.devices[0].groups == ("eu",)
-    assert observation.products == (Product(id=12345, slug="logger"),)
+    assert observation.products == (Product(id=12345, slug="logger", holds=()),)
     assert observation.source == "cloud"
     assert observation.complete
 
@@ -215,3 +222,51 @@ def test_a_device_that_is_not_understood_is_seen_and_planned_to_nothing(cloud: C
     ).fleets
     assert planned.routes == ()
     assert planned.summary.devices == 1
+
+
+# --- what the product holds ---
+
+
+def test_what_the_product_holds_is_observed_with_one_request_a_look(cloud: Cloud) -> None:
+    cloud.firmware = [
+        {"version": 44, "groups": ["us", "eu"], "product_default": False},
+        {"version": 12, "groups": [], "current": True},
+    ]
+    inventory = cloud.inventory()
+    [product] = inventory.observe().products
+    assert product.holds == (
+        HeldApplication(version=ApplicationVersion(12), product_default=True),
+        HeldApplication(version=ApplicationVersion(44), groups=("eu", "us")),
+    )
+    assert (product.released_to(None), product.released_to("eu"), product.released_to("lab")) == (12, 44, None)
+    before = len(cloud.server.seen)
+    inventory.observe()
+    assert [seen.path.partition("?")[0] for seen in cloud.server.seen[before:]] == [
+        "/v1/products/logger/devices",
+        "/v1/products/logger/firmware",
+    ]
+
+
+def test_what_is_in_a_version_that_manifests_name_is_read_once(cloud: Cloud) -> None:
+    inventory = CloudInventory(
+        cloud.api, product="logger", hearing=None, clock=lambda: NOW, contents_of=[ApplicationVersion(44)]
+    )
+    cloud.firmware = [{"version": 12}]
+    assert inventory.observe().products[0].held(ApplicationVersion(44)) is None
+    cloud.firmware = [{"version": 12}, {"version": 44}]
+    for _ in range(2):
+        [product] = inventory.observe().products
+        assert [held.sha256 for held in product.holds or ()] == [None, hashlib.sha256(b"binary").hexdigest()]
+    assert sum("/44/binary" in seen.path for seen in cloud.server.seen) == 1
+
+
+@pytest.mark.parametrize("firmware", [{"not": "a list"}, [{"version": "many"}]])
+def test_a_product_whose_firmware_cannot_be_read_is_observed_and_what_it_holds_is_not_known(
+    cloud: Cloud, firmware: object
+) -> None:
+    cloud.devices = [{"id": ONE}]
+    cloud.firmware = firmware
+    observation = cloud.inventory().observe()
+    assert observation.products[0].holds is None
+    assert "cannot be read" in observation.findings[0]
+    assert (observation.complete, len(observation.devices)) == (True, 1)

@@ -14,7 +14,7 @@ from reconciler.inventory.snapshot import (
     document_from_observation,
     observation_from_document,
 )
-from reconciler.model.device import DeviceId, DeviceMode, Observation, ObservedDevice, Product
+from reconciler.model.device import DeviceId, DeviceMode, HeldApplication, Observation, ObservedDevice, Product
 from reconciler.model.instant import Instant, instant_from_iso
 from reconciler.model.module import Dependency, Module, ModuleFunction, ModuleSlot
 
@@ -173,6 +173,15 @@ devices = st.builds(
     | st.lists(modules, unique_by=lambda m: m.slot).map(lambda found: tuple(sorted(found, key=lambda m: m.slot))),
     observed_at=st.just(READ_AT),
 )
+HOLDS = st.none() | st.lists(
+    st.builds(
+        HeldApplication,
+        version=st.integers(0, 65_535),
+        groups=st.lists(st.text()).map(tuple),
+        product_default=st.booleans(),
+        sha256=st.none() | st.text(),
+    )
+).map(tuple)
 observations = st.builds(
     Observation,
     observed_at=st.just(READ_AT),
@@ -180,7 +189,7 @@ observations = st.builds(
     devices=st.lists(devices, unique_by=lambda d: d.id, max_size=4).map(lambda f: tuple(sorted(f, key=lambda d: d.id))),
     complete=st.booleans(),
     findings=st.lists(st.text()).map(tuple),
-    products=st.lists(st.builds(Product, id=st.integers(0, 99_999), slug=st.text())).map(tuple),
+    products=st.lists(st.builds(Product, id=st.integers(0, 99_999), slug=st.text(), holds=HOLDS)).map(tuple),
 )
 
 

@@ -21,6 +21,7 @@ from reconciler.model.console import ChangeKind, ConsoleChange, ConsoleState, La
 from reconciler.model.device import DeviceId
 from reconciler.model.error import JournalError
 from reconciler.model.instant import Instant
+from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.model.step import LockApplication
 from reconciler.model.version import ApplicationVersion
 
@@ -270,3 +271,13 @@ def test_a_state_that_cannot_be_read_is_said_and_not_guessed(path: Path) -> None
         altered(path, "UPDATE console_states SET groups = '[1]'")
         with pytest.raises(JournalError, match="PFR5011"):
             journal.console_states()
+
+
+def test_a_journal_from_before_a_table_was_added_gets_it_and_loses_nothing(filled: Path) -> None:
+    altered(filled, "drop table refusals")
+    with SqliteJournal(filled) as journal:
+        assert journal.refusals() == ()
+        journal.keep_refusal(SystemFlashRefusal(product_id=1, at=Instant(5), words="no"))
+        assert len(journal.attempts()) == 200
+    with SqliteJournal(filled) as journal:
+        assert len(journal.refusals()) == 1

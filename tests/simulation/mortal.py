@@ -20,6 +20,7 @@ from reconciler.cli.main import main
 from reconciler.inventory.hearing import Hearing
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.attempt import Attempt, AttemptState
+from reconciler.model.product_attempt import ProductAttempt
 from reconciler.particle.http import CloudWire
 from reconciler.particle.stream import CloudEvent
 
@@ -34,8 +35,16 @@ def _is_put(connection: Any, *_rest: object) -> bool:
     return bool(connection._method == "PUT")
 
 
+def _is_upload(connection: Any, *_rest: object) -> bool:
+    return bool(connection._method == "POST")
+
+
+def _is_release(connection: Any, *_rest: object) -> bool:
+    return str(connection._response_options.request_url).endswith("/firmware/release")
+
+
 def _becomes(state: AttemptState) -> Reached:
-    def reached(_journal: object, attempt: Attempt, **_at: object) -> bool:
+    def reached(_journal: object, attempt: Attempt | ProductAttempt, **_at: object) -> bool:
         return attempt.state is state
 
     return reached
@@ -66,9 +75,17 @@ POINTS: Final[dict[str, tuple[type, str, bool, Reached]]] = {
     "device-came-back": (Hearing, "hear", _AFTER, _tells("spark/status", "online")),
     "settling": (SqliteJournal, "record", _BEFORE, _becomes(AttemptState.VERIFIED)),
     "settled": (SqliteJournal, "record", _AFTER, _becomes(AttemptState.VERIFIED)),
+    "action-written": (SqliteJournal, "begin_product", _AFTER, _always),
+    "upload-left": (urllib3.connection.HTTPConnection, "getresponse", _BEFORE, _is_upload),
+    "release-left": (urllib3.connection.HTTPConnection, "getresponse", _BEFORE, _is_release),
+    "action-answered": (SqliteJournal, "record_product", _AFTER, _becomes(AttemptState.SENT)),
+    "action-settled": (SqliteJournal, "record_product", _BEFORE, _becomes(AttemptState.VERIFIED)),
     "disowning": (SqliteJournal, "record", _AFTER, _becomes(AttemptState.UNKNOWN)),
 }
 """Class, method, whether its work is done first, and which of its calls count."""
+
+OF_PRODUCTS: Final = ("action-", "upload-", "release-")
+"""How the names of those points begin that a run reaches in what it does to a product: see test_product_actions."""
 
 
 def arm(point: str, nth: int) -> None:

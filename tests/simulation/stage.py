@@ -188,6 +188,18 @@ class Stage:
         """Run a command to its end."""
         return self.end(self.begin(command, *options, **begun), within=within)
 
+    def say(self, *words: str) -> str:
+        """A command that needs the journal alone; what it said."""
+        arguments = [sys.executable, "-m", "reconciler", *words, "--journal", str(self.journal)]
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+        ended = subprocess.run(arguments, cwd=self.folder, env=environment, text=True, capture_output=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        self.said += [ended.stdout, ended.stderr]
+        return ended.stdout
+
+    def history(self) -> str:
+        return self.say("history")
+
     def apply_until_rest(self, *, times: int = 3) -> Ended:
         """Apply, with halts lifted, until there is nothing to do or to wait for: an operator's evening."""
         for _ in range(times):

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from reconciler.manifests import ManifestErrors, load_manifests
 from reconciler.manifests.schema import MANIFEST_KINDS, SCHEMA_FILES, load_schema
 from reconciler.model.console import ChangeKind
-from reconciler.model.fleet import Completeness, Order, OverrideMode, Via
+from reconciler.model.fleet import Completeness, IfRefused, Order, OverrideMode, Releasing, Via
 from reconciler.model.plan import Knowledge, RouteReason
 from reconciler.model.platform import PLATFORMS
 from reconciler.render.plan_json import plan_document
@@ -256,6 +256,8 @@ def test_the_choices_of_the_schemas_are_those_of_the_values() -> None:
     assert definitions["desired"]["properties"]["completeness"]["enum"] == list(Completeness)
     assert spec["delivery"]["properties"]["via"]["enum"] == list(Via)
     assert spec["delivery"]["properties"]["order"]["enum"] == list(Order)
+    assert spec["delivery"]["properties"]["ifRefused"]["enum"] == list(IfRefused)
+    assert spec["delivery"]["properties"]["release"]["enum"] == list(Releasing)
     override = load_schema("DeviceOverride")["properties"]["spec"]["properties"]
     assert override["mode"]["enum"] == list(OverrideMode)
     route = load_schema("plan")["$defs"]
