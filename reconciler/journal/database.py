@@ -62,19 +62,9 @@ def open_database(path: Path, busy_seconds: float) -> Engine:
             raise IsADirectoryError(path)
         with closing(_connect(path, busy_seconds)) as connection:
             _check(path, connection)
-    engine = _engine(path, busy_seconds)
-    with translated_errors(path):
-        _add_tables(engine)
+        engine = _engine(path, busy_seconds)
+        _add_what_came_later(engine)
     return engine
-
-
-def _add_tables(engine: Engine) -> None:
-    """Make the tables that came after the first ones; a journal that has them is not written to."""
-    there = set(inspect(engine).get_table_names())
-    missing = [table for table in ADDED_LATER if table.name not in there]
-    if missing:
-        with engine.connect().execution_options(**{WRITING: True}) as writer, writer.begin():
-            metadata.create_all(writer, tables=missing)
 
 
 @contextmanager
@@ -135,6 +125,15 @@ def _build(path: Path) -> None:
             writer.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
     finally:
         engine.dispose()  # the last connection to leave brings the log into the file
+
+
+def _add_what_came_later(engine: Engine) -> None:
+    """Make the tables that an older journal lacks, all of them or none."""
+    with engine.connect() as reader:
+        missing = [table for table in ADDED_LATER if not inspect(reader).has_table(table.name)]
+    if missing:
+        with engine.connect().execution_options(**{WRITING: True}) as writer, writer.begin():
+            metadata.create_all(writer, tables=missing)
 
 
 def _check(path: Path, connection: sqlite3.Connection) -> None:

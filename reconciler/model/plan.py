@@ -79,7 +79,7 @@ class WaitingReason(_Coded):
     LOCKED = "PFR2110"
     SAFE_MODE = "PFR2111"
     TARGETS_EXCEEDED = "PFR2112"
-    SYSTEM_FLASH_REFUSED = "PFR2120"
+    SYSTEM_FLASH_REFUSED = "PFR2130"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,7 +39,7 @@ def test_a_thousand_devices_cost_a_handful_of_requests() -> None:
     assert ending_of(run, rest) is Ending.DONE
     [refusal] = world.journal.refusals()
     assert (refusal.product_id, refusal.words) == (COLD_CHAIN.id, "403 not allowed")
-    assert [event.code for event in world.events if isinstance(event, Finding)] == ["PFR2120"]
+    assert [event.code for event in world.events if isinstance(event, Finding)] == ["PFR2130"]
 
 
 def test_the_next_run_sends_nothing() -> None:
