@@ -58,8 +58,11 @@ class DirectFlashes:
         """The cloud refused one. True: now it is clear that it refuses them all."""
         with self._lock:
             self._accepted.discard(product_id)
-            self._refusals[product_id] = self._refusals.get(product_id, 0) + 1
-            return self._refusals[product_id] == REFUSALS_THAT_TEACH
+            refusals = self._refusals.get(product_id, 0) + 1
+            is_clear = refusals >= REFUSALS_THAT_TEACH
+            # What was learnt is forgotten after a while; then as many teach it again.
+            self._refusals[product_id] = 0 if is_clear else refusals
+            return is_clear
 
     def _is_accepted(self, product_id: int) -> bool:
         with self._lock:

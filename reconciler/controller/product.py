@@ -6,7 +6,7 @@ what the product holds says what came of it. Only what was agreed to is done, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -52,19 +52,21 @@ class Uploads:
 
 def uploads_of(run: Run, scope: Scope, plan: FleetPlan, observation: Observation) -> Uploads:
     """What devices of a fleet have to wait for: bytes in the product that were seen to be the planned ones."""
-    now = observation.observed_at
+    now, product = observation.observed_at, _seen(scope, observation)
     under_way = [each for each in _open_attempts(run, scope) if _is_upload(each.action)]
-    judged_soon = {each.action.application for each in under_way if _is_young(each, now)}
-    tried = {
-        action.application for action, ended in run.product_ended.items() if _is_upload(action) and ended[0].failure
-    }
-    product = _seen(scope, observation)
-    is_known = product is not None and product.holds is not None
-    unseen = set() if is_known else {each.application for each in run.tools.agreement.actions if _is_upload(each)}
-    planned = {action.application for action in plan.preparation}
-    to_come = {action.application for action in plan.preparation if _may(run, plan, action, now)}
-    not_judged = {each.action.application for each in under_way}
-    return Uploads(frozenset(planned | not_judged | tried | unseen), frozenset(to_come | judged_soon))
+    # Failed in this run; or agreed to, while it cannot be told what the product holds.
+    doubtful = {action for action, ended in run.product_ended.items() if ended[0].failure}
+    if product is None or product.holds is None:
+        doubtful |= run.tools.agreement.actions
+    doubtful = {action for action in doubtful if _is_upload(action) and action.product == plan.fleet.product}
+    lacking: set[ProductAction] = {*plan.preparation, *doubtful, *(each.action for each in under_way)}
+    awaited: set[ProductAction] = {action for action in plan.preparation if _may(run, plan, action, now)}
+    awaited |= {each.action for each in under_way if _is_young(each, now)}
+    return Uploads(_versions(lacking), _versions(awaited))
+
+
+def _versions(actions: Iterable[ProductAction]) -> frozenset[ApplicationVersion]:
+    return frozenset(action.application for action in actions)
 
 
 def act_on_product(run: Run, scope: Scope, plan: Plan, observation: Observation) -> bool:

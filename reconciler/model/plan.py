@@ -83,7 +83,7 @@ class WaitingReason(_Coded):
     FIGHT = "PFR2120"
     RELEASED_HIGHER = "PFR2121"
     DRIFTED = "PFR2122"
-    SYSTEM_FLASH_REFUSED = "PFR2123"
+    SYSTEM_FLASH_REFUSED = "PFR2130"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

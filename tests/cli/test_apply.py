@@ -483,6 +483,6 @@ def test_what_the_cloud_refused_for_a_product_is_shown_and_forgotten_by_a_person
         assert kept.refusals() == ()
 
 
-@pytest.mark.parametrize("arguments", [(), ("eu", "--product", "12345")])
-def test_resume_names_a_fleet_or_a_product(bench: Bench, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("arguments", [(), ("--latched",)])
+def test_resume_names_a_fleet_a_device_or_a_product(bench: Bench, arguments: tuple[str, ...]) -> None:
     assert bench.call("resume", *arguments, "--journal", "journal.sqlite").exit_code == 2

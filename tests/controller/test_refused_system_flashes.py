@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.controller.direct_flash import REFUSALS_THAT_TEACH
+from reconciler.controller.direct_flash import REFUSALS_THAT_TEACH, DirectFlashes
 from reconciler.controller.report import Ending, ending_of
 from reconciler.execution.executor import NotSent, SendOutcome
 from reconciler.model.attempt import FailureClass
@@ -39,7 +39,7 @@ def test_a_thousand_devices_cost_a_handful_of_requests() -> None:
     assert ending_of(run, rest) is Ending.DONE
     [refusal] = world.journal.refusals()
     assert (refusal.product_id, refusal.words) == (COLD_CHAIN.id, "403 not allowed")
-    assert [event.code for event in world.events if isinstance(event, Finding)] == ["PFR2123"]
+    assert [event.code for event in world.events if isinstance(event, Finding)] == ["PFR2130"]
 
 
 def test_the_next_run_sends_nothing() -> None:
@@ -102,3 +102,11 @@ def test_a_failed_transfer_was_accepted_and_teaches_nothing() -> None:
     world = world_of(*map(device, range(1, 6)), behaviour=fails)
     carried_out(world, FLEET)
     assert world.journal.refusals() == ()
+
+
+def test_three_refusals_in_a_row_teach_it_whenever_they_come() -> None:
+    flashes = DirectFlashes()
+    assert [flashes.refused(1) for _ in range(6)] == [False, False, True, False, False, True]
+    assert [flashes.refused(2), flashes.refused(2)] == [False, False]
+    flashes.accepted(2)
+    assert [flashes.refused(2) for _ in range(3)] == [False, False, True]

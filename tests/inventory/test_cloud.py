@@ -242,8 +242,8 @@ def test_what_the_product_holds_is_observed_with_one_request_a_look(cloud: Cloud
     before = len(cloud.server.seen)
     inventory.observe()
     assert [seen.path.partition("?")[0] for seen in cloud.server.seen[before:]] == [
-        "/v1/products/logger/devices",
         "/v1/products/logger/firmware",
+        "/v1/products/logger/devices",
     ]
 
 

@@ -179,7 +179,7 @@ HOLDS = st.none() | st.lists(
         version=st.integers(0, 65_535),
         groups=st.lists(st.text()).map(tuple),
         product_default=st.booleans(),
-        sha256=st.none() | st.text(),
+        sha256=st.none() | st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
     )
 ).map(tuple)
 observations = st.builds(

@@ -36,7 +36,7 @@ def test_a_device_that_needs_modules_waits_and_the_reason_says_until_when() -> N
     assert reasons(plan) == [WaitingReason.SYSTEM_FLASH_REFUSED]
     assert "product 12345" in plan.waiting[0].message
     assert "2026-11-22T10:00:00" in plan.waiting[0].message
-    assert plan.waiting[0].reason.code == "PFR2123"
+    assert plan.waiting[0].reason.code == "PFR2130"
 
 
 def test_afterwards_it_is_tried_again() -> None:

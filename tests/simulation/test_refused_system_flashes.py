@@ -56,7 +56,7 @@ def test_it_costs_a_handful_of_requests_and_the_next_plan_says_why_the_devices_w
 
     planned = json.loads(stage.run("plan", "--output", "json").out)
     [waiting] = [entry for fleet in planned["fleets"] for entry in fleet["waiting"]]
-    assert (waiting["code"], waiting["reason"], len(waiting["devices"])) == ("PFR2123", "system_flash_refused", 40)
+    assert (waiting["code"], waiting["reason"], len(waiting["devices"])) == ("PFR2130", "system_flash_refused", 40)
 
     flashes = len(stage.flashes())
     assert stage.run("apply").code == 0
@@ -87,5 +87,5 @@ def test_the_pretend_clouds_own_switch_is_learnt_as_well(tmp_path: Path) -> None
         applied = stage.run("apply")
         assert applied.code == 0, applied.err
         assert len(stage.flashes()) == REFUSALS_THAT_TEACH
-        assert "PFR2123" in stage.run("plan").out
+        assert "PFR2130" in stage.run("plan").out
         stage.assert_nothing_wrong()
