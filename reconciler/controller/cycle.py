@@ -39,10 +39,10 @@ def reconcile_pass(run: Run, scope: Scope) -> bool:
     in_flight = settle(run, scope, observation)
     settle_product(run, scope, observation)
     known = run.knowledge.added_to_all(observation)
-    plan = plan_fleets(scope.fleets, known, run.tools.catalog, now=known.observed_at)
+    plan = _plan(run, scope, known)
     if note_console(run, scope, plan, known):
         known = run.knowledge.added_to_all(observation)
-        plan = plan_fleets(scope.fleets, known, run.tools.catalog, now=known.observed_at)
+        plan = _plan(run, scope, known)
     decided = _decide(run, scope, plan, in_flight, known)
     is_product_to_come = act_on_product(run, scope, plan, known)
     _act(run, scope, decided, known)
@@ -52,6 +52,10 @@ def reconcile_pass(run: Run, scope: Scope) -> bool:
         or any(map(_is_to_come, _all(decided)))
         or any(is_awaited(run, fleet_plan, now=known.observed_at) for fleet_plan in plan.fleets)
     )
+
+
+def _plan(run: Run, scope: Scope, known: Observation) -> Plan:
+    return plan_fleets(scope.fleets, known, run.tools.catalog, now=known.observed_at, answers=run.answers)
 
 
 def _decide(run: Run, scope: Scope, plan: Plan, in_flight: Sequence[InFlight], observation: Observation) -> _Decided:

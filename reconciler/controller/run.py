@@ -27,6 +27,7 @@ from reconciler.model.instant import NEVER, Instant
 from reconciler.model.plan import FleetPlan
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.step import Step
+from reconciler.planning.answer import Answers
 from reconciler.rollout.verdict import Verdict
 
 
@@ -110,6 +111,11 @@ class Run:
     latest: Instant = NEVER
     looked_at: dict[str | None, Instant] = field(default_factory=dict)
     stopping: bool = False
+    answers: Answers = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Every pass asks the same questions, so that their answers are worked out once a run."""
+        self.answers = Answers(self.tools.catalog)
 
     def record(self, attempt: Attempt) -> None:
         """Write down that an attempt has moved, and tell."""

@@ -54,18 +54,25 @@ _Place = TypeVar("_Place", Route, Refused, Waiting)
 
 
 def plan_fleets(
-    fleets: FleetSet, observed: Observation | Census, catalog: Catalog, *, now: Instant, revision: str | None = None
+    fleets: FleetSet,
+    observed: Observation | Census,
+    catalog: Catalog,
+    *,
+    now: Instant,
+    revision: str | None = None,
+    answers: Answers | None = None,
 ) -> Plan:
     """Plan every fleet. The same inputs in any order give the same plan.
 
     The plan is dated by its observation, so that `now` (which only says which overrides and suspensions are in force)
-    leaves no trace in it. A census must have been taken with the naming of these fleets. Raises ManifestError when two
-    fleets claim one device or a product cannot be told.
+    leaves no trace in it. A census must have been taken with the naming of these fleets. `answers` that an earlier plan
+    with this catalog worked out are not worked out again. Raises ManifestError when two fleets claim one device or a
+    product cannot be told.
     """
     naming = Naming(fleets)
     census = observed if isinstance(observed, Census) else census_of(observed, naming)
     members = members_by_fleet(fleets, census, naming, now=now)
-    placing = Placing(catalog, now, census.products)
+    placing = Placing(catalog, now, census.products, answers)
     by_name = sorted(fleets.fleets, key=lambda fleet: fleet.name)
     plans = [placing.plan_fleet(fleet, members[fleet.name]) for fleet in by_name]
     fleet_of = {id(member.kind): fleet for fleet, its in members.items() for member in its if not is_pinned(member)}
@@ -109,11 +116,13 @@ def whole_plan(
 class Placing:
     """Where kinds of devices go, at one moment; what was answered for one fleet is kept for its next device."""
 
-    def __init__(self, catalog: Catalog, now: Instant, products: Sequence[Product] = ()) -> None:
+    def __init__(
+        self, catalog: Catalog, now: Instant, products: Sequence[Product] = (), answers: Answers | None = None
+    ) -> None:
         self._catalog = catalog
         self._now = now
         self._products = products
-        self._answers = Answers(catalog)
+        self._answers = Answers(catalog) if answers is None else answers
         self._asked: dict[str, dict[tuple[object, ...], _Asked]] = {}
 
     def plan_fleet(self, fleet: Fleet, members: list[Member]) -> FleetPlan:
