@@ -240,7 +240,7 @@ class Device:
             self.development,
             self.updates_enabled,
             self.updates_forced,
-            self.locked_by_person,
+            self.locked if self.locked_by_person else None,
             self.last_handshake_at is not None,
             self.reported_device_os,
         )
@@ -267,7 +267,7 @@ def _marks(
     development: bool,
     updates_enabled: bool,
     updates_forced: bool,
-    locked_by_person: bool,
+    locked_by_person: int | None,
     reported: bool,
     device_os: str | None,
 ) -> Marks:

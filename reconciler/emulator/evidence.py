@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final
 
 from reconciler.emulator.house_rules import HouseRules
@@ -75,7 +76,7 @@ class Case:
     - `sends`: flashes and locks of clients. `reaching`: requests, of persons too, by which the cloud has come to intend
       an application for it.
     - `reads`, `heard`: requests whose answers showed it, and ordinals at which a listener heard of it.
-    - `person_locks`: ordinals of a person's locks (True) and unlocks (False).
+    - `person_locks`: a person's locks by ordinal, with the version; None: an unlock.
     """
 
     device: str
@@ -85,17 +86,24 @@ class Case:
     sends: list[RequestRecord] = field(default_factory=list)
     reaching: list[RequestRecord] = field(default_factory=list)
     reads: list[RequestRecord] = field(default_factory=list)
-    person_locks: list[tuple[int, bool]] = field(default_factory=list)
+    person_locks: list[tuple[int, int | None]] = field(default_factory=list)
     flights: tuple[Flight, ...] = ()
 
     def marks_at(self, ordinal: int) -> Marks:
         """The marks that stood when a request came; a request's own effect has a higher ordinal."""
         return self.history[max(bisect_right(self.history, ordinal, key=_ordinal) - 1, 0)].marks
 
-    def locked_by_person_at(self, ordinal: int) -> bool:
-        """Whether a person's lock stood then."""
-        index = bisect_left(self.person_locks, (ordinal, False)) - 1
-        return self.person_locks[index][1] if index >= 0 else self.marks_at(ordinal).locked_by_person
+    def person_lock_at(self, ordinal: int) -> tuple[int, int] | None:
+        """The person's lock that stood then: since which ordinal, and to which version."""
+        index = bisect_left(self.person_locks, ordinal, key=itemgetter(0)) - 1
+        if index >= 0:
+            since, version = self.person_locks[index]
+            return None if version is None else (since, version)
+        place = max(bisect_right(self.history, ordinal, key=_ordinal) - 1, 0)
+        version = self.history[place].marks.locked_by_person
+        while place and self.history[place - 1].marks.locked_by_person == version:
+            place -= 1
+        return None if version is None else (self.history[place].ordinal, version)
 
     def last_look(self, ordinal: int) -> tuple[int, Instant] | None:
         """The last look at the device before an ordinal, and of when it tells; None: there was none."""
@@ -191,7 +199,7 @@ def _add_persons(requests: Sequence[RequestRecord], cases: Mapping[str, Case]) -
                 cases[device].reaching.append(request)
         locked = cases.get(request.device) if request.device is not None else None
         if locked is not None and request.kind is RequestKind.LOCK and not refused(request):
-            locked.person_locks.append((request.ordinal, request.lock_version is not None))
+            locked.person_locks.append((request.ordinal, request.lock_version))
     for case in cases.values() if requests else ():
         case.reaching.sort(key=_ordinal)
 

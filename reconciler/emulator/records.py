@@ -140,7 +140,8 @@ class Moment(StrEnum):
 class Marks:
     """What about a device says that it should be left alone, and what it is.
 
-    `reported`: it has been online before. `device_os`: the release that it reported; None where none has its number.
+    `locked_by_person`: the version that a person locked it to. `reported`: it has been online before. `device_os`: the
+    release that it reported; None where none has its number.
     """
 
     platform_id: int
@@ -149,7 +150,7 @@ class Marks:
     development: bool = False
     updates_enabled: bool = True
     updates_forced: bool = False
-    locked_by_person: bool = False
+    locked_by_person: int | None = None
     reported: bool = True
     device_os: str | None = None
 

@@ -14,7 +14,8 @@ The laws are those of the S-invariants that can be seen from outside. Always jud
 - S8: what is sent is a module, what is uploaded an application; and the bytes are those that the cloud itself holds
   under that name, where it holds any.
 - S9: nothing is sent to a device that a person has locked, or that has disabled updates; no development device is
-  locked. A mark counts from the first look on that could show it.
+  locked. A mark counts from the first look on that could show it. A person's lock to what the client locks the device
+  to agrees with it; one that lowered the client's own lock may be put back.
 - S11: nothing is sent on what was seen before the client's own last send that the cloud took.
 - S19: nothing is sent to a device that does not exist, has never reported or runs an unknown release, and no Device OS
   module that no known release ships.

@@ -380,6 +380,24 @@ def test_s9_a_mark_that_came_after_the_last_look_could_not_be_known(make_bench: 
     assert bench.laws() == ["S9"]
 
 
+def test_s9_a_persons_lock_to_what_the_client_locks_to_agrees_with_it(make_bench: Callable[..., Any]) -> None:
+    bench = make_bench(falling())
+    bench.call("PUT", bench.path(ONE), {"desired_firmware_version": 3}, token=PERSON)
+    bench.look(ONE)
+    bench.lock(ONE, 3, flash=False)
+    assert bench.laws() == []
+
+
+def test_s9_a_client_may_put_back_its_own_lock_that_a_person_lowered(make_bench: Callable[..., Any]) -> None:
+    bench = make_bench(falling())
+    bench.look(ONE)
+    bench.lock(ONE, 3, flash=False)
+    bench.call("PUT", bench.path(ONE), {"desired_firmware_version": 2}, token=PERSON)
+    bench.look(ONE)
+    bench.lock(ONE, 3, flash=False)
+    assert bench.laws() == []
+
+
 def test_s9_a_lock_that_a_person_has_taken_away_stands_no_longer(make_bench: Callable[..., Any]) -> None:
     bench = make_bench(falling(locked="2"))
     bench.call("PUT", bench.path(ONE), {"desired_firmware_version": None}, token=PERSON)
