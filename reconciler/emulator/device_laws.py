@@ -172,7 +172,7 @@ def _disregards(case: Case, rules: HouseRules) -> Iterator[Violation]:
         seen = request.ordinal if look is None else look[0]
         marks = [case.marks_at(ordinal) for ordinal in (seen, request.ordinal)]
         seen_lock, lock = case.person_lock_at(seen), case.person_lock_at(request.ordinal)
-        if seen_lock is not None and lock is not None and not _may_be_overridden(case, *lock):
+        if seen_lock is not None and lock is not None and not _may_be_overridden(case, rules, *lock):
             yield violation("S9", case.device, request, f"{request.kind} sent to a device that a person has locked")
         if not any(mark.updates_enabled or mark.updates_forced for mark in marks):
             yield violation("S9", case.device, request, f"{request.kind} sent to a device that has disabled updates")
@@ -184,10 +184,11 @@ def _disregards(case: Case, rules: HouseRules) -> Iterator[Violation]:
             yield violation("S9", case.device, request, f"{request.kind} reaches a device that is to be left alone")
 
 
-def _may_be_overridden(case: Case, since: int, version: int) -> bool:
-    """Whether a person's lock names what the client locks the device to as well, or lowered a lock of the client's."""
+def _may_be_overridden(case: Case, rules: HouseRules, since: int, version: int) -> bool:
+    """Whether a person's lock names what the client brings as well, or lowered a lock of the client's."""
     ours = [(send.ordinal, send.lock_version) for send in case.sends if send.lock_version is not None]
-    return any(wanted == version or (ordinal < since and wanted > version) for ordinal, wanted in ours)
+    agrees = version in rules.desired_applications or any(version == wanted for _, wanted in ours)
+    return agrees or any(ordinal < since and wanted > version for ordinal, wanted in ours)
 
 
 def _stale(case: Case, rules: HouseRules) -> Iterator[Violation]:

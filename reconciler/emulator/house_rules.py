@@ -55,6 +55,7 @@ class HouseRules:
     - `staleness_seconds`: how old the last look at a device may be when something is sent to it.
     - `waves`: in their order. A device in no wave has none to wait for.
     - `safe_mode_allowed`: modules may leave dependencies unmet on the way (application first).
+    - `desired_applications`: versions that the client is to bring. A person's lock to one of them agrees with it.
     - `persons`: names of tokens that people use in the console. What they do is not judged, but it is to be heeded.
     """
 
@@ -74,6 +75,7 @@ class HouseRules:
     staleness_seconds: float | None = None
     waves: tuple[Wave, ...] = ()
     safe_mode_allowed: bool = False
+    desired_applications: frozenset[int] = frozenset()
     persons: frozenset[str] = frozenset()
 
 
@@ -100,6 +102,7 @@ def house_rules(document: Mapping[str, Any]) -> HouseRules:
             for wave in document.get("waves", ())
         ),
         safe_mode_allowed=document.get("safeModeAllowed", False),
+        desired_applications=frozenset(document.get("desiredApplications", ())),
         persons=frozenset(document.get("persons", ())),
     )
 

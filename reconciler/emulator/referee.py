@@ -15,7 +15,7 @@ The laws are those of the S-invariants that can be seen from outside. Always jud
   under that name, where it holds any.
 - S9: nothing is sent to a device that a person has locked, or that has disabled updates; no development device is
   locked. A mark counts from the first look on that could show it. A person's lock to what the client locks the device
-  to agrees with it; one that lowered the client's own lock may be put back.
+  to, or is to bring by the rules, agrees with it; one that lowered the client's own lock may be put back.
 - S11: nothing is sent on what was seen before the client's own last send that the cloud took.
 - S19: nothing is sent to a device that does not exist, has never reported or runs an unknown release, and no Device OS
   module that no known release ships.
