@@ -10,6 +10,8 @@ The rules:
   new session alone lets us presume; the next step's own acceptance on the device finds out (`docs/adr/0009`).
 - After a gap in the stream nothing follows from what was not heard, and an end that was heard behind it may be another
   transfer's: it lets us presume, and fails nothing.
+- A transfer that was heard to fail has failed when the device has begun a new session, or when no transfer can go on
+  any more: what was heard may be the late end of an earlier one.
 - A lock that boots into safe mode leaves the rest to the cloud's healer: safe mode and failed transfers are on the way,
   and only the deadline ends it.
 - A device that is online after the deadline and never started a new session has not taken the module.
@@ -32,6 +34,9 @@ from reconciler.model.platform import platform_by_id
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.model.version import DeviceOsVersion
 from reconciler.planning.cost import BYTES_PER_SECOND, RESTART_SECONDS
+
+_TRANSFER_TIMEOUT_SECONDS: Final = 300.0
+"""Without a chunk for so long a transfer is cancelled (facts 6.2)."""
 
 _UNKNOWN_SIZE_BYTES: Final = 1_500_000
 """The largest system parts that are known are a little smaller (facts 6.1)."""
@@ -81,7 +86,11 @@ def judge(
         return attempt.failed(FailureClass.BOOT, late, now) if overdue else attempt
     if heard is not None and heard.behind_gap and (shown is False or not heard.succeeded):
         heard = None
-    if heard is not None and not heard.succeeded:
+    if (
+        heard is not None
+        and not heard.succeeded
+        and (has_new_session or now - heard.ended_at > _TRANSFER_TIMEOUT_SECONDS)
+    ):
         return attempt.failed(FailureClass.INSTALL, "the transfer was reported as failed", now)
     if not has_new_session:
         return (

@@ -81,7 +81,8 @@ CONSEQUENCES: Final[Mapping[FailureClass, Consequence]] = MappingProxyType(
             retry=Retry.AFTER_PAUSE,
             must_act=MustAct.OPERATOR,
             tries=3,
-            first_pause_seconds=120.0,
+            # Longer than a transfer that stalls (facts 6.2), for who refuses because another one is under way.
+            first_pause_seconds=330.0,
             reached_device=False,
         ),
         FailureClass.UNAUTHORISED: Consequence(

@@ -87,6 +87,8 @@ ROWS = [
         shows=True,
     ),
     Row("the transfer failed", FailureClass.INSTALL, heard=BAD),
+    Row("a transfer failed, which may be an earlier one that ended late", None, heard=BAD, seen_at=380),
+    Row("the same, and a new session", FailureClass.INSTALL, heard=BAD, seen_at=380, session_at=200),
     Row("the transfer failed, then a new session that cannot show it", FailureClass.INSTALL, heard=BAD, session_at=200),
     Row(
         "the transfer failed, but the version is there",

@@ -32,7 +32,7 @@ def pauses(failure: FailureClass) -> list[float]:
         (FailureClass.OFFLINE, [30, 60, 120, 240, 480]),
         (FailureClass.TRANSPORT, [30, 60, 120, 240, 480]),
         (FailureClass.INSTALL, [60, 120]),
-        (FailureClass.REFUSED, [120, 240]),
+        (FailureClass.REFUSED, [330, 660]),
         (FailureClass.BOOT, [120]),
         (FailureClass.INCOMPATIBLE, []),
         (FailureClass.INTEGRITY, []),

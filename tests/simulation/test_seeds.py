@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from reconciler.emulator.faults import FAULTS, FaultOrder
+from reconciler.emulator.world import load_rules
 from reconciler.journal.memory import MemoryJournal
 from reconciler.model.device import DeviceId
 from reconciler.model.error import WireError
 from reconciler.model.plan import Refused, Route, Waiting, WaitingReason
 from tests.simulation.stage import MIXED_DEVICES, PRODUCTS, manifests_for, world_text
+from tests.simulation.test_worlds import INVISIBLE
 from tests.simulation.virtual import Play, VirtualCloud, fleets_from
 
 FAULTS_AT_ONCE = 6
@@ -57,6 +59,8 @@ def test_a_fleet_outlives_everything_that_goes_wrong_for_a_while(tmp_path: Path,
     for fault in chosen:
         order = FaultOrder(fault=fault, rate=dice.uniform(0.05, 0.4), count=dice.randint(1, 8))
         virtual.cloud.order_fault(order, virtual.now)
+    rules = {"desiredApplications": [2], "safeModeAllowed": bool(INVISIBLE & set(chosen))}
+    virtual.cloud.rules = load_rules(rules)
     for _ in range(BAD_EVENINGS):
         try:
             evening(game)

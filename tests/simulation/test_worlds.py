@@ -62,6 +62,10 @@ RATES = {
 }
 
 
+INVISIBLE = {"events-dropped", "success-not-applied"}
+"""Faults by which a module that the cloud does not show is held to be there and is not: one boot into safe mode."""
+
+
 def drawn_devices(dice: random.Random) -> str:
     lines = ["\n"]
     for slug, platform in PRODUCTS.items():
@@ -80,9 +84,7 @@ def order_faults(stage: Stage, dice: random.Random) -> list[str]:
     with stage.emulator.locked() as cloud:
         for name in chosen:
             cloud.order_fault(FaultOrder(fault=name, rate=RATES[name]), stage.emulator.now())
-        if "events-dropped" in chosen:
-            # Who hears of no failure may presume that an invisible module is there, at the price of a safe mode boot.
-            cloud.rules = load_rules({"safeModeAllowed": True})
+        cloud.rules = load_rules({"desiredApplications": [2], "safeModeAllowed": bool(INVISIBLE & set(chosen))})
     return chosen
 
 
