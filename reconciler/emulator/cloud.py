@@ -12,21 +12,23 @@ from dataclasses import replace
 from itertools import count
 from typing import Final
 
-from reconciler.emulator import device_calls
+from reconciler.emulator import device_calls, device_lists, product_calls
 from reconciler.emulator.binaries import EmulatedBinaries
 from reconciler.emulator.clock import Agenda
 from reconciler.emulator.control_door import PREFIX, AdjustableClock, answer_at_door
 from reconciler.emulator.device import Device
 from reconciler.emulator.events import Hub
 from reconciler.emulator.faults import FaultOrder, Faults
+from reconciler.emulator.keyring import Credential, Keyring
 from reconciler.emulator.life import Life
-from reconciler.emulator.message import Answer, ApiError, Manner, Request
+from reconciler.emulator.limits import Kind, Limiter
+from reconciler.emulator.message import Answer, ApiError, Manner, Request, bearer_token
 from reconciler.emulator.records import RequestRecord
 from reconciler.emulator.referee import Violation, judge
-from reconciler.emulator.router import find_route
+from reconciler.emulator.router import Route, find_route
 from reconciler.emulator.settlers import ReadFile, product_of, settle
 from reconciler.emulator.state import Call, State
-from reconciler.emulator.world import TokenLine, World
+from reconciler.emulator.world import World
 from reconciler.model.instant import Instant
 
 SLOW_SECONDS: Final = (1.0, 4.0)
@@ -37,8 +39,8 @@ _PROXY_PAGE: Final = (
     b"<body><h1>The server is taking a break</h1><p>Please try again later.</p></body></html>"
 )
 _ABOUT_DEVICES: Final = (
-    device_calls.list_own,
-    device_calls.list_of_product,
+    device_lists.list_own,
+    device_lists.list_of_product,
     device_calls.get_device,
     device_calls.put_device,
 )
@@ -64,15 +66,15 @@ class Cloud:
     ) -> None:
         self._ordinals = count(1)
         self._agenda = Agenda()
-        self._limit = world.rate_limit
-        self._window: tuple[Instant, int] = (start, 0)
+        self._limiter = Limiter(world.rate_limit)
         self._clock = clock
         self._on_request = on_request
         self._revoked = False
         self._dice = Faults(seed).dice("requests", None)
         self._requests: list[RequestRecord] = []
         faults = Faults(seed)
-        hub = Hub(faults, self._next_ordinal)
+        claimed: dict[str, None] = {}
+        hub = Hub(faults, self._next_ordinal, claimed)
         products = {line.id: product_of(line, binaries, read_file, start) for line in world.products}
         life = Life(
             products=products,
@@ -82,13 +84,17 @@ class Cloud:
             faults=faults,
             ordinal=self._next_ordinal,
         )
-        devices = {device.id: device for device in settle(world, products, binaries, seed=seed, now=start)}
+        settlers = settle(world, products, binaries, claimed=claimed, seed=seed, now=start)
+        devices = {device.id: device for device in settlers}
         self.state = State(
-            tokens=world.tokens,
+            keyring=Keyring.of_world(world.tokens, world.users, world.clients, faults.dice("tokens", None)),
+            organisation=world.organisation,
             products=products,
             devices=devices,
+            claimed=claimed,
             life=life,
             hub=hub,
+            agenda=self._agenda,
             faults=faults,
             binaries=binaries,
         )
@@ -121,7 +127,7 @@ class Cloud:
             except ApiError as error:
                 return error.answer()
         call = Call(
-            request=request, ordinal=self._next_ordinal(), now=now, state=self.state, token=self._token(request)
+            request=request, ordinal=self._next_ordinal(), now=now, state=self.state, token=self._token(request, now)
         )
         answer, fault = self._answer(call)
         self._write_down(call, answer, fault)
@@ -153,12 +159,13 @@ class Cloud:
         if spoilt is not None:
             return spoilt
         try:
-            self._check_limit(call.now)
-            if route.scope is not None:
-                self._check_token(call, route.scope)
+            self._limiter.check(route.kind, call.now, self.state.hub.listener_count)
+            self._check_token(call, route)
             answer = route.handler(call)
         except ApiError as error:
             answer = error.answer()
+        if route.kind is Kind.TOKEN_CREATION:
+            self._limiter.note_login(answer.status, call.now)
         if answer.listener is not None:
             return answer, None
         return self._after_effect(call, answer)
@@ -198,28 +205,23 @@ class Cloud:
             return Answer(status=200, manner=Manner.BROKEN)
         return Answer(status=502, body=_PROXY_PAGE, content_type="text/html")
 
-    def _check_limit(self, now: Instant) -> None:
-        if self._limit is None:
+    def _token(self, request: Request, now: Instant) -> Credential | None:
+        token = bearer_token(request)
+        return self.state.keyring.find(token, now) if token is not None else None
+
+    def _check_token(self, call: Call, route: Route) -> None:
+        scope = route.scope
+        if scope is None:
             return
-        begun, used = self._window
-        if now - begun >= self._limit.seconds:
-            begun, used = now, 0
-        self._window = (begun, used + 1)
-        if used >= self._limit.requests:
-            left = max(1, int(self._limit.seconds - (now - begun) + 0.999))
-            raise ApiError(429, "Too many requests", f"Try again in {left} s", Retry_After=str(left))
-
-    def _token(self, request: Request) -> TokenLine | None:
-        kind, _, given = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer":
-            return None
-        return next((line for line in self.state.tokens if line.token == given.strip()), None)
-
-    def _check_token(self, call: Call, scope: str) -> None:
-        if call.token is None or self._revoked:
+        token = call.token
+        if token is None or self._revoked:
             raise ApiError(401, "invalid_token", "The access token provided is invalid.")
-        if scope and call.token.scopes is not None and scope not in call.token.scopes:
+        if scope and token.scopes is not None and scope not in token.scopes:
             raise ApiError(403, "insufficient_scope", f"The token lacks the scope {scope}")
+        if scope and token.product_id is not None and route.handler is not product_calls.list_products:
+            product = call.product
+            if product is None or product.id != token.product_id:
+                raise ApiError(403, "insufficient_scope", "The token is good for one product alone, and not for this")
 
     def _write_down(self, call: Call, answer: Answer, fault: str | None) -> None:
         sent = answer.manner is Manner.PROPER
@@ -228,7 +230,7 @@ class Cloud:
             ordinal=call.ordinal,
             at=call.now,
             method=call.request.method,
-            path=call.request.path,
+            path=call.path_without_secrets,
             token=call.token.name if call.token else None,
             status=answer.status if sent else None,
             bytes=len(call.request.body),
@@ -250,7 +252,7 @@ class Cloud:
         if not self.state.faults.possible("stale-list"):
             return
         product = self.state.products.get(device.product_id) if device.product_id is not None else None
-        device.past_records.append((now, device_calls.device_record(device, product)))
+        device.past_records.append((now, device_lists.device_record(self.state, device, product)))
 
     def _next_ordinal(self) -> int:
         return next(self._ordinals)

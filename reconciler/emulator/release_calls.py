@@ -1,4 +1,4 @@
-"""Calls about Device OS releases and their binaries (facts 5.11), and about the token in use (facts 5.2)."""
+"""Calls about Device OS releases and their binaries (facts 5.11)."""
 
 from __future__ import annotations
 
@@ -64,13 +64,6 @@ def get_module(call: Call) -> Answer:
                 assert binary is not None
                 return Answer(status=200, body=binary, content_type="application/octet-stream")
     raise ApiError(404, "Not Found", f"No file {wanted}")
-
-
-def current_token(call: Call) -> Answer:
-    """GET /v1/access_tokens/current."""
-    assert call.token is not None
-    scopes = sorted(call.token.scopes) if call.token.scopes is not None else ["*:*"]
-    return json_answer({"expires_at": None, "client": "particle", "scopes": scopes, "orgs": []})
 
 
 def _platform(text: str) -> Platform:

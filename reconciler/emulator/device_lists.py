@@ -1,0 +1,151 @@
+"""How the API shows devices: one record, own devices, and pages of a product's (facts 5.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from reconciler.emulator.device import Device
+from reconciler.emulator.faults import STALE_SECONDS
+from reconciler.emulator.identity import iccid, imei, ip_address, is_cellular, mobile_secret, serial_number
+from reconciler.emulator.message import Answer, ApiError, as_bool, as_int, json_answer
+from reconciler.emulator.products import Product
+from reconciler.emulator.state import Call, State
+from reconciler.model.instant import Instant, iso_from_instant
+
+_PAGE_SIZE: Final = 25
+_PAGE_SIZE_MAX: Final = 1000
+
+
+def device_record(state: State, device: Device, product: Product | None) -> dict[str, Any]:
+    """A device as the API shows it; what was never reported is absent (facts 5.3).
+
+    `product`: the product in whose name it is shown. A device in its quarantine is shown with fewer fields.
+    """
+    own = _own_fields(device)
+    if product is None:
+        return own
+    if device.id in state.claimed:
+        own["owner"] = state.keyring.owner
+    if device.id in product.quarantine:
+        for name in ("name", "notes", "functions", "variables", "firmware_version"):
+            own.pop(name, None)
+        return own | {"development": False, "quarantined": True, "denied": product.quarantine[device.id]}
+    own |= {
+        "groups": list(device.groups),
+        "development": device.development,
+        "quarantined": False,
+        "denied": False,
+        "desired_firmware_version": device.locked,
+    }
+    intention = product.intention(device) if not device.development else None
+    if intention is not None:
+        own["targeted_firmware_release_version"] = intention.version
+    return own
+
+
+def list_own(call: Call) -> Answer:
+    """GET /v1/devices: a bare array of what the token's owner has claimed, the last handshake first."""
+    devices = [call.state.devices[device_id] for device_id in call.state.claimed]
+    devices.sort(key=lambda device: (-(device.last_handshake_at or 0.0), device.id))
+    return json_answer(_shown(call, devices, None))
+
+
+def list_of_product(call: Call) -> Answer:
+    """GET /v1/products/:p/devices: a page, filtered and sorted; without a wish the last connection first.
+
+    Devices in quarantine are on it too; `quarantined=true` shows them alone, `quarantined=false` leaves them out.
+    """
+    product = call.member_of
+    query = call.request.query
+    devices = [device for device in call.state.devices.values() if device.product_id == product.id]
+    if "quarantined" not in query or as_bool(query["quarantined"]):
+        waiting = [call.state.devices[device_id] for device_id in product.quarantine]
+        devices = waiting if "quarantined" in query else devices + waiting
+    if wanted := query.get("deviceId"):
+        devices = [device for device in devices if wanted.lower() in device.id]
+    if wanted := query.get("deviceName"):
+        devices = [device for device in devices if wanted.lower() in (device.name or "").lower()]
+    if wanted := query.get("serialNumber"):
+        devices = [device for device in devices if wanted.upper() in serial_number(device)]
+    if wanted := query.get("groups"):
+        groups = set(wanted.split(","))
+        devices = [device for device in devices if groups.intersection(device.groups)]
+    _sort(devices, query.get("sortAttr"), query.get("sortDir"))
+    size = min(max(as_int(query.get("perPage") or query.get("per_page") or _PAGE_SIZE), 1), _PAGE_SIZE_MAX)
+    page = max(as_int(query.get("page", 1)), 1)
+    on_page = devices[(page - 1) * size : page * size]
+    meta = {"total_pages": -(-len(devices) // size), "page": page, "per_page": size, "total": len(devices)}
+    return json_answer({"devices": _shown(call, on_page, product), "customers": [], "meta": meta})
+
+
+_SORTS: Final[dict[str, Any]] = {
+    "deviceId": lambda device: (device.id,),
+    "firmwareVersion": lambda device: (device.reported_application or 0, device.id),
+    "lastConnection": lambda device: (device.last_handshake_at or 0.0, device.id),
+}
+
+
+def _sort(devices: list[Device], attribute: str | None, direction: str | None) -> None:
+    """Without an attribute the vendor sorts by the last connection, downwards."""
+    attribute, direction = attribute or "lastConnection", direction or ("asc" if attribute else "desc")
+    if attribute not in _SORTS or direction not in ("asc", "desc"):
+        raise ApiError(400, "invalid_request", f"sortAttr is one of {', '.join(_SORTS)}; sortDir is asc or desc")
+    devices.sort(key=_SORTS[attribute], reverse=direction == "desc")
+
+
+def _own_fields(device: Device) -> dict[str, Any]:
+    """What is shown of a device wherever it is shown."""
+    cellular = is_cellular(device)
+    record: dict[str, Any] = {
+        "id": device.id,
+        "name": device.name,
+        "last_heard": _iso(device.last_heard_at),
+        "last_handshake_at": _iso(device.last_handshake_at),
+        "product_id": device.platform.id if device.product_id is None else device.product_id,
+        "platform_id": device.platform.id,
+        "online": device.online,
+        "connected": device.online,
+        "cellular": cellular,
+        "notes": device.notes,
+        "system_firmware_version": device.reported_device_os,
+        "current_build_target": device.reported_device_os,
+        "firmware_product_id": device.reported_product_id,
+        "firmware_version": device.reported_application,
+    }
+    record = {name: value for name, value in record.items() if value is not None}
+    if device.last_handshake_at is None:
+        return record
+    if cellular:
+        record |= {"imei": imei(device), "iccid": iccid(device), "last_iccid": iccid(device)}
+    return record | {
+        "serial_number": serial_number(device),
+        "mobile_secret": mobile_secret(device),
+        "last_ip_address": ip_address(device),
+        "status": device.mode.value,
+        "functions": [],
+        "variables": {},
+        "firmware_updates_enabled": device.updates_enabled,
+        "firmware_updates_forced": device.updates_forced,
+    }
+
+
+def _shown(call: Call, devices: Iterable[Device], product: Product | None) -> list[dict[str, Any]]:
+    """The records of a list, and a note for the log of whom the list showed."""
+    devices = list(devices)
+    call.shows = tuple(device.id for device in devices)
+    if call.state.faults.strikes("stale-list", None):
+        return [_record_then(call.state, device, product, Instant(call.now - STALE_SECONDS)) for device in devices]
+    return [device_record(call.state, device, product) for device in devices]
+
+
+def _record_then(state: State, device: Device, product: Product | None, then: Instant) -> dict[str, Any]:
+    """How the record looked a while ago: the last one that is old enough, else the oldest that there is."""
+    old = [record for at, record in device.past_records if at <= then]
+    if old:
+        return old[-1]
+    return device.past_records[0][1] if device.past_records else device_record(state, device, product)
+
+
+def _iso(instant: Instant | None) -> str | None:
+    return iso_from_instant(instant) if instant is not None else None
