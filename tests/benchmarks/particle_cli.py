@@ -26,7 +26,7 @@ from reconciler.emulator.world import load_world
 from reconciler.model.module import ModuleSlot
 from reconciler.model.platform import Platform, platform_by_name
 from reconciler.model.version import DeviceOsVersion
-from tests.benchmarks.npm_package import installed
+from tests.npm_package import installed
 
 VERSION = "3.40.0"
 PLATFORM = "boron"
