@@ -1,4 +1,4 @@
-"""The vendor's own tools from npm, run by node against the emulator; missing, they are skipped loudly and fail in CI."""
+"""The vendor's own tools from npm, against the emulator; missing, they are skipped loudly, or fail in CI."""
 
 from __future__ import annotations
 
