@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 from reconciler.emulator.device import Device
@@ -18,11 +19,8 @@ def serial_number(device: Device) -> str:
 
 def mobile_secret(device: Device) -> str:
     """The code beside the serial number that the vendor's telephone application reads."""
-    number, letters = _number(device) + 31**13, ""
-    for _ in range(_CODE_LENGTH):
-        number, rest = divmod(number * 17 + 11, len(_LETTERS))
-        letters += _LETTERS[rest]
-    return letters
+    digest = hashlib.sha256(device.id.encode()).digest()
+    return "".join(_LETTERS[byte % len(_LETTERS)] for byte in digest[:_CODE_LENGTH])
 
 
 def imei(device: Device) -> str:

@@ -92,6 +92,7 @@ def _entry(platform: Platform, release: Release) -> dict[str, Any]:
         "platform_id": platform.id,
         "module_version": release.version.module_number,
         "prerelease": release.prerelease,
+        "release_state": "preview" if release.prerelease else "released",
     }
 
 

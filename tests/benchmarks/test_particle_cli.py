@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.npm_package import modules_of, packages_folder
 from tests.benchmarks.particle_cli import LAST_SLOT, Cost, Ours, cost_of, each_further, plan_and_apply, serve, table
+from tests.npm_package import modules_of, packages_folder
 
 
 def test_a_world_is_planned_and_brought_to_the_release(tmp_path: Path) -> None:

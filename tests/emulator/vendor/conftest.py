@@ -29,6 +29,12 @@ def modules(name: str, version: str) -> Path:
 
 
 @pytest.fixture(scope="session")
+def vendor_modules() -> Callable[..., Path]:
+    """Where a tool of the vendor is; a test that asks is skipped, or fails, when it cannot be had."""
+    return modules
+
+
+@pytest.fixture(scope="session")
 def run_node() -> Callable[..., Any]:
     """Run a script of this folder with a package of the vendor: JSON in, JSON out."""
 
