@@ -73,12 +73,16 @@ def delete_firmware(call: Call) -> Answer:
 
 
 def release_firmware(call: Call) -> Answer:
-    """PUT /v1/products/:p/firmware/release: to all, or to groups; `intelligent` delivers to who is online now."""
+    """PUT /v1/products/:p/firmware/release: to all, or to groups; `intelligent` delivers to who is online now.
+
+    Where a body names groups, these are all that the version is released to afterwards; `product_default` false takes it
+    back from all the others. What a body does not name stays as it is.
+    """
     product = call.member_of
     fields = call.body.fields
     firmware = _firmware(product, str(fields.get("version", "")))
-    groups = fields.get("groups") or []
-    if not isinstance(groups, list) or not set(groups) <= set(product.groups):
+    groups = fields.get("groups")
+    if groups is not None and (not isinstance(groups, list) or not set(groups) <= set(product.groups)):
         raise ApiError(400, "invalid_request", "groups must be a list of groups of the product")
     as_default, at_once = (as_bool(fields.get(name) or False) for name in ("product_default", "intelligent"))
     if not firmware.ever_released and not _runs_somewhere(call.state, product, firmware.version):
@@ -86,7 +90,11 @@ def release_firmware(call: Call) -> Answer:
     intention = Intention(version=firmware.version, cause=call.ordinal)
     if as_default:
         product.default = intention
-    product.releases.update(dict.fromkeys(groups, intention))
+    elif "product_default" in fields and product.default is not None and product.default.version == firmware.version:
+        product.default = None
+    if groups is not None:
+        kept = {name: release for name, release in product.releases.items() if release.version != firmware.version}
+        product.releases = kept | dict.fromkeys(groups, intention)
     firmware.ever_released = True
     firmware.intelligent = at_once
     announce(call, "particle/firmware/release", json.dumps({"immediate": at_once, "version": firmware.version}))

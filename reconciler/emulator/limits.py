@@ -1,6 +1,6 @@
 """How much the cloud lets a client ask for (facts 5.12): in virtual seconds, as everything here.
 
-The numbers are the world's. The lock-out after failed logins is always there, because it is no matter of load.
+The numbers are the world's, but for look-ups by serial number. The lock-out after failed logins is always there, because it is no matter of load.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ _FAILED_LOGINS_MAX: Final = 10
 """Consecutive ones."""
 _LOCKED_OUT_SECONDS: Final = 1800.0
 _STREAM_RETRY_SECONDS: Final = 60
+_SERIAL_NUMBERS_MAX: Final = 50
+_SERIAL_NUMBERS_SECONDS: Final = 3600.0
 _REFUSED: Final = 400
 
 
@@ -27,6 +29,7 @@ class Kind(Enum):
     TOKEN_LISTING = "token listing"  # noqa: S105  # the name of a kind of request
     TOKEN_DELETION = "token deletion"  # noqa: S105  # the name of a kind of request
     STREAM = "stream"
+    SERIAL_NUMBER = "serial number"
 
 
 class Limiter:
@@ -50,6 +53,8 @@ class Limiter:
             if streams_open >= limit.streams:
                 raise _too_many(_STREAM_RETRY_SECONDS)
             self._count(kind, limit.stream_openings, limit.seconds, now)
+        elif kind is Kind.SERIAL_NUMBER:
+            self._count(kind, _SERIAL_NUMBERS_MAX, _SERIAL_NUMBERS_SECONDS, now)
         elif kind is not Kind.ORDINARY:
             self._count(kind, limit.tokens, limit.seconds, now)
 

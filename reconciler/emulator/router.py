@@ -92,7 +92,8 @@ def _devices() -> Iterator[Route]:
         yield _route("GET", device, "devices:get", device_calls.get_device)
         yield _route("PUT", device, "devices:update", device_calls.put_device)
         yield _route("PUT", device + "/ping", "devices:ping", device_calls.ping)
-    yield _route("GET", "/v1/serial_numbers/{serial}", "", membership_calls.find_by_serial_number)
+    find = _route("GET", "/v1/serial_numbers/{serial}", "", membership_calls.find_by_serial_number)
+    yield replace(find, kind=Kind.SERIAL_NUMBER)
     for place in ("/v1", _PRODUCT):
         vitals, scope = place + "/diagnostics/{device}", "devices.diagnostics:get"
         yield _route("POST", vitals + "/update", "devices.diagnostics:update", diagnostics_calls.refresh)
@@ -105,7 +106,7 @@ def _devices() -> Iterator[Route]:
 def _products() -> Iterator[Route]:
     for path in ("/v1/products", "/v1/user/products", _ORG + "/products"):
         yield _route("GET", path, "products:list", product_calls.list_products)
-    yield _route("GET", _PRODUCT, "products:list", product_calls.get_product)
+    yield _route("GET", _PRODUCT, "products:get", product_calls.get_product)
     firmware, version = _PRODUCT + "/firmware", _PRODUCT + "/firmware/{version}"
     yield _route("GET", firmware, "firmware:list", firmware_calls.list_firmware)
     yield _route("POST", firmware, "firmware:create", firmware_calls.upload_firmware)
