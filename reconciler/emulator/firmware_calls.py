@@ -75,8 +75,8 @@ def delete_firmware(call: Call) -> Answer:
 def release_firmware(call: Call) -> Answer:
     """PUT /v1/products/:p/firmware/release: to all, or to groups; `intelligent` delivers to who is online now.
 
-    Where a body names groups, these are all that the version is released to afterwards; `product_default` false takes it
-    back from all the others. What a body does not name stays as it is.
+    Where a body names groups, these are all that the version is released to afterwards; `product_default` false takes
+    it back from all the others. What a body does not name stays as it is.
     """
     product = call.member_of
     fields = call.body.fields

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -276,6 +278,39 @@ def test_build_targets_name_prereleases_and_defaults(fleet: Any) -> None:
     assert by_version["2.0.0-rc.1"]["prereleases"] == by_version["2.0.0-rc.1"]["platforms"] != []
     assert (targets["default_versions"]["6"], targets["platforms"]["Photon"]) == ("3.3.1", 6)
     assert len(fleet.get("/v1/build_targets", featured="true")["targets"]) < len(targets["targets"]) / 10
+
+
+def zipped(**files: bytes) -> bytes:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name.replace("__", "/").replace("_bin", ".bin"), content)
+    return written.getvalue()
+
+
+def test_a_bundle_is_its_application(fleet: Any, application_binary: Callable[..., bytes]) -> None:
+    application = application_binary("boron", "2.0.1", (200, 9))
+    bundle = zipped(app_bin=application, assets__hello=b"hello")
+    assert fleet.send_file("POST", A + "/firmware", bundle, version=9).status == 201
+    assert fleet.call("GET", A + "/firmware/9/binary").body == bundle
+    assert fleet.lock(ONE, 9).status == 200
+    fleet.advance(300)
+    assert fleet.device(ONE).application_version == 9
+
+
+@pytest.mark.parametrize(
+    "bundle",
+    [
+        b"PK\x03\x04nonsense",
+        zipped(),
+        zipped(a_bin=b"x", b_bin=b"y"),
+        zipped(assets__app_bin=b"x"),
+        zipped(app_bin=b"x"),
+    ],
+    ids=["broken", "empty", "two applications", "none at the top", "no application"],
+)
+def test_what_is_no_bundle_is_no_application(fleet: Any, bundle: bytes) -> None:
+    assert fleet.send_file("POST", A + "/firmware", bundle, version=9).status == 400
 
 
 @pytest.mark.parametrize("platform", PLATFORMS, ids=str)

@@ -137,6 +137,17 @@ def test_a_device_is_flashed_with_a_module_a_known_application_and_sources(shell
     assert "not currently connected" in shell.run("cloud", "flash", SPARE, "bootloader.bin", fails=True)
 
 
+def test_a_bundle_of_an_application_and_its_assets_is_flashed(shell: Shell) -> None:
+    content = shell.server.binaries.application(boron(), DeviceOsVersion("6.3.4"), product=(13, 21))
+    (shell.folder / "app.bin").write_bytes(content)
+    (shell.folder / "sounds").mkdir()
+    (shell.folder / "sounds" / "hello.wav").write_bytes(b"hello " * 100)
+    shell.run("bundle", "app.bin", "--assets", "sounds", "--saveTo", "app.zip")
+    assert "Flash success!" in shell.run("cloud", "flash", OWN, "app.zip")
+    shell.server.advance(600)
+    assert shell.truth(OWN)[0] == 21
+
+
 def test_a_device_of_a_product_is_found_by_its_owner_and_marked_before_it_is_flashed(shell: Shell) -> None:
     assert "as a development device" in shell.run("cloud", "flash", MEMBER, "tinker")
     shell.server.advance(600)
