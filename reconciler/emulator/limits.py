@@ -1,7 +1,7 @@
 """How much the cloud lets a client ask for (facts 5.12): in virtual seconds, as everything here.
 
-The numbers are the world's, but for look-ups by serial number. The lock-out after failed logins is always there, because
-it is no matter of load.
+The numbers are the world's, but for look-ups by serial number. The lock-out after failed logins is always there: it is
+no matter of load.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import pytest
 from tests.npm_package import NpmError, installed
 
 HERE = Path(__file__).parent
-NODE_SECONDS_MAX = 120
+NODE_SECONDS_MAX = 240
 
 
 def modules(name: str, version: str) -> Path:
