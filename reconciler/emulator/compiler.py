@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from reconciler.emulator.binaries import EmulatedBinaries
 from reconciler.emulator.message import ApiError, Body, as_bool, as_int
+from reconciler.firmware.binary import NO_PRODUCT
 from reconciler.model.instant import Instant
 from reconciler.model.platform import Platform
 from reconciler.model.release import Release
@@ -76,14 +77,13 @@ def compile_sources(binaries: EmulatedBinaries, platform: Platform, body: Body, 
         for name, content in zip(body.file_names, body.files, strict=True)
         for match in _ERROR.finditer(content)
     ]
+    declared = {match[1]: int(match[2]) for content in body.files for match in _PRODUCT.finditer(content)}
+    asked = body.fields.get("product_id")
+    product = (as_int(asked) if asked else declared.get(b"ID", platform.id), declared.get(b"VERSION", 0))
+    errors += [f"{number} does not fit into 16 bits" for number in product if number >= NO_PRODUCT]
     if errors:
         raise CompileError(errors)
-    declared = {match[1]: int(match[2]) for content in body.files for match in _PRODUCT.finditer(content)}
-    product = None
-    if b"VERSION" in declared:
-        asked = body.fields.get("product_id")
-        product = (as_int(asked) if asked else declared.get(b"ID", platform.id), declared[b"VERSION"])
-    binary = binaries.application(platform, release.version, product=product)
+    binary = binaries.application(platform, release.version, product=product if b"VERSION" in declared else None)
     return Compiled(
         id=hashlib.sha256(binary + b"".join(body.files)).hexdigest()[:24],
         binary=binary,

@@ -7,6 +7,7 @@ from typing import Any
 
 from reconciler.emulator.artifact import Artifact, read_payload
 from reconciler.emulator.event_calls import announce
+from reconciler.emulator.group_calls import group_names
 from reconciler.emulator.message import Answer, ApiError, Body, as_bool, as_int, json_answer
 from reconciler.emulator.products import Intention, Product, ProductFirmware
 from reconciler.emulator.state import Call, State
@@ -81,9 +82,9 @@ def release_firmware(call: Call) -> Answer:
     product = call.member_of
     fields = call.body.fields
     firmware = _firmware(product, str(fields.get("version", "")))
-    groups = fields.get("groups")
-    if groups is not None and (not isinstance(groups, list) or not set(groups) <= set(product.groups)):
-        raise ApiError(400, "invalid_request", "groups must be a list of groups of the product")
+    groups = group_names(fields["groups"]) if fields.get("groups") is not None else None
+    if not set(groups or ()) <= product.groups.keys():
+        raise ApiError(400, "invalid_request", "groups must be groups of the product")
     as_default, at_once = (as_bool(fields.get(name) or False) for name in ("product_default", "intelligent"))
     if not firmware.ever_released and not _runs_somewhere(call.state, product, firmware.version):
         raise ApiError(400, "Firmware not tested", "A version must run on a device of the product before its release")

@@ -80,6 +80,7 @@ class Body:
     file_names: tuple[str, ...] = ()
 
 
+_DIGITS_MAX: Final = 18
 _BAD_BODY: Final = "The body of the request cannot be read"
 
 
@@ -200,6 +201,6 @@ def as_int(value: object) -> int:
     """A whole number as JSON or a form has it. Raises ApiError 400 for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _DIGITS_MAX:
         return int(value)
     raise ApiError(400, "invalid_request", f"{value!r} is no number")

@@ -15,6 +15,7 @@ from reconciler.model.instant import Instant, instant_from_iso, iso_from_instant
 _FORM: Final = "application/x-www-form-urlencoded"
 _LIFE_SECONDS: Final = 7_776_000
 """90 days."""
+_LIFE_SECONDS_MAX: Final = 100 * 365 * 86_400
 _OTP_GRANT: Final = "urn:custom:mfa-otp"
 
 
@@ -144,7 +145,10 @@ def _life_seconds(call: Call) -> int:
     """How long the token shall live; 0: for ever."""
     fields = call.body.fields
     if "expires_at" not in fields:
-        return as_int(fields.get("expires_in", _LIFE_SECONDS))
+        seconds = as_int(fields.get("expires_in", _LIFE_SECONDS))
+        if seconds > _LIFE_SECONDS_MAX:
+            raise ApiError(400, "invalid_request", "expires_in is too large; 0 is for ever")
+        return seconds
     try:
         end = instant_from_iso(str(fields["expires_at"]))
     except ValueError as error:

@@ -67,6 +67,7 @@ def test_without_a_wish_90_days_and_otherwise_until_then(bench: Any, given: dict
         ({"client_id": "robot", "client_secret": "guess"}, "invalid_client"),
         ({"grant_type": "refresh_token"}, "unsupported_grant_type"),
         ({"expires_in": "soon"}, "invalid_request"),
+        ({"expires_in": "999999999999"}, "invalid_request"),
         ({"expires_at": "soon"}, "invalid_request"),
     ],
 )
