@@ -55,7 +55,8 @@ def compile_code(call: Call) -> Answer:
         compiled = compile_sources(call.state.binaries, platform, body, call.now)
     except CompileError as error:
         return compile_failure(error)
-    call.state.compiled[compiled.id] = compiled
+    kept = {one.id: one for one in call.state.compiled.values() if one.expires_at > call.now}
+    call.state.compiled = kept | {compiled.id: compiled}
     document: dict[str, Any] = {
         "ok": True,
         "binary_id": compiled.id,

@@ -15,6 +15,17 @@ from reconciler.model.instant import Instant, iso_from_instant
 
 _PAGE_SIZE: Final = 25
 _PAGE_SIZE_MAX: Final = 1000
+_NOT_OF_QUARANTINE: Final = frozenset(
+    (
+        "name",
+        "notes",
+        "functions",
+        "variables",
+        "firmware_version",
+        "firmware_updates_enabled",
+        "firmware_updates_forced",
+    )
+)
 
 
 def device_record(state: State, device: Device, product: Product | None) -> dict[str, Any]:
@@ -28,8 +39,7 @@ def device_record(state: State, device: Device, product: Product | None) -> dict
     if device.id in state.claimed:
         own["owner"] = state.keyring.owner
     if device.id in product.quarantine:
-        for name in ("name", "notes", "functions", "variables", "firmware_version"):
-            own.pop(name, None)
+        own = {name: value for name, value in own.items() if name not in _NOT_OF_QUARANTINE}
         return own | {"development": False, "quarantined": True, "denied": product.quarantine[device.id]}
     own |= {
         "groups": list(device.groups),

@@ -7,7 +7,6 @@ from typing import Final
 
 from reconciler.emulator.device import Device
 
-_LETTERS: Final = "BCDFGHJKLMNPQRSTVWXYZ0123456789"
 _CODE_LENGTH: Final = 15
 
 
@@ -19,8 +18,7 @@ def serial_number(device: Device) -> str:
 
 def mobile_secret(device: Device) -> str:
     """The code beside the serial number that the vendor's telephone application reads."""
-    digest = hashlib.sha256(device.id.encode()).digest()
-    return "".join(_LETTERS[byte % len(_LETTERS)] for byte in digest[:_CODE_LENGTH])
+    return hashlib.sha256(device.id.encode()).hexdigest()[:_CODE_LENGTH].upper()
 
 
 def imei(device: Device) -> str:

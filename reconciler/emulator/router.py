@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from urllib.parse import unquote
 
 from reconciler.emulator import (
@@ -38,13 +39,22 @@ class Route:
     pattern: re.Pattern[str]
     scope: str | None
     handler: Handler
+    shape: tuple[str, int] | None
+    """What `_shape` makes of its paths; None: they are of any length."""
     kind: Kind = Kind.ORDINARY
 
 
 def _route(method: str, path: str, scope: str | None, handler: Handler) -> Route:
+    shape = None if "*" in path else _shape(path)
     pattern = re.sub(r"\{(\w+)\*\}", r"(?P<\1>.+)", path)
     pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern)
-    return Route(method, re.compile(pattern), scope, handler)
+    return Route(method, re.compile(pattern), scope, handler, shape)
+
+
+def _shape(path: str) -> tuple[str, int]:
+    """The word after the version, and how many parts there are: what a path is sorted by before patterns are tried."""
+    parts = path.split("/")
+    return (parts[2] if len(parts) > 2 else "", len(parts))  # noqa: PLR2004  # the empty part, the version, the word
 
 
 _OWN = "/v1/devices"
@@ -135,13 +145,15 @@ def _releases() -> Iterator[Route]:
 
 # Events first: `/v1/devices/events` is no device that is called events.
 ROUTES = (*_events(), *_devices(), *_products(), *_releases(), *_tokens())
+_OF_ANY_LENGTH = tuple(route for route in ROUTES if route.shape is None)
+_BY_SHAPE = {shape: [route for route in ROUTES if route.shape == shape] for shape in {route.shape for route in ROUTES}}
 
 
 def find_route(call: Call) -> Route:
     """The route of a request; its parameters are put into the call. Raises ApiError 404 or 405."""
     path = call.request.path
     other_method = False
-    for route in ROUTES:
+    for route in chain(_OF_ANY_LENGTH if "/events/" in path else (), _BY_SHAPE.get(_shape(path), ())):
         match = route.pattern.fullmatch(path)
         if match is None:
             continue
