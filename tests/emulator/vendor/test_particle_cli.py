@@ -204,28 +204,27 @@ def test_events_are_heard_as_they_happen(shell: Shell, where: list[str], device:
         text=True,
     )
     try:
-        wait_for_listener(shell.server)
-        with shell.server.locked() as cloud:
-            cloud.state.life.set_online(cloud.state.devices[device], False, shell.server.now())
+        come_and_go(shell.server, device, until=lambda: process.poll() is not None)
         said, _ = process.communicate(timeout=COMMAND_SECONDS_MAX)
     finally:
         process.kill()
         process.wait()
     (line,) = [line for line in said.splitlines() if line.startswith("{")]
     event = json.loads(line)
-    assert (event["name"], event["data"], event["coreid"]) == ("spark/status", "offline", device)
+    assert (event["name"], event["coreid"]) == ("spark/status", device)
+    assert event["data"] in ("online", "offline")
 
 
 def test_an_event_is_published(shell: Shell) -> None:
     assert "Published private event: hello" in shell.run("publish", "hello", "world", "--product", "12345")
 
 
-def wait_for_listener(server: EmulatorServer) -> None:
-    """Until the stream is open; a listener that came too late would hear nothing."""
+def come_and_go(server: EmulatorServer, device: str, *, until: Callable[[], bool]) -> None:
+    """Let a device come and go until the tool has heard of it; what comes before its first look is lost."""
     deadline = time.monotonic() + COMMAND_SECONDS_MAX
-    while True:
+    while not until():
+        assert time.monotonic() < deadline, "nobody has heard of the device"
         with server.locked() as cloud:
-            if cloud.state.hub.listener_count:
-                return
-        assert time.monotonic() < deadline, "nobody listens"
-        time.sleep(0.02)
+            one = cloud.state.devices[device]
+            cloud.state.life.set_online(one, not one.online, server.now())
+        time.sleep(0.1)
