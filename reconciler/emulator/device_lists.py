@@ -68,7 +68,7 @@ def list_of_product(call: Call) -> Answer:
     """
     product = call.member_of
     query = call.request.query
-    devices = [device for device in call.state.devices.values() if device.product_id == product.id]
+    devices = call.state.members(product)
     if "quarantined" not in query or as_bool(query["quarantined"]):
         waiting = [call.state.devices[device_id] for device_id in product.quarantine]
         devices = waiting if "quarantined" in query else devices + waiting

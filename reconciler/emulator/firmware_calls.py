@@ -100,9 +100,8 @@ def release_firmware(call: Call) -> Answer:
     firmware.intelligent = at_once
     announce(call, "particle/firmware/release", json.dumps({"immediate": at_once, "version": firmware.version}))
     if at_once:
-        for device in call.state.devices.values():
-            if device.product_id == product.id:
-                call.state.life.deliver(device, call.now)
+        for device in call.state.members(product):
+            call.state.life.deliver(device, call.now)
     return json_answer({**_record(call.state, product, firmware), "updated_at": iso_from_instant(call.now)})
 
 
@@ -136,7 +135,7 @@ def _firmware(product: Product, version: str) -> ProductFirmware:
 
 
 def _runs_somewhere(state: State, product: Product, version: int) -> bool:
-    return any(d.product_id == product.id and d.reported_application == version for d in state.devices.values())
+    return any(device.reported_application == version for device in state.members(product))
 
 
 def _caller(call: Call) -> str:
@@ -145,7 +144,7 @@ def _caller(call: Call) -> str:
 
 def _record(state: State, product: Product, firmware: ProductFirmware) -> dict[str, Any]:
     version = firmware.version
-    running = sum(d.product_id == product.id and d.reported_application == version for d in state.devices.values())
+    running = sum(device.reported_application == version for device in state.members(product))
     is_default = product.default is not None and product.default.version == version
     return {
         "_id": f"{product.id:012x}{version:012x}",

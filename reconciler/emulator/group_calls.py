@@ -52,8 +52,8 @@ def edit_group(call: Call) -> Answer:
     product.groups = {new if name == old else name: kept for name, kept in product.groups.items()}
     product.groups[new] = group
     product.releases = {new if name == old else name: release for name, release in product.releases.items()}
-    for device in call.state.devices.values():
-        if device.product_id == product.id and old in device.groups:
+    for device in call.state.members(product):
+        if old in device.groups:
             device.groups = tuple(new if name == old else name for name in device.groups)
     return json_answer({"group": _record(call.state, product, new)})
 
@@ -64,8 +64,8 @@ def delete_group(call: Call) -> Answer:
     name = _name_of(call)
     del product.groups[name]
     product.releases.pop(name, None)
-    for device in call.state.devices.values():
-        if device.product_id == product.id and name in device.groups:
+    for device in call.state.members(product):
+        if name in device.groups:
             device.groups = tuple(kept for kept in device.groups if kept != name)
     return Answer(status=204)
 
@@ -129,8 +129,8 @@ def group_names(value: object) -> list[str]:
 def _updates(state: State, before: Product, after: Product) -> dict[int, int]:
     """How many devices would be sent which version because of the difference."""
     found: dict[int, int] = {}
-    for device in state.devices.values():
-        if device.product_id != before.id or device.development:
+    for device in state.members(before):
+        if device.development:
             continue
         new, old = after.intention(device), before.intention(device)
         if new is None or device.reported_application == new.version:
@@ -161,7 +161,7 @@ def _changed(group: Group, fields: Any) -> Group:
 
 def _record(state: State, product: Product, name: str) -> dict[str, Any]:
     released = product.releases.get(name)
-    count = sum(d.product_id == product.id and name in d.groups for d in state.devices.values())
+    count = sum(name in device.groups for device in state.members(product))
     return {
         "name": name,
         "description": product.groups[name].description,

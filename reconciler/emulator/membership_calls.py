@@ -56,7 +56,8 @@ def remove_from_product(call: Call) -> Answer:
     if product.quarantine.pop(device_id, None) is not None:
         return Answer(status=204)
     device = call.device
-    device.product_id, device.groups, device.development = None, (), False
+    call.state.move(device, None)
+    device.groups, device.development = (), False
     device.locked = device.lock_cause = None
     call.state.life.remember(device, Moment.MARKED, call.now, cause=call.ordinal)
     return Answer(status=204)
@@ -117,6 +118,6 @@ def _by_number(devices: Iterable[Device]) -> dict[str, Device]:
 
 def _join(call: Call, product: Product, device: Device) -> None:
     product.quarantine.pop(device.id, None)
-    device.product_id = product.id
+    call.state.move(device, product)
     call.state.life.remember(device, Moment.MARKED, call.now, cause=call.ordinal)
     call.state.life.deliver(device, call.now)

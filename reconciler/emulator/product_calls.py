@@ -22,7 +22,6 @@ def get_product(call: Call) -> Answer:
 
 
 def _record(state: State, product: Product) -> dict[str, Any]:
-    count = sum(device.product_id == product.id for device in state.devices.values())
     return {
         "id": product.id,
         "slug": product.slug,
@@ -31,5 +30,5 @@ def _record(state: State, product: Product) -> dict[str, Any]:
         "platform_id": product.platform.id,
         "org": state.organisation,
         "groups": list(product.groups),
-        "device_count": count,
+        "device_count": len(state.members(product)),
     }

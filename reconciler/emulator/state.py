@@ -44,6 +44,14 @@ class State:
     compiled: dict[str, Compiled] = field(default_factory=dict)
     base_url: str = ""
 
+    def members(self, product: Product) -> list[Device]:
+        """The devices of a product."""
+        return [device for device in self.devices.values() if device.product_id == product.id]
+
+    def move(self, device: Device, product: Product | None) -> None:
+        """Let a device belong to a product, or to none."""
+        device.product_id = product.id if product else None
+
     def product(self, id_or_slug: str) -> Product:
         """A product by number or slug. Raises ApiError 404."""
         for product in self.products.values():
