@@ -18,6 +18,9 @@ from reconciler.firmware.known import known_catalog
 from reconciler.model.module import Dependency, Module, ModuleFunction, ModuleSlot
 from reconciler.model.platform import PLATFORMS, Platform
 
+pytestmark = pytest.mark.real
+
+
 TOKEN = "1" * 40
 READER = ("binary-version-reader", "3.1.3")
 SYSTEM = ModuleSlot(ModuleFunction.SYSTEM_PART, 1)

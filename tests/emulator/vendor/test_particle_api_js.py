@@ -16,6 +16,9 @@ from reconciler.model.module import ModuleSlot
 from reconciler.model.platform import Platform, platform_by_name
 from reconciler.model.version import DeviceOsVersion
 
+pytestmark = pytest.mark.real
+
+
 CLIENT = ("particle-api-js", "12.0.3")
 TOKEN = "1" * 40
 OWN, SPARE = "e00fce68000000000000000a", "e00fce68000000000000000b"

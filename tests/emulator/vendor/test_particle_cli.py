@@ -23,6 +23,9 @@ from reconciler.model.platform import Platform, platform_by_name
 from reconciler.model.version import DeviceOsVersion
 from tests.particle_cli import PACKAGE, VERSION, ParticleCli, particle_cli
 
+pytestmark = pytest.mark.real
+
+
 TOKEN = "1" * 40
 OWN, SPARE = "e00fce68000000000000000a", "e00fce68000000000000000b"
 MEMBER, SECOND = "e00fce680000000000000001", "e00fce680000000000000002"
