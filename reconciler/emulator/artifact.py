@@ -81,10 +81,7 @@ Payload = Artifact | Combined | Garbage
 
 
 def read_payload(data: bytes) -> Payload:
-    """What these bytes are. Of a bundle (facts 1.7) it is the application: assets are not modelled.
-
-    No device asks for them.
-    """
+    """What these bytes are; of a bundle (facts 1.7), its application. No device asks for its assets."""
     content = _application_of(data) if data.startswith(_ZIP) else data
     try:
         parts = tuple(_artifact(parsed, content) for parsed in parse_file(content))

@@ -18,6 +18,7 @@ from reconciler.emulator.clock import Agenda
 from reconciler.emulator.console import Act, Console
 from reconciler.emulator.control_door import PREFIX, AdjustableClock, answer_at_door
 from reconciler.emulator.device import Device
+from reconciler.emulator.dice import Dice
 from reconciler.emulator.events import Hub
 from reconciler.emulator.evidence import Violation
 from reconciler.emulator.faults import FaultOrder, Faults
@@ -79,13 +80,12 @@ class Cloud:
         self._clock = clock
         self._on_request = on_request
         self._revoked = False
-        self._dice = Faults(seed).dice("requests", None)
         self._requests: list[RequestRecord] = []
         self._noting = Noting(binaries)
         self.rules = world.rules
         faults = Faults(seed)
-        skew = faults.dice("clock-skew", None)
-        self._skew_seconds = skew.uniform(*_SKEW_SECONDS) * (1 if skew.coin() else -1)
+        self._dice = faults.dice("requests", None)
+        self._skew_seconds = _skew_seconds(faults.dice("clock-skew", None))
         claimed: dict[str, None] = {}
         hub = Hub(faults, self._next_ordinal, self._agenda, claimed)
         products = {line.id: product_of(line, binaries, read_file, start) for line in world.products}
@@ -336,6 +336,11 @@ class Cloud:
 
     def _next_ordinal(self) -> int:
         return next(self._ordinals)
+
+
+def _skew_seconds(dice: Dice) -> float:
+    """How far a clock is off, forwards or backwards."""
+    return dice.uniform(*_SKEW_SECONDS) * (1 if dice.coin() else -1)
 
 
 def _timed_out() -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from reconciler.emulator.device import Device
 from reconciler.emulator.identity import iccid, imei, is_cellular, serial_number
@@ -20,9 +20,9 @@ def add_to_product(call: Call) -> Answer:
     """
     product = call.member_of
     names = _names(call)
-    known: dict[str, Device] = dict(call.state.devices)
-    if not known.keys() >= set(names):
-        known |= _by_number(call.state.devices.values())
+    known: Mapping[str, Device] = call.state.devices
+    if not all(name in known for name in names):
+        known = {**known, **_by_number(known.values())}
     updated, existing, invalid = [], [], []
     for name in names:
         device = known.get(name)
