@@ -7,7 +7,7 @@ the log. There are no threads in here, and no clock but the `now` that every cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Final
@@ -119,11 +119,7 @@ class Cloud:
             agenda=self._agenda,
             ordinal=self._next_ordinal,
         )
-        life.on_moment(self._after_moment)
-        for device in devices.values():
-            life.begin(device, start)
-        for order in world.faults:
-            self.order_fault(order, start)
+        self._begin(world.faults, start)
 
     @property
     def requests(self) -> Sequence[RequestRecord]:
@@ -179,6 +175,15 @@ class Cloud:
         self._console.open(now)
         if not self.state.faults.possible("token-revoked"):
             self._revoked = False
+
+    def _begin(self, faults: Iterable[FaultOrder], start: Instant) -> None:
+        """Let the devices live, and the world's faults be there."""
+        life = self.state.life
+        life.on_moment(self._after_moment)
+        for device in self.state.devices.values():
+            life.begin(device, start)
+        for order in faults:
+            self.order_fault(order, start)
 
     def _answer(self, call: Call) -> tuple[Answer, str | None]:
         """The answer, and the fault that spoilt it."""
