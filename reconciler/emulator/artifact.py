@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+import zlib
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from reconciler.emulator.records import ArtifactNote
 from reconciler.firmware.binary import ParsedModule, parse_file, parse_module, uncompressed
 from reconciler.firmware.prefix import ModuleFlags
 from reconciler.model.error import FirmwareError
 from reconciler.model.module import Module, ModuleFunction
+
+_ZIP: Final = b"PK\x03\x04"
+_APPLICATION_MAX: Final = 4 * 1024 * 1024
+"""Bytes; more than any platform has room for (facts 3.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +81,10 @@ Payload = Artifact | Combined | Garbage
 
 
 def read_payload(data: bytes) -> Payload:
-    """What these bytes are."""
+    """What these bytes are; of a bundle (facts 1.7), its application. No device asks for its assets."""
+    content = _application_of(data) if data.startswith(_ZIP) else data
     try:
-        parts = tuple(_artifact(parsed, data) for parsed in parse_file(data))
+        parts = tuple(_artifact(parsed, content) for parsed in parse_file(content))
     except FirmwareError as error:
         return Garbage(size=len(data), words=error.message)
     return parts[0] if len(parts) == 1 else Combined(parts=parts, size=len(data))
@@ -92,6 +100,18 @@ def fingerprint(payload: Payload) -> tuple[object, ...]:
         case Garbage():
             return (payload.size, payload.words)
     assert_never(payload)
+
+
+def _application_of(bundle: bytes) -> bytes:
+    """The one `.bin` at the top of a bundle; nothing when there is no such file, or it is too large for a device."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+            names = [one for one in archive.infolist() if "/" not in one.filename and one.filename.endswith(".bin")]
+            if len(names) != 1 or names[0].file_size > _APPLICATION_MAX:
+                return b""
+            return archive.read(names[0])
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError):
+        return b""
 
 
 def _artifact(parsed: ParsedModule, data: bytes) -> Artifact:

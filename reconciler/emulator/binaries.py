@@ -87,8 +87,9 @@ class EmulatedBinaries:
         return build_module(platform, shipped.module, size=self.size(platform, shipped), product=None, seed=_SEED)
 
     def size(self, platform: Platform, shipped: ReleaseModule) -> int:
-        """Bytes of a module as served; where no source has its size, the largest known one of its slot."""
-        return shipped.size or self.catalog.largest_size(platform, shipped.module.slot) or _SIZE_UNKNOWN
+        """Bytes of a module as served; where no source has its size, the largest known one of its slot, or some."""
+        known = shipped.size or self.catalog.largest_size(platform, shipped.module.slot)
+        return known or min(_SIZE_UNKNOWN, platform.bounds[shipped.module.slot].size_max or _SIZE_UNKNOWN)
 
     def _as_served(self, release: Release) -> Release:
         return replace(release, modules=tuple(self._module_as_served(release, m) for m in release.modules))

@@ -7,22 +7,25 @@ the log. There are no threads in here, and no clock but the `now` that every cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Final
 
-from reconciler.emulator import device_calls
+from reconciler.emulator import device_calls, device_lists, product_calls
 from reconciler.emulator.binaries import EmulatedBinaries
 from reconciler.emulator.clock import Agenda
 from reconciler.emulator.console import Act, Console
 from reconciler.emulator.control_door import PREFIX, AdjustableClock, answer_at_door
 from reconciler.emulator.device import Device
+from reconciler.emulator.dice import Dice
 from reconciler.emulator.events import Hub
 from reconciler.emulator.evidence import Violation
 from reconciler.emulator.faults import FaultOrder, Faults
+from reconciler.emulator.keyring import Credential, Keyring
 from reconciler.emulator.life import Life
-from reconciler.emulator.message import Answer, ApiError, Manner, Request
+from reconciler.emulator.limits import Kind, Limiter
+from reconciler.emulator.message import Answer, ApiError, Manner, Request, bearer_token
 from reconciler.emulator.noting import Noting, cloud_stations, intentions, product_named, reached
 from reconciler.emulator.products import Product
 from reconciler.emulator.records import Moment, RequestKind, RequestRecord
@@ -31,7 +34,7 @@ from reconciler.emulator.register import Register
 from reconciler.emulator.router import Route, find_route
 from reconciler.emulator.settlers import ReadFile, product_of, settle
 from reconciler.emulator.state import Call, State
-from reconciler.emulator.world import TokenLine, World
+from reconciler.emulator.world import World
 from reconciler.model.instant import Instant
 
 SLOW_SECONDS: Final = (1.0, 4.0)
@@ -42,8 +45,8 @@ _PROXY_PAGE: Final = (
     b"<body><h1>The server is taking a break</h1><p>Please try again later.</p></body></html>"
 )
 _ABOUT_DEVICES: Final = (
-    device_calls.list_own,
-    device_calls.list_of_product,
+    device_lists.list_own,
+    device_lists.list_of_product,
     device_calls.get_device,
     device_calls.put_device,
 )
@@ -73,19 +76,18 @@ class Cloud:
     ) -> None:
         self._ordinals = count(1)
         self._agenda = Agenda()
-        self._limit = world.rate_limit
-        self._window: tuple[Instant, int] = (start, 0)
+        self._limiter = Limiter(world.rate_limit)
         self._clock = clock
         self._on_request = on_request
         self._revoked = False
-        self._dice = Faults(seed).dice("requests", None)
         self._requests: list[RequestRecord] = []
         self._noting = Noting(binaries)
         self.rules = world.rules
         faults = Faults(seed)
-        skew = faults.dice("clock-skew", None)
-        self._skew_seconds = skew.uniform(*_SKEW_SECONDS) * (1 if skew.coin() else -1)
-        hub = Hub(faults, self._next_ordinal, self._agenda)
+        self._dice = faults.dice("requests", None)
+        self._skew_seconds = _skew_seconds(faults.dice("clock-skew", None))
+        claimed: dict[str, None] = {}
+        hub = Hub(faults, self._next_ordinal, self._agenda, claimed)
         products = {line.id: product_of(line, binaries, read_file, start) for line in world.products}
         life = Life(
             products=products,
@@ -95,13 +97,16 @@ class Cloud:
             faults=faults,
             ordinal=self._next_ordinal,
         )
-        devices = Register(settle(world, products, binaries, seed=seed, now=start))
+        devices = Register(settle(world, products, binaries, claimed=claimed, seed=seed, now=start))
         self.state = State(
-            tokens=world.tokens,
+            keyring=Keyring.of_world(world.tokens, world.users, world.clients, faults.dice("tokens", None)),
+            organisation=world.organisation,
             products=products,
             devices=devices,
+            claimed=claimed,
             life=life,
             hub=hub,
+            agenda=self._agenda,
             faults=faults,
             binaries=binaries,
             direct_system_flash=world.direct_system_flash,
@@ -114,11 +119,7 @@ class Cloud:
             agenda=self._agenda,
             ordinal=self._next_ordinal,
         )
-        life.on_moment(self._after_moment)
-        for device in devices.values():
-            life.begin(device, start)
-        for order in world.faults:
-            self.order_fault(order, start)
+        self._begin(world.faults, start)
 
     @property
     def requests(self) -> Sequence[RequestRecord]:
@@ -148,7 +149,7 @@ class Cloud:
             except ApiError as error:
                 return error.answer()
         call = Call(
-            request=request, ordinal=self._next_ordinal(), now=now, state=self.state, token=self._token(request)
+            request=request, ordinal=self._next_ordinal(), now=now, state=self.state, token=self._token(request, now)
         )
         answer, fault = self._answer(call)
         self._write_down(call, answer, fault)
@@ -175,14 +176,21 @@ class Cloud:
         if not self.state.faults.possible("token-revoked"):
             self._revoked = False
 
+    def _begin(self, faults: Iterable[FaultOrder], start: Instant) -> None:
+        """Let the devices live, and the world's faults be there."""
+        life = self.state.life
+        life.on_moment(self._after_moment)
+        for device in self.state.devices.values():
+            life.begin(device, start)
+        for order in faults:
+            self.order_fault(order, start)
+
     def _answer(self, call: Call) -> tuple[Answer, str | None]:
         """The answer, and the fault that spoilt it."""
         try:
             route = find_route(call)
         except ApiError as error:
             return error.answer(), None
-        if route.handler in _ABOUT_DEVICES:
-            device_calls.note_attempt(call)
         if route.handler in _ABOUT_DEVICES:
             device_calls.note_attempt(call)
         self._noting.note_more(call)
@@ -199,14 +207,15 @@ class Cloud:
 
     def _carried_out(self, call: Call, route: Route) -> Answer:
         try:
-            self._check_limit(call.now)
-            if route.scope is not None:
-                self._check_token(call, route.scope)
+            self._limiter.check(route.kind, call.now, self.state.hub.listener_count)
+            self._check_token(call, route)
             before = intentions(call)
             answer = route.handler(call)
+            call.reaches = call.reaches or reached(before, intentions(call))
         except ApiError as error:
-            return error.answer()
-        call.reaches = call.reaches or reached(before, intentions(call))
+            answer = error.answer()
+        if route.kind is Kind.TOKEN_CREATION:
+            self._limiter.note_login(answer.status, call.now)
         return answer
 
     def _let_person_act(self, call: Call) -> None:
@@ -272,28 +281,23 @@ class Cloud:
             return Answer(status=200, manner=Manner.BROKEN)
         return Answer(status=502, body=_PROXY_PAGE, content_type="text/html")
 
-    def _check_limit(self, now: Instant) -> None:
-        if self._limit is None:
+    def _token(self, request: Request, now: Instant) -> Credential | None:
+        token = bearer_token(request)
+        return self.state.keyring.find(token, now) if token is not None else None
+
+    def _check_token(self, call: Call, route: Route) -> None:
+        scope = route.scope
+        if scope is None:
             return
-        begun, used = self._window
-        if now - begun >= self._limit.seconds:
-            begun, used = now, 0
-        self._window = (begun, used + 1)
-        if used >= self._limit.requests:
-            left = max(1, int(self._limit.seconds - (now - begun) + 0.999))
-            raise ApiError(429, "Too many requests", f"Try again in {left} s", Retry_After=str(left))
-
-    def _token(self, request: Request) -> TokenLine | None:
-        kind, _, given = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer":
-            return None
-        return next((line for line in self.state.tokens if line.token == given.strip()), None)
-
-    def _check_token(self, call: Call, scope: str) -> None:
-        if call.token is None or self._revoked:
+        token = call.token
+        if token is None or self._revoked:
             raise ApiError(401, "invalid_token", "The access token provided is invalid.")
-        if scope and call.token.scopes is not None and scope not in call.token.scopes:
+        if scope and token.scopes is not None and scope not in token.scopes:
             raise ApiError(403, "insufficient_scope", f"The token lacks the scope {scope}")
+        if scope and token.product_id is not None and route.handler is not product_calls.list_products:
+            product = call.product
+            if product is None or product.id != token.product_id:
+                raise ApiError(403, "insufficient_scope", "The token is good for one product alone, and not for this")
 
     def _write_down(self, call: Call, answer: Answer, fault: str | None) -> None:
         product = product_named(call)
@@ -303,7 +307,7 @@ class Cloud:
             ordinal=call.ordinal,
             at=call.now,
             method=call.request.method,
-            path=call.request.path,
+            path=call.path_without_secrets,
             token=call.token.name if call.token else None,
             status=answer.status if sent else None,
             bytes=len(call.request.body),
@@ -332,10 +336,16 @@ class Cloud:
     def _remember_record(self, device: Device, now: Instant) -> None:
         """While answers may be stale, keep how each device looked."""
         if self.state.faults.possible(*_STALE):
-            device.keep_record(now, device_calls.device_record(device, self._product_of(device)))
+            record = device_lists.device_record(self.state, device, self._product_of(device))
+            device.keep_record(now, record)
 
     def _next_ordinal(self) -> int:
         return next(self._ordinals)
+
+
+def _skew_seconds(dice: Dice) -> float:
+    """How far a clock is off, forwards or backwards."""
+    return dice.uniform(*_SKEW_SECONDS) * (1 if dice.coin() else -1)
 
 
 def _timed_out() -> Answer:

@@ -143,6 +143,7 @@ class Console:
         if not product.firmware:
             return None
         intention = Intention(version=self._version(product), cause=None, immediate=self._dice.coin(), by_person=True)
+        product.firmware[intention.version].ever_released = True
         if device.groups and self._dice.coin():
             group = self._dice.choice(device.groups)
             product.releases[group] = intention

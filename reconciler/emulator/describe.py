@@ -6,6 +6,7 @@ import json
 from typing import Any, Final
 
 from reconciler.emulator.device import Device, Installed
+from reconciler.emulator.identity import iccid, imei, is_cellular
 from reconciler.model.module import Module
 
 _CHECKED: Final = 30
@@ -19,9 +20,8 @@ def describe(device: Device) -> str:
         "p": device.platform.id,
         "m": [_module(device, device.modules[slot]) for slot in sorted(device.modules)],
     }
-    if device.platform.connectivity == "cellular":
-        document["imei"] = "3527530900" + f"{int(device.id[-8:], 16) % 100000:05d}"
-        document["iccid"] = "893407110000" + f"{int(device.id[-8:], 16) % 10000000:07d}"
+    if is_cellular(device):
+        document |= {"imei": imei(device), "iccid": iccid(device)}
     return json.dumps(document, separators=(",", ":"))
 
 

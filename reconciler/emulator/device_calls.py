@@ -1,94 +1,37 @@
-"""Calls about devices: lists, one device, ping, flash, lock, marks, groups (facts 5.3, 5.4, 5.6, 5.7)."""
+"""Calls about one device: look, ping, flash, lock, mark, rename (facts 5.3, 5.4, 5.6, 5.7)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Final
 
 from reconciler.emulator.artifact import Combined, Garbage, Payload, read_payload
+from reconciler.emulator.compile_calls import compile_failure
+from reconciler.emulator.compiler import CompileError, compile_sources, is_source, known_application
 from reconciler.emulator.device import Device
-from reconciler.emulator.faults import STALE_SECONDS
-from reconciler.emulator.listing import cut, listed
+from reconciler.emulator.device_lists import device_record, record_then
+from reconciler.emulator.group_calls import group_names
 from reconciler.emulator.message import Answer, ApiError, as_bool, as_int, json_answer
 from reconciler.emulator.products import Product
 from reconciler.emulator.records import Moment, RequestKind
 from reconciler.emulator.state import Call
 from reconciler.emulator.world import SystemFlash
-from reconciler.model.instant import Instant, iso_from_instant
+from reconciler.model.instant import iso_from_instant
 
-_PAGE_SIZE: Final = 25
-_PAGE_SIZE_MAX: Final = 1000
 _NOT_CONNECTED: Final = "device not currently connected"
-
-
-def device_record(device: Device, product: Product | None) -> dict[str, Any]:
-    """A device as the API shows it; what was never reported is absent (facts 5.3)."""
-    intention = product.intention(device) if product and not device.development else None
-    record: dict[str, Any] = {
-        "id": device.id,
-        "name": device.name,
-        "last_heard": _iso(device.last_heard_at),
-        "last_handshake_at": _iso(device.last_handshake_at),
-        "product_id": device.platform.id if device.product_id is None else device.product_id,
-        "platform_id": device.platform.id,
-        "online": device.online,
-        "connected": device.online,
-        "cellular": device.platform.connectivity == "cellular",
-        "notes": device.notes,
-        "system_firmware_version": device.reported_device_os,
-        "current_build_target": device.reported_device_os,
-        "firmware_product_id": device.reported_product_id,
-        "firmware_version": device.reported_application,
-    }
-    record = {name: value for name, value in record.items() if value is not None}
-    if device.last_handshake_at is not None:
-        record |= {
-            "status": device.mode.value,
-            "functions": [],
-            "variables": {},
-            "firmware_updates_enabled": device.updates_enabled,
-            "firmware_updates_forced": device.updates_forced,
-        }
-    if product is not None:
-        record |= {
-            "groups": list(device.groups),
-            "development": device.development,
-            "quarantined": False,
-            "denied": False,
-            "desired_firmware_version": device.locked,
-        }
-        if intention is not None:
-            record["targeted_firmware_release_version"] = intention.version
-    return record
-
-
-def list_own(call: Call) -> Answer:
-    """GET /v1/devices: a bare array, the last handshake first."""
-    devices = sorted(call.state.devices.of(None), key=lambda device: (-(device.last_handshake_at or 0.0), device.id))
-    return json_answer(_shown(call, devices, None))
-
-
-def list_of_product(call: Call) -> Answer:
-    """GET /v1/products/:p/devices: a page, filtered and sorted."""
-    product = call.product
-    assert product is not None
-    query = call.request.query
-    devices = listed(call.state.devices, product, query)
-    size = min(max(as_int(query.get("perPage") or query.get("per_page") or _PAGE_SIZE), 1), _PAGE_SIZE_MAX)
-    page = max(as_int(query.get("page", 1)), 1)
-    downwards = query.get("sortDir") == "desc"
-    on_page, total = cut(devices, (page - 1) * size, size, downwards=downwards, faults=call.state.faults)
-    meta = {"total_pages": -(-total // size), "page": page, "per_page": size, "total": total}
-    return json_answer({"devices": _shown(call, on_page, product), "customers": [], "meta": meta})
+_UNLOCKED: Final = (None, "", "null")
+_FOR_PRODUCTS: Final = frozenset({"desired_firmware_version", "development", "groups"})
+_MARKS: Final = frozenset({"development", "groups", "firmware_updates_forced"})
 
 
 def get_device(call: Call) -> Answer:
-    """GET /v1[/products/:p]/devices/:id."""
-    device = call.device
+    """GET /v1[/orgs/:org | /products/:p]/devices/:id; a product also shows what is in its quarantine."""
+    product = call.product
+    device_id = call.parameters["device"].lower()
+    device = call.state.devices[device_id] if product and device_id in product.quarantine else call.device
     call.shows = (device.id,)
     if call.state.faults.strikes("stale-device", device.id):
-        return json_answer(_record_then(device, call.product, Instant(call.now - STALE_SECONDS)))
-    return json_answer(device_record(device, call.product))
+        return json_answer(record_then(call, device, product))
+    return json_answer(device_record(call.state, device, product))
 
 
 def ping(call: Call) -> Answer:
@@ -105,75 +48,66 @@ def note_attempt(call: Call) -> None:
         call.kind = RequestKind.READ
         return
     try:
-        body = call.body
-        if body.files:
+        fields = call.body.fields
+        call.payload = _payload(call)
+        if call.payload is not None:
             call.kind = RequestKind.FLASH
-            call.payload = read_payload(body.files[0])
             call.artifact = call.payload.note()
-        elif "desired_firmware_version" in body.fields:
+        elif "desired_firmware_version" in fields:
             call.kind = RequestKind.LOCK
-            version = body.fields["desired_firmware_version"]
-            call.lock_version = None if version in (None, "", "null") else as_int(version)
-            call.flash_now = as_bool(body.fields.get("flash", False))
-    except ApiError:
+            version = fields["desired_firmware_version"]
+            call.lock_version = None if version in _UNLOCKED else as_int(version)
+            call.flash_now = as_bool(fields.get("flash", False))
+    except (ApiError, CompileError):
         # The call itself will say so.
         return
 
 
 def put_device(call: Call) -> Answer:
     """PUT …/devices/:id: flash it, lock it, mark it, rename it; the body says which."""
-    fields = call.body.fields
     device = call.device
-    if call.payload is not None:
-        return _flash(call, device, call.payload)
-    if "desired_firmware_version" in fields:
-        return _lock(call, device)
-    if "development" in fields or "groups" in fields:
-        return _mark(call, device, fields)
-    if "firmware_updates_forced" in fields:
-        device.updates_forced = as_bool(fields["firmware_updates_forced"])
-        call.state.life.remember(device, Moment.MARKED, call.now, cause=call.ordinal)
-        return json_answer({"id": device.id, "firmware_updates_forced": device.updates_forced})
-    for name in ("name", "notes"):
-        if name in fields:
-            setattr(device, name, str(fields[name]))
-            call.state.devices.changed()
-            return _updated(call, device, {name: fields[name]})
+    fields = call.body.fields
+    if call.body.files or "app_id" in fields:
+        return _flash(call, device)
+    wanted = _wanted(call, fields)
+    if wanted:
+        return _change(call, device, wanted)
     if "signal" in fields:
         return json_answer({"id": device.id, "connected": device.online, "signaling": str(fields["signal"]) == "1"})
     raise ApiError(400, "invalid_request", "Nothing to do: no file and no known field in the body")
 
 
-def put_devices(call: Call) -> Answer:
-    """PUT /v1/products/:p/devices: add and remove groups of many devices."""
-    product = call.product
-    assert product is not None
-    fields = call.body.fields
-    metadata = fields.get("metadata")
-    ids = fields.get("devices")
-    if fields.get("action") != "groups" or not isinstance(metadata, dict) or not isinstance(ids, list):
-        raise ApiError(400, "invalid_request", "Only the action groups, with devices and metadata, is known")
-    added, removed = _groups(metadata.get("add", [])), _groups(metadata.get("remove", []))
-    for device_id in ids:
-        device = call.state.devices.get(str(device_id))
-        if device is not None and device.product_id == product.id:
-            kept = [group for group in device.groups if group not in removed]
-            device.groups = tuple(dict.fromkeys((*kept, *added)))
-    call.state.devices.changed()
-    product.groups.update(dict.fromkeys(added))
-    return json_answer({"ok": True})
+def _payload(call: Call) -> Payload | None:
+    """What a request would send to its device; None: nothing. Raises ApiError and CompileError."""
+    body, binaries = call.body, call.state.binaries
+    device = call.state.devices.get(call.parameters.get("device", "").lower())
+    if device is None or not (body.files or "app_id" in body.fields):
+        return None
+    if "app_id" in body.fields:
+        name = str(body.fields["app_id"])
+        return read_payload(known_application(binaries, device.platform, name, device.reported_device_os))
+    if is_source(body):
+        return read_payload(compile_sources(binaries, device.platform, body, call.now).binary)
+    return read_payload(body.files[0])
 
 
-def _flash(call: Call, device: Device, payload: Payload) -> Answer:
+def _flash(call: Call, device: Device) -> Answer:
+    try:
+        payload = call.payload or _payload(call)
+    except CompileError as error:
+        return compile_failure(error)
+    assert payload is not None
     if not device.online:
         raise ApiError(404, _NOT_CONNECTED, "The device is not connected to the cloud")
     if device.transfer is not None:
         raise ApiError(409, "Firmware update in progress", "Another transfer to this device has not ended yet")
     if not _may_be_sent(call, device, payload):
         raise ApiError(400, "Firmware update refused", "Device OS comes with applications to this device of a product")
-    error = call.state.life.start_transfer(device, payload, call.ordinal, call.now)
-    if error is not None:
-        raise ApiError(400, "Firmware update refused", str(error))
+    refusal = call.state.life.start_transfer(device, payload, call.ordinal, call.now)
+    if refusal is not None:
+        raise ApiError(400, "Firmware update refused", str(refusal))
+    if is_source(call.body):
+        return json_answer({"ok": True, "message": "Update started"})
     return json_answer({"id": device.id, "status": "Update started"})
 
 
@@ -183,74 +117,57 @@ def _may_be_sent(call: Call, device: Device, payload: Payload) -> bool:
         case SystemFlash.ALLOWED:
             return True
         case SystemFlash.DEVELOPMENT_ONLY:
-            taken = call.product is None or device.development
+            taken = device.product_id is None or device.development
         case SystemFlash.REFUSED:
             taken = False
     parts = payload.parts if isinstance(payload, Combined) else (payload,)
     return taken or all(isinstance(part, Garbage) or part.is_application for part in parts)
 
 
-def _lock(call: Call, device: Device) -> Answer:
+def _wanted(call: Call, fields: Any) -> dict[str, Any]:
+    """What a body wants changed, every value checked. Raises ApiError."""
     product = call.product
-    if product is None:
-        raise ApiError(400, "invalid_request", "Only devices of a product can be locked")
-    version = call.body.fields["desired_firmware_version"]
-    as_bool(call.body.fields.get("flash", False))
-    if version not in (None, "", "null"):
-        as_int(version)
-    if call.lock_version is not None and call.lock_version not in product.firmware:
-        raise ApiError(404, "Firmware not found", f"The product has no firmware version {call.lock_version}")
-    device.locked = call.lock_version
-    device.lock_cause = call.ordinal if call.lock_version is not None else None
-    call.state.life.remember(device, Moment.MARKED, call.now, cause=call.ordinal, detail=f"locked to {device.locked}")
-    if call.flash_now:
-        call.state.life.deliver(device, call.now)
-    return _updated(call, device, {"desired_firmware_version": device.locked})
-
-
-def _mark(call: Call, device: Device, fields: Any) -> Answer:
-    product = call.product
-    if product is None:
-        raise ApiError(400, "invalid_request", "Only devices of a product have groups or are for development")
-    changed: dict[str, Any] = {}
-    if "development" in fields:
-        device.development = changed["development"] = as_bool(fields["development"])
+    if product is None and _FOR_PRODUCTS & fields.keys():
+        raise ApiError(400, "invalid_request", "Only devices of a product have locks, groups, or are for development")
+    wanted: dict[str, Any] = {
+        name: None if fields[name] is None else str(fields[name]) for name in ("name", "notes") if name in fields
+    }
+    wanted |= {name: as_bool(fields[name]) for name in ("development", "firmware_updates_forced") if name in fields}
     if "groups" in fields:
-        groups = _groups(fields["groups"])
-        product.groups.update(dict.fromkeys(groups))
-        device.groups = tuple(groups)
-        changed["groups"] = groups
-    call.state.life.remember(device, Moment.MARKED, call.now, cause=call.ordinal)
-    return _updated(call, device, changed)
+        wanted["groups"] = group_names(fields["groups"])
+    if product is not None and "desired_firmware_version" in fields:
+        as_bool(fields.get("flash", False))
+        wanted["desired_firmware_version"] = _version(product, fields["desired_firmware_version"])
+    return wanted
 
 
-def _groups(value: object) -> list[str]:
-    names = value.split(",") if isinstance(value, str) else value
-    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
-        raise ApiError(400, "invalid_request", "groups must be a list of names")
-    return list(dict.fromkeys(names))
+def _version(product: Product, value: object) -> int | None:
+    version = None if value in _UNLOCKED else as_int(value)
+    if version is not None and version not in product.firmware:
+        raise ApiError(404, "Firmware not found", f"The product has no firmware version {version}")
+    return version
 
 
-def _updated(call: Call, device: Device, changed: dict[str, Any]) -> Answer:
-    return json_answer({"id": device.id, **changed, "updated_at": iso_from_instant(call.now)})
-
-
-def _shown(call: Call, devices: Iterable[Device], product: Product | None) -> list[dict[str, Any]]:
-    """The records of a list, and a note for the log of whom the list showed."""
-    devices = list(devices)
-    call.shows = tuple(device.id for device in devices)
-    if call.state.faults.strikes("stale-list", None):
-        return [_record_then(device, product, Instant(call.now - STALE_SECONDS)) for device in devices]
-    return [device_record(device, product) for device in devices]
-
-
-def _record_then(device: Device, product: Product | None, then: Instant) -> dict[str, Any]:
-    """How the record looked a while ago: the last one that is old enough, else the oldest that there is."""
-    past = device.past_records
-    if not past:
-        return device_record(device, product)
-    return next((record for at, record in reversed(past) if at <= then), past[0][1])
-
-
-def _iso(instant: Instant | None) -> str | None:
-    return iso_from_instant(instant) if instant is not None else None
+def _change(call: Call, device: Device, wanted: dict[str, Any]) -> Answer:
+    """Do what a body wants, and tell it in the answer."""
+    device.name = wanted.get("name", device.name)
+    device.notes = wanted.get("notes", device.notes)
+    device.development = wanted.get("development", device.development)
+    device.updates_forced = wanted.get("firmware_updates_forced", device.updates_forced)
+    if "groups" in wanted:
+        call.member_of.add_groups(wanted["groups"])
+        device.groups = tuple(wanted["groups"])
+    call.state.devices.changed()
+    if _MARKS & wanted.keys():
+        call.state.life.remember(device, Moment.MARKED, call.now, cause=call.ordinal)
+    if "desired_firmware_version" in wanted:
+        device.locked = wanted["desired_firmware_version"]
+        device.lock_cause = call.ordinal if device.locked is not None else None
+        words = f"locked to {device.locked}"
+        call.state.life.remember(device, Moment.MARKED, call.now, cause=call.ordinal, detail=words)
+        if call.flash_now:
+            call.state.life.deliver(device, call.now)
+    document = {"id": device.id, **wanted}
+    if wanted.keys() != {"firmware_updates_forced"}:
+        document["updated_at"] = iso_from_instant(call.now)
+    return json_answer(document)

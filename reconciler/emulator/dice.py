@@ -40,6 +40,14 @@ class Dice:
         """Heads or tails."""
         return self.random() < 0.5  # noqa: PLR2004  # a fair coin
 
+    def below(self, number: int) -> int:
+        """A whole number from 0 up to, but not including, another."""
+        return int(self.random() * number)
+
+    def digits(self, count: int) -> str:
+        """So many hexadecimal digits."""
+        return "".join(f"{self.below(16):x}" for _ in range(count))
+
     def choice(self, faces: Sequence[_Face]) -> _Face:
         """One of several, of which there is at least one."""
-        return faces[int(self.random() * len(faces))]
+        return faces[self.below(len(faces))]

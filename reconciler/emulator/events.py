@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,8 @@ _QUEUE_MAX: Final = 20_000
 _TIME_TO_LIVE_SECONDS: Final = 60
 _LATE_SECONDS: Final = (30.0, 300.0)
 _OVERTAKEN_SECONDS_MAX: Final = 30.0
+FROM_API: Final = "api"
+"""The device id of an event that no device sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,19 +49,27 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What a listener hears. `product_id` None: the devices of the token's owner; `device_id` None: all of them."""
+    """What a listener hears. `product_id` None: the devices of the token's owner; `device_id` None: all of them.
+
+    `any_product`: the devices of all products instead, as an organisation hears them.
+    """
 
     product_id: int | None
     device_id: str | None = None
     prefix: str = ""
+    any_product: bool = False
 
-    def hears(self, event: Event) -> bool:
-        """Whether an event is within the scope."""
-        return (
-            event.product_id == self.product_id
-            and (self.device_id is None or event.device_id == self.device_id)
-            and event.name.startswith(self.prefix)
-        )
+    def hears(self, event: Event, claimed: Container[str]) -> bool:
+        """Whether an event is within the scope. `claimed`: the devices of the token's owner."""
+        if self.device_id is not None and event.device_id != self.device_id:
+            return False
+        if not event.name.startswith(self.prefix):
+            return False
+        if self.any_product:
+            return event.product_id is not None
+        if self.product_id is not None:
+            return event.product_id == self.product_id
+        return event.device_id in claimed or (event.device_id == FROM_API and event.product_id is None)
 
 
 class Listener:
@@ -94,8 +104,9 @@ class Listener:
 class Hub:
     """Passes events on to whoever listens, and notes when a listener has heard of a device."""
 
-    def __init__(self, faults: Faults, ordinal: Callable[[], int], agenda: Agenda) -> None:
+    def __init__(self, faults: Faults, ordinal: Callable[[], int], agenda: Agenda, claimed: Container[str]) -> None:
         self._faults = faults
+        self._claimed = claimed
         self._ordinal = ordinal
         self._agenda = agenda
         self._late_by = faults.dice("events-late", None)
@@ -124,7 +135,7 @@ class Hub:
 
     def publish(self, event: Event) -> None:
         """Pass an event on."""
-        interested = [listener for listener in self._listeners if listener.scope.hears(event)]
+        interested = [listener for listener in self._listeners if listener.scope.hears(event, self._claimed)]
         strikes, device_id = self._faults.strikes, event.device_id
         if not interested or strikes("events-dropped", device_id):
             return

@@ -77,12 +77,14 @@ def json_answer(document: object, status: int = 200, headers: Mapping[str, str] 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """What a body says: fields by name, and the files of a form."""
+    """What a body says: fields by name, and the files of a form with the names that they were given."""
 
     fields: Mapping[str, Any]
     files: tuple[bytes, ...] = ()
+    file_names: tuple[str, ...] = ()
 
 
+_DIGITS_MAX: Final = 18
 _BAD_BODY: Final = "The body of the request cannot be read"
 
 
@@ -97,7 +99,7 @@ def read_body(request: Request) -> Body:
         if kind == b"multipart/form-data":
             return _multipart(request.body, options[b"boundary"])
         if kind == b"application/x-www-form-urlencoded":
-            return Body(fields=dict(parse_qsl(request.body.decode(), keep_blank_values=True)))
+            return Body(fields=_form_fields(request.body.decode()))
         document = json.loads(request.body or b"{}")
     except (ValueError, KeyError, FormParserError, RecursionError) as error:
         raise ApiError(400, "invalid_request", _BAD_BODY) from error
@@ -106,12 +108,36 @@ def read_body(request: Request) -> Body:
     return Body(fields=document)
 
 
+def _form_fields(text: str) -> dict[str, Any]:
+    """The fields of a form; one that is called `name[]` is a list, as the vendor's own examples send groups."""
+    fields: dict[str, Any] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        if name.endswith("[]"):
+            fields.setdefault(name.removesuffix("[]"), []).append(value)
+        else:
+            fields[name] = value
+    return fields
+
+
+def bearer_token(request: Request) -> str | None:
+    """The token of a request: in the header, or in the ways that the vendor discourages, a query or a form."""
+    kind, _, given = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return given.strip()
+    if "access_token" in request.query:
+        return request.query["access_token"]
+    if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return dict(parse_qsl(request.body.decode(errors="replace"))).get("access_token")
+    return None
+
+
 class _Parts:
     """Collects the parts of a form as the parser meets them."""
 
     def __init__(self) -> None:
         self.fields: dict[str, Any] = {}
         self.files: list[bytes] = []
+        self.file_names: list[str] = []
         self._header_name = b""
         self._header_value = b""
         self._disposition = b""
@@ -140,6 +166,7 @@ class _Parts:
         content = b"".join(self._content)
         if b"filename" in options:
             self.files.append(content)
+            self.file_names.append(options[b"filename"].decode())
         elif b"name" in options:
             self.fields[options[b"name"].decode()] = content.decode()
 
@@ -159,7 +186,7 @@ def _multipart(body: bytes, boundary: bytes) -> Body:
     )
     parser.write(body)
     parser.finalize()
-    return Body(fields=parts.fields, files=tuple(parts.files))
+    return Body(fields=parts.fields, files=tuple(parts.files), file_names=tuple(parts.file_names))
 
 
 def as_bool(value: object) -> bool:
@@ -178,6 +205,6 @@ def as_int(value: object) -> int:
     """A whole number as JSON or a form has it. Raises ApiError 400 for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _DIGITS_MAX:
         return int(value)
     raise ApiError(400, "invalid_request", f"{value!r} is no number")

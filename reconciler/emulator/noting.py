@@ -7,7 +7,7 @@ and sees the log alone, has them from there.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.emulator.artifact import Artifact, read_payload
@@ -121,11 +121,11 @@ def reached(before: Intentions, after: Intentions) -> tuple[str, ...]:
     return tuple(device for device, now in after.items() if now is not None and now != before.get(device))
 
 
-def _within_reach(state: State, call: Call, product: Product) -> list[Device]:
+def _within_reach(state: State, call: Call, product: Product) -> Sequence[Device]:
     if call.device_id is not None:
         device = state.devices.get(call.device_id)
         return [device] if device is not None and device.product_id == product.id else []
-    return [device for device in state.devices.values() if device.product_id == product.id]
+    return state.members(product)
 
 
 def _intention(product: Product, device: Device) -> Intention | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from reconciler.emulator.artifact import Artifact
@@ -11,8 +12,16 @@ from reconciler.model.platform import Platform
 
 
 @dataclass(slots=True, kw_only=True)
+class Group:
+    """A group of devices of a product, as people see it; the devices know whether they are in it."""
+
+    description: str = ""
+    color: str = "#00aeef"
+
+
+@dataclass(slots=True, kw_only=True)
 class ProductFirmware:
-    """One uploaded application version."""
+    """One uploaded application version. `ever_released` stays true when the release is over."""
 
     version: int
     title: str
@@ -21,6 +30,10 @@ class ProductFirmware:
     uploaded_at: Instant
     description: str = ""
     name: str = "firmware.bin"
+    mandatory: bool = False
+    intelligent: bool = False
+    ever_released: bool = False
+    uploaded_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,16 +51,25 @@ class Intention:
 
 @dataclass(slots=True, kw_only=True)
 class Product:
-    """A product. `default` is released to all, `releases` to groups; causes are ordinals of requests."""
+    """A product. `default` is released to all, `releases` to groups; causes are ordinals of requests.
+
+    `quarantine`: devices that report the product's id and are none of its devices, and whether they were denied.
+    """
 
     id: int
     slug: str
     name: str
     platform: Platform
-    groups: dict[str, None]
+    groups: dict[str, Group]
+    quarantine: dict[str, bool] = field(default_factory=dict)
     firmware: dict[int, ProductFirmware] = field(default_factory=dict)
     default: Intention | None = None
     releases: dict[str, Intention] = field(default_factory=dict)
+
+    def add_groups(self, names: Iterable[str]) -> None:
+        """Make the groups that are not there yet."""
+        for name in names:
+            self.groups.setdefault(name, Group())
 
     def intention(self, device: Device) -> Intention | None:
         """A lock wins; else the highest version released to one of its groups; else the default.

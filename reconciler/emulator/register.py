@@ -55,7 +55,7 @@ class Register(Mapping[str, Device]):
         return len(self._by_id)
 
     def of(self, product_id: int | None) -> Sequence[Device]:
-        """The devices of a product by id; None: those of the token's owner."""
+        """The devices of a product by id; None: those of no product."""
         return self._of.get(product_id, ())
 
     def view(self, product_id: int | None, key: object, chosen: Callable[[Device], bool]) -> Sequence[Device]:

@@ -1,4 +1,4 @@
-"""Calls about Device OS releases and their binaries (facts 5.11), and about the token in use (facts 5.2)."""
+"""Calls about Device OS releases and their binaries (facts 5.11)."""
 
 from __future__ import annotations
 
@@ -66,13 +66,6 @@ def get_module(call: Call) -> Answer:
     raise ApiError(404, "Not Found", f"No file {wanted}")
 
 
-def current_token(call: Call) -> Answer:
-    """GET /v1/access_tokens/current."""
-    assert call.token is not None
-    scopes = sorted(call.token.scopes) if call.token.scopes is not None else ["*:*"]
-    return json_answer({"expires_at": None, "client": "particle", "scopes": scopes, "orgs": []})
-
-
 def _platform(text: str) -> Platform:
     platform = platform_by_id(as_int(text))
     if platform is None:
@@ -99,6 +92,7 @@ def _entry(platform: Platform, release: Release) -> dict[str, Any]:
         "platform_id": platform.id,
         "module_version": release.version.module_number,
         "prerelease": release.prerelease,
+        "release_state": "preview" if release.prerelease else "released",
     }
 
 

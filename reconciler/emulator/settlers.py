@@ -33,9 +33,8 @@ def product_of(line: ProductLine, binaries: EmulatedBinaries, read_file: ReadFil
     Raises:
         WorldError: PFR6204 a named file cannot be read, or is no such application.
     """
-    product = Product(
-        id=line.id, slug=line.slug, name=line.name, platform=line.platform, groups=dict.fromkeys(line.groups)
-    )
+    product = Product(id=line.id, slug=line.slug, name=line.name, platform=line.platform, groups={})
+    product.add_groups(line.groups)
     for firmware in line.firmware:
         binary = _binary(line, firmware, binaries, read_file)
         artifact = read_payload(binary)
@@ -54,6 +53,8 @@ def product_of(line: ProductLine, binaries: EmulatedBinaries, read_file: ReadFil
     if line.default is not None:
         product.default = Intention(version=line.default, cause=None)
     product.releases = {group: Intention(version=version, cause=None) for group, version in line.releases.items()}
+    for version, held in product.firmware.items():
+        held.ever_released = version in (line.default, *line.releases.values())
     return product
 
 
@@ -77,9 +78,15 @@ def _unusable(line: ProductLine, firmware: FirmwareLine, words: str) -> WorldErr
 
 
 def settle(
-    world: World, products: dict[int, Product], binaries: EmulatedBinaries, *, seed: int, now: Instant
+    world: World,
+    products: dict[int, Product],
+    binaries: EmulatedBinaries,
+    *,
+    claimed: dict[str, None],
+    seed: int,
+    now: Instant,
 ) -> Iterator[Device]:
-    """Every device of a world, in the order of the description."""
+    """Every device of a world, in the order of the description. Whom the owner has claimed is added to `claimed`."""
     dice = random.Random(f"{seed}/settlers")  # noqa: S311  # a replayable world, no secrets
     taken = {line.id for line in world.devices if line.id}
     for line in world.devices:
@@ -94,7 +101,7 @@ def settle(
                 id=device_id,
                 name=line.names[number] if line.names else None,
                 platform=line.platform,
-                product_id=line.product_id,
+                product_id=None if line.quarantined else line.product_id,
                 loadout=loadout,
                 dice=Dice(f"{seed}/life/{device_id}"),
                 groups=line.groups,
@@ -107,6 +114,10 @@ def settle(
                 protected=line.protected,
                 crashing=line.crashing,
             )
+            if line.quarantined and product is not None:
+                product.quarantine[device_id] = False
+            elif product is None or line.claimed:
+                claimed[device_id] = None
             _wake(device, line, binaries.catalog, dice, now)
             yield device
 

@@ -52,6 +52,23 @@ class TokenLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UserLine:
+    """A person who may log in. `otp`: the login code that is asked for besides the password."""
+
+    username: str
+    password: str
+    otp: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientLine:
+    """An OAuth client, which may have a token without a person."""
+
+    id: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FirmwareLine:
     """One application version of a product. `file` is relative to the world file; `size` in bytes."""
 
@@ -78,7 +95,11 @@ class ProductLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceLine:
-    """One line of devices, `count` of them. `online` is the share of them that is there; `sleep`: at times."""
+    """One line of devices, `count` of them. `online` is the share of them that is there; `sleep`: at times.
+
+    - `claimed`: a device of a product that the token's owner has claimed for itself, too.
+    - `quarantined`: it reports the product's id and is not one of the product's devices.
+    """
 
     count: int
     platform: Platform
@@ -98,15 +119,28 @@ class DeviceLine:
     healer: bool = True
     reported: bool = True
     protected: bool = False
+    claimed: bool = False
+    quarantined: bool = False
     modules: Mapping[ModuleSlot, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimit:
-    """At most so many requests in so many virtual seconds."""
+    """At most so many requests in so many virtual seconds; among them so many about tokens, and openings of streams.
+
+    `tokens` counts asking for, listing and deleting them one by one; `streams` may be open at once.
+    """
 
     requests: int
     seconds: float
+    tokens: int = 100
+    stream_openings: int = 100
+    streams: int = 100
+
+
+DEFAULT_TOKEN: Final = TokenLine(name="operator", token="1" * 40)
+DEFAULT_USER: Final = UserLine(username="operator@example.com", password="operator")  # noqa: S106  # of a pretend world
+DEFAULT_ORGANISATION: Final = "emulated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +155,9 @@ class World:
     start: Instant | None = None
     direct_system_flash: SystemFlash = SystemFlash.ALLOWED
     rules: HouseRules = HouseRules()  # noqa: RUF009  # it is frozen
-
-
-DEFAULT_TOKEN: Final = TokenLine(name="operator", token="1" * 40)
+    users: tuple[UserLine, ...] = (DEFAULT_USER,)
+    clients: tuple[ClientLine, ...] = ()
+    organisation: str = DEFAULT_ORGANISATION
 
 
 def load_world(text: str, *, name: str = "world") -> World:
@@ -221,11 +255,19 @@ def _world(document: dict[str, Any]) -> World:
         products=products,
         devices=tuple(_device(line, ids, numbers) for line in document["devices"]),
         faults=tuple(FaultOrder(**line) for line in document.get("faults", [])),
-        rate_limit=RateLimit(**limit) if limit else None,
+        rate_limit=_rate_limit(limit) if limit else None,
         start=instant_from_iso(document["start"]) if "start" in document else None,
         direct_system_flash=SystemFlash(document.get("directSystemFlash", SystemFlash.ALLOWED)),
         rules=house_rules(document.get("rules", {})),
+        users=tuple(UserLine(**line) for line in document.get("users", [])) or (DEFAULT_USER,),
+        clients=tuple(ClientLine(**line) for line in document.get("clients", [])),
+        organisation=document.get("organisation", DEFAULT_ORGANISATION),
     )
+
+
+def _rate_limit(line: dict[str, Any]) -> RateLimit:
+    named = {"streamOpenings": "stream_openings"}
+    return RateLimit(**{named.get(key, key): value for key, value in line.items()})
 
 
 def _platform(name: str) -> Platform:
@@ -302,5 +344,7 @@ def _device(line: dict[str, Any], product_ids: Mapping[int | str, int], numbers:
         healer=line.get("healer", True),
         reported=line.get("reported", True),
         protected=line.get("protected", False),
+        claimed=line.get("claimed", False),
+        quarantined=line.get("quarantined", False),
         modules={ModuleSlot.parse(slot): version for slot, version in line.get("modules", {}).items()},
     )

@@ -63,6 +63,8 @@ def _doubles(document: _Line) -> Iterator[str]:
     named = {
         "products": [key for product in document.get("products", []) for key in (product["id"], product["slug"])],
         "devices": [device["id"] for device in document["devices"] if "id" in device],
+        "users": [user["username"] for user in document.get("users", [])],
+        "clients": [client["id"] for client in document.get("clients", [])],
     }
     for where, names in named.items():
         for name in dict.fromkeys(name for name in names if names.count(name) > 1):
@@ -108,6 +110,8 @@ def _of_device(device: _Line, products: Mapping[object, _Line]) -> Iterator[str]
     if "product" not in device:
         if "locked" in device or "groups" in device:
             yield "groups and locked are for devices of a product"
+        if device.get("claimed") or device.get("quarantined"):
+            yield "claimed and quarantined are for devices of a product"
     elif device["product"] not in products:
         yield f"no product is called {device['product']}"
     else:
@@ -125,6 +129,8 @@ def _count(device: _Line) -> Iterator[str]:
 def _of_member(device: _Line, platform: Platform, product: _Line) -> Iterator[str]:
     if platform_by_name(product["platform"]) is not platform:
         yield f"product {product['slug']} is for {product['platform']}, not {platform}"
+    if device.get("quarantined") and {"groups", "locked", "development", "claimed"} & device.keys():
+        yield "a device in quarantine is not in the product yet, so it has no groups, lock, marks or owner"
     for group in device.get("groups", []):
         if group not in product.get("groups", []):
             yield f"product {product['slug']} has no group {group}"

@@ -34,7 +34,6 @@ from reconciler.model.module import ModuleSlot
 from reconciler.model.platform import platform_by_name
 from reconciler.model.version import DeviceOsVersion
 from tests.benchmarks.converge import table
-from tests.benchmarks.npm_package import cache_folder, installed
 from tests.benchmarks.particle_cli import (
     DESIRED,
     FIRST_SLOT,
@@ -48,6 +47,7 @@ from tests.benchmarks.particle_cli import (
     world_of,
     write_manifest,
 )
+from tests.npm_package import installed, packages_folder
 
 ANSIBLE = "2.19.4"
 SPEED = 10.0
@@ -164,7 +164,7 @@ def ansible(job: Job) -> Cost:
 
 def _ansible() -> Path:
     """`ansible-playbook` of a virtual environment of its own."""
-    place = cache_folder() / f"ansible-core-{ANSIBLE}"
+    place = packages_folder() / f"ansible-core-{ANSIBLE}"
     program = place / "bin" / "ansible-playbook"
     if not program.exists():
         venv.create(place, with_pip=True)

@@ -10,7 +10,6 @@ Needs node and npm; particle-cli goes into a cache outside the repository, and g
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform as machine
 import statistics
@@ -26,9 +25,8 @@ from reconciler.emulator.world import load_world
 from reconciler.model.module import ModuleSlot
 from reconciler.model.platform import Platform, platform_by_name
 from reconciler.model.version import DeviceOsVersion
-from tests.benchmarks.npm_package import installed
+from tests.particle_cli import VERSION, particle_cli
 
-VERSION = "3.40.0"
 PLATFORM = "boron"
 START, DESIRED = "4.0.0", "4.2.0"
 """One hop of two modules, bootloader and system part."""
@@ -132,19 +130,15 @@ def particle(devices: int, folder: Path) -> tuple[list[Cost], list[Cost]]:
 
     Raises AssertionError unless every device then has the module that it was sent.
     """
-    program = installed("particle-cli", VERSION) / "particle-cli" / "src" / "index.js"
-    home, file = folder / "home", folder / "bootloader.bin"
+    file = folder / "bootloader.bin"
     with serve(devices) as server:
         content = server.binaries.module(_platform(), DeviceOsVersion(DESIRED), FIRST_SLOT)
         assert content is not None
         file.write_bytes(content)
-        (home / ".particle").mkdir(parents=True, exist_ok=True)
-        settings = {"apiUrl": server.url, "access_token": TOKEN, "disableUpdateCheck": True}
-        (home / ".particle" / "particle.config.json").write_text(json.dumps(settings), encoding="utf-8")
-        environment = {**os.environ, "HOME": str(home), "PARTICLE_DISABLE_UPDATE": "true"}
+        tool = particle_cli(folder / "home", url=server.url, token=TOKEN)
         with server.locked() as cloud:
             ids = sorted(cloud.state.devices)
-        run = ["node", str(program), "cloud"]
+        run, environment = [*tool.command, "cloud"], tool.environment
         lists = [cost_of([*run, "list"], environment, log=folder / "list.txt") for _ in ids]
         flashes = [cost_of([*run, "flash", each, str(file)], environment, log=folder / "flash.txt") for each in ids]
         server.advance(TRANSFER_SECONDS_MAX)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.benchmarks.npm_package import installed
+from tests.npm_package import installed
 
 VERSION = "4.1.5"
 STYLES = ("listed", "tuned", "methods")
