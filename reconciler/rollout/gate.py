@@ -70,7 +70,7 @@ def _slot_holders(plan: FleetPlan, ledger: Ledger, now: Instant) -> frozenset[De
     """The devices that are being changed: with a step under way, between two steps, or pausing after a failure.
 
     Between two steps a device may be out of sight, for the time of a step at most. A device that is given up holds no
-    slot, and neither does one whose step is past its deadline.
+    slot, and neither does one whose step is past its deadline, or whose next step this run will not start.
     """
     under_way = {device_id for device_id, within_deadline in ledger.in_flight.items() if within_deadline}
     begun = {device_id for route in plan.routes for device_id in route.devices if device_id in ledger.ended}
@@ -80,8 +80,14 @@ def _slot_holders(plan: FleetPlan, ledger: Ledger, now: Instant) -> frozenset[De
         if attempts[0].fleet == plan.fleet.name and now < (may_start_at(attempts) or now) < GIVEN_UP
     }
     overdue = ledger.in_flight.keys() - under_way
+    stuck = {
+        device_id
+        for route in plan.routes
+        for device_id in begun.intersection(route.devices)
+        if _hold_for_this_run(route, device_id, ledger) is not None
+    }
     between = begun | pausing | _out_of_sight(plan, ledger, now)
-    return frozenset(under_way | (between - ledger.given_up - overdue))
+    return frozenset(under_way | (between - ledger.given_up - overdue - stuck))
 
 
 def _out_of_sight(plan: FleetPlan, ledger: Ledger, now: Instant) -> frozenset[DeviceId]:
@@ -131,17 +137,25 @@ def _verdict(
         return Wait(device_id=device_id, hold=Hold.GIVEN_UP)
     if fleet_hold is not None:
         return Wait(device_id=device_id, hold=fleet_hold)
+    stays = _hold_for_this_run(route, device_id, ledger)
+    if stays is not None:
+        return Wait(device_id=device_id, hold=stays)
     step = route.steps[0]
-    if step not in ledger.agreed.get(device_id, frozenset()):
-        return Wait(device_id=device_id, hold=Hold.NOT_APPROVED)
     if isinstance(step, LockApplication) and step.application in ledger.lacking:
-        is_awaited = step.application in ledger.awaited_uploads
-        return Wait(device_id=device_id, hold=Hold.UPLOADING if is_awaited else Hold.NOT_UPLOADED)
+        return Wait(device_id=device_id, hold=Hold.UPLOADING)
     earliest = may_start_at(ledger.ended.get(device_id, ()))
     if earliest is not None and now < earliest:
         return Wait(device_id=device_id, hold=Hold.PAUSED, until=earliest)
-    if ledger.turned_back.get(device_id, 0) >= TURNED_BACK_MAX:
-        return Wait(device_id=device_id, hold=Hold.TURNED_BACK)
     if not has_slot:
         return Wait(device_id=device_id, hold=Hold.NO_SLOT)
     return Start(device_id=device_id, route=route, step=step)
+
+
+def _hold_for_this_run(route: Route, device_id: DeviceId, ledger: Ledger) -> Hold | None:
+    """Why this run will not start the next step of the device, however long it waits; such a device holds no slot."""
+    step = route.steps[0]
+    if step not in ledger.agreed.get(device_id, frozenset()):
+        return Hold.NOT_APPROVED
+    if isinstance(step, LockApplication) and step.application in ledger.lacking - ledger.awaited_uploads:
+        return Hold.NOT_UPLOADED
+    return Hold.TURNED_BACK if ledger.turned_back.get(device_id, 0) >= TURNED_BACK_MAX else None

@@ -57,8 +57,8 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("HALTED", {"halted": True}, {}),
     ("CONCURRENCY_ZERO", {}, {"rollout": Rollout(concurrent_max=Share(0))}),
     ("NOT_APPROVED", {"agreed": {}}, {}),
-    ("PAUSED", {"ended": {ONE: [failed(FailureClass.INSTALL)]}}, {}),
     ("TURNED_BACK", {"turned_back": {ONE: TURNED_BACK_MAX}}, {}),
+    ("PAUSED", {"ended": {ONE: [failed(FailureClass.INSTALL)]}}, {}),
     ("START", {}, {}),
 ]
 
@@ -111,6 +111,16 @@ def test_a_device_that_is_given_up_has_no_slot() -> None:
     of_fleet = fleet(rollout=Rollout(concurrent_max=Share(1)))
     found = judged(planned(of_fleet, 2), ended={ONE: [failed(FailureClass.BOOT)] * 2}, given_up=frozenset({ONE}))
     assert words(found) == ["GIVEN_UP", "START"]
+
+
+@pytest.mark.parametrize("hold", ["NOT_APPROVED", "TURNED_BACK"])
+def test_a_device_that_was_changed_and_will_not_go_on_in_this_run_has_no_slot(hold: str) -> None:
+    plan = planned(fleet(rollout=Rollout(concurrent_max=Share(1))), 2)
+    why: dict[str, dict[str, Any]] = {
+        "NOT_APPROVED": {"agreed": {device_id(2): frozenset(plan.routes[0].steps)}},
+        "TURNED_BACK": {"turned_back": {ONE: TURNED_BACK_MAX}},
+    }
+    assert words(judged(plan, ended={ONE: [VERIFIED]}, **why[hold])) == [hold, "START"]
 
 
 def out_of_sight(*attempts: Attempt, seconds: float) -> list[str]:
