@@ -124,6 +124,13 @@ class Hearing:
             memory = self._devices.get(device_id)
             return tuple(t for t in memory.transfers if t.ordinal > ordinal) if memory else ()
 
+    def receiving_since(self, device_id: DeviceId) -> Instant | None:
+        """When the transfer began that is under way to this device, as far as was heard; None: there is none."""
+        with self._lock:
+            memory = self._devices.get(device_id)
+            last = memory.transfers[-1] if memory and memory.transfers else None
+            return last.at if last is not None and not last.status.is_end else None
+
     def module_report(self, device_id: DeviceId) -> ModuleReport | None:
         """The last account of its modules that the device gave, or None. One that cannot be read says no modules."""
         with self._lock:

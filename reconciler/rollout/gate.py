@@ -37,6 +37,7 @@ class Ledger:
     - `ended`: every device's ended attempts of this run, the latest first.
     - `given_up`: devices of the fleet on which this run tries nothing more.
     - `turned_back`: how often the last look before a step said no, by device.
+    - `receiving`: devices to which a transfer is under way that is no attempt of ours, as far as was heard.
     - `halted`: whether the fleet is halted, by this run or by an earlier one.
     - `agreed`: the steps that were agreed to, by device. A step that is not among them is never started.
     - `lacking`: applications that the product lacks, or that nobody has seen to be the planned ones there;
@@ -48,6 +49,7 @@ class Ledger:
     given_up: frozenset[DeviceId]
     turned_back: Mapping[DeviceId, int]
     halted: bool
+    receiving: frozenset[DeviceId] = frozenset()
     agreed: Mapping[DeviceId, frozenset[Step]]
     lacking: frozenset[ApplicationVersion] = frozenset()
     awaited_uploads: frozenset[ApplicationVersion] = frozenset()
@@ -140,6 +142,8 @@ def _verdict(
     stays = _hold_for_this_run(route, device_id, ledger)
     if stays is not None:
         return Wait(device_id=device_id, hold=stays)
+    if device_id in ledger.receiving:
+        return Wait(device_id=device_id, hold=Hold.RECEIVING)
     step = route.steps[0]
     if isinstance(step, LockApplication) and step.application in ledger.lacking:
         return Wait(device_id=device_id, hold=Hold.UPLOADING)

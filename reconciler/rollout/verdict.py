@@ -15,6 +15,7 @@ class Hold(Enum):
     """Why a device with a route does not start its next step now."""
 
     IN_FLIGHT = "a step of it is under way"
+    RECEIVING = "something is being transferred to it, by the cloud itself or by somebody else"
     NO_SLOT = "as many devices as rollout.maxConcurrent allows are under way"
     PAUSED = "a step failed; it is tried again after a pause"
     GIVEN_UP = "its steps keep failing"

@@ -48,6 +48,16 @@ def test_other_words_about_a_transfer_say_nothing(data: str) -> None:
     assert memory.transfers_since(ONE, 0) == ()
 
 
+def test_a_transfer_is_under_way_from_its_beginning_to_its_end() -> None:
+    memory = hearing()
+    assert memory.receiving_since(ONE) is None
+    memory.hear(flash("started "))
+    assert memory.receiving_since(ONE) == 100.0
+    assert memory.receiving_since(TWO) is None
+    memory.hear(flash("failed "))
+    assert memory.receiving_since(ONE) is None
+
+
 def test_only_what_came_after_the_noted_ordinal_is_told() -> None:
     memory = hearing()
     memory.hear(flash("success"))

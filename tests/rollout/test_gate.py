@@ -58,6 +58,7 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("CONCURRENCY_ZERO", {}, {"rollout": Rollout(concurrent_max=Share(0))}),
     ("NOT_APPROVED", {"agreed": {}}, {}),
     ("TURNED_BACK", {"turned_back": {ONE: TURNED_BACK_MAX}}, {}),
+    ("RECEIVING", {"receiving": frozenset({ONE})}, {}),
     ("PAUSED", {"ended": {ONE: [failed(FailureClass.INSTALL)]}}, {}),
     ("START", {}, {}),
 ]

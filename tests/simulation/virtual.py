@@ -48,7 +48,7 @@ from reconciler.model.event import Event
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan
-from reconciler.particle.api import ParticleApi
+from reconciler.particle.api import PAGE_SIZE, ParticleApi
 from reconciler.particle.budget import RequestBudget
 from reconciler.particle.http import CloudWire
 from reconciler.particle.sse import EventParser
@@ -73,16 +73,17 @@ def synthetic_binaries() -> EmulatedBinaries:
 class VirtualCloud:
     """An emulated cloud, and the time on it, in seconds since 1970."""
 
-    def __init__(self, world: str, *, seed: int = 7, read_file: Callable[[str], bytes] | None = None) -> None:
+    def __init__(self, world: str, *, seed: int = 7, page_size: int = PAGE_SIZE) -> None:
         self.now = START
         self.cloud = Cloud(
             load_world(world),
             start=START,
             seed=seed,
             binaries=synthetic_binaries(),
-            read_file=read_file or _no_file,
+            read_file=_no_file,
         )
         self.cloud.state.base_url = URL
+        self.page_size = page_size
         self.catalog = synthetic_binaries().catalog
         self.ears: list[Callable[[], None]] = []
         """Called whenever time has moved: what the event streams have brought by then is heard."""
@@ -109,7 +110,7 @@ class VirtualCloud:
             dice=random.Random(seed),
         )
         wire._session.mount("http://", _Connections(self))  # no sockets in virtual time
-        return ParticleApi(wire)
+        return ParticleApi(wire, page_size=self.page_size)
 
     def listen(self, product: str | None, hearing: Hearing) -> None:
         """An event stream that never breaks off."""
