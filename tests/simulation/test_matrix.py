@@ -54,7 +54,7 @@ NEEDS = {"resume-corrupt": "offline-during-transfer"}
 """What has to go wrong before another fault can strike: only what broke off goes on."""
 
 RESUMES = {("p2", "system_part/1")}
-"""Who goes on with a transfer that broke off: Device OS of these years, with what takes longer than 30 s (facts 6.2)."""
+"""Who goes on with a transfer that broke off: newer Device OS, with what takes longer than 30 s (facts 6.2)."""
 
 
 def may_strike(device: str, kind: str, fault: str) -> bool:
