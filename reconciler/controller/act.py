@@ -2,11 +2,14 @@
 
 Look once more, let the guard check, write down the intent, send, write down the answer. The intent is durable before
 the request leaves; whatever happens after that, the next observation of the device decides.
+
+Looking once more may be left out between two steps: when the list of this very pass is young, and shows a session that
+began after our last send. Then it cannot be older than that send, however far lists lag behind.
 """
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from reconciler.controller.direct_flash import is_direct_system_flash
 from reconciler.controller.run import Run, Scope
@@ -22,6 +25,9 @@ from reconciler.model.plan import WaitingReason
 from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.particle.error import UnauthorisedError
 from reconciler.rollout.verdict import Start
+
+FRESH_SECONDS: Final = 30.0
+"""How old a list may be to send by it. A pass over many devices sends for longer than that."""
 
 
 def act(run: Run, scope: Scope, fleet: str, start: Start, planned_on: ObservedDevice) -> None:
@@ -39,7 +45,7 @@ def act(run: Run, scope: Scope, fleet: str, start: Start, planned_on: ObservedDe
 
 def _act(run: Run, scope: Scope, fleet: str, start: Start, planned_on: ObservedDevice) -> None:
     try:
-        fresh = _fresh(run, scope, start)
+        fresh = planned_on if _is_fresh(run, scope, planned_on) else _look(run, scope, start)
     except UnauthorisedError:
         raise
     except WireError as error:
@@ -103,6 +109,16 @@ def _learn(run: Run, product_id: int, outcome: SendOutcome, now: Instant) -> Non
         run.tools.tell(Finding(at=run.latest, code=WaitingReason.SYSTEM_FLASH_REFUSED.code, message=message))
 
 
-def _fresh(run: Run, scope: Scope, start: Start) -> ObservedDevice | None:
+def _is_fresh(run: Run, scope: Scope, seen: ObservedDevice) -> bool:
+    """Whether what this pass saw of the device is as good as another look at it."""
+    attempts = run.ended.get(seen.id)
+    if not attempts or seen.last_handshake_at is None:
+        return False
+    before, now = attempts[0].handshake_before, scope.answered_at()
+    is_young = now is None or now - seen.observed_at <= FRESH_SECONDS
+    return is_young and before is not None and seen.last_handshake_at > before
+
+
+def _look(run: Run, scope: Scope, start: Start) -> ObservedDevice | None:
     device = scope.inventory.observe_device(start.device_id)
     return None if device is None else run.knowledge.added_to(device)

@@ -20,8 +20,8 @@ SECONDS_TO_LEARN = 120
 """Virtual: a poll and a request are some tenths of a real second, at 300 virtual seconds each."""
 
 
-def sent_to(stage: Stage) -> set[str | None]:
-    return {write.device for write in stage.writes()}
+def sent_to(stage: Stage) -> set[str]:
+    return {write.device for write in stage.writes() if write.device is not None}
 
 
 def test_a_rollout_keeps_to_its_concurrency_its_devices_and_what_it_has_seen(tmp_path: Path) -> None:

@@ -58,12 +58,14 @@ RESUMES = {("p2", "system_part/1")}
 
 
 def may_strike(device: str, kind: str, fault: str) -> bool:
-    """A lock is answered without the device; after the last step nobody looks at a single device any more."""
+    """A lock is answered without the device."""
     if fault == "resume-corrupt":
         return (device, kind) in RESUMES
-    nobody = {"lock": {"device-timeout", "stale-device"}, "flash": {"stale-device"}}
-    return fault not in nobody.get(kind, ())
+    return (kind, fault) != ("lock", "device-timeout")
 
+
+AT_THE_BEGINNING = {"stale-device"}
+"""A single device is looked at before anything is sent to it; later steps go by lists."""
 
 GONE = "device-never-returns"
 
@@ -94,11 +96,15 @@ class Saboteur:
     def send(self, device: ObservedDevice, step: Step) -> SendOutcome:
         if kind_of(step) == self.kind and not self.met:
             self.met = True
-            for fault in filter(None, (NEEDS.get(self.fault), self.fault)):
-                is_once = self.fault in FOR_ONCE or fault != self.fault
-                order = FaultOrder(fault=fault, count=1 if is_once else 3)
-                self.virtual.cloud.order_fault(order, self.virtual.now)
+            if self.fault not in AT_THE_BEGINNING:
+                self.strike()
         return self.executor.send(device, step)
+
+    def strike(self) -> None:
+        for fault in filter(None, (NEEDS.get(self.fault), self.fault)):
+            is_once = self.fault in FOR_ONCE or fault != self.fault
+            order = FaultOrder(fault=fault, count=1 if is_once else 3)
+            self.virtual.cloud.order_fault(order, self.virtual.now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +135,8 @@ def play(folder: Path, device: str, kind: str, fault: str, *, seed: int) -> Play
     rollout = '{maxConcurrent: "100%", maxFailures: "100%", stepDeadline: 30m}'
     fleets = fleets_from(folder, manifests_for((product,), rollout=rollout))
     game = Play(virtual=virtual, fleets=fleets, journal=journal, seed=seed, hands=sabotaged)
+    if fault in AT_THE_BEGINNING:
+        saboteurs[0].strike()
     for evening in range(EVENINGS_MAX):
         for halt in journal.halts():
             journal.lift(halt.fleet)
