@@ -3,8 +3,9 @@
 Look once more, let the guard check, write down the intent, send, write down the answer. The intent is durable before
 the request leaves; whatever happens after that, the next observation of the device decides.
 
-Looking once more may be left out between two steps: when the list of this very pass is young, and shows a session that
-began after our last send. Then it cannot be older than that send, however far lists lag behind.
+Looking once more may be left out between two steps: when the list of this very pass shows a session that began after
+our last send. Then it cannot be older than that send, however far lists lag behind. A list grows old while a pass sends
+to many devices; whoever has not had its turn by then has it in the next pass.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ from reconciler.particle.error import UnauthorisedError
 from reconciler.rollout.verdict import Start
 
 FRESH_SECONDS: Final = 30.0
-"""How old a list may be to send by it. A pass over many devices sends for longer than that."""
+"""For how long after it was read a list may be sent by."""
 
 
-def act(run: Run, scope: Scope, fleet: str, start: Start, planned_on: ObservedDevice) -> None:
-    """Start one step.
+def act(
+    run: Run, scope: Scope, fleet: str, start: Start, planned_on: ObservedDevice, listed_at: Instant | None
+) -> None:
+    """Start one step. `listed_at` is when the pass had read its list, by the cloud's clock.
 
     Raises:
         UnauthorisedError: The cloud refuses our token.
@@ -40,12 +43,17 @@ def act(run: Run, scope: Scope, fleet: str, start: Start, planned_on: ObservedDe
     product_id = planned_on.product_id if is_direct_system_flash(start.step, planned_on) else None
     with run.direct_flashes.turn(product_id):
         if product_id is None or not run.knowledge.refuses(product_id, planned_on.observed_at):
-            _act(run, scope, fleet, start, planned_on)
+            _act(run, scope, fleet, start, planned_on, listed_at)
 
 
-def _act(run: Run, scope: Scope, fleet: str, start: Start, planned_on: ObservedDevice) -> None:
+def _act(
+    run: Run, scope: Scope, fleet: str, start: Start, planned_on: ObservedDevice, listed_at: Instant | None
+) -> None:
+    goes_by_list = _goes_by_list(run, planned_on)
+    if goes_by_list and _is_old(scope, listed_at):
+        return
     try:
-        fresh = planned_on if _is_fresh(run, scope, planned_on) else _look(run, scope, start)
+        fresh = planned_on if goes_by_list else _look(run, scope, start)
     except UnauthorisedError:
         raise
     except WireError as error:
@@ -109,14 +117,16 @@ def _learn(run: Run, product_id: int, outcome: SendOutcome, now: Instant) -> Non
         run.tools.tell(Finding(at=run.latest, code=WaitingReason.SYSTEM_FLASH_REFUSED.code, message=message))
 
 
-def _is_fresh(run: Run, scope: Scope, seen: ObservedDevice) -> bool:
-    """Whether what this pass saw of the device is as good as another look at it."""
+def _goes_by_list(run: Run, seen: ObservedDevice) -> bool:
+    """Whether what this pass saw of the device is certainly newer than our last send to it."""
     attempts = run.ended.get(seen.id)
-    if not attempts or seen.last_handshake_at is None:
-        return False
-    before, now = attempts[0].handshake_before, scope.answered_at()
-    is_young = now is None or now - seen.observed_at <= FRESH_SECONDS
-    return is_young and before is not None and seen.last_handshake_at > before
+    before = attempts[0].handshake_before if attempts else None
+    return before is not None and seen.last_handshake_at is not None and seen.last_handshake_at > before
+
+
+def _is_old(scope: Scope, listed_at: Instant | None) -> bool:
+    now = scope.answered_at()
+    return now is not None and listed_at is not None and now - listed_at > FRESH_SECONDS
 
 
 def _look(run: Run, scope: Scope, start: Start) -> ObservedDevice | None:

@@ -108,8 +108,9 @@ def _receiving(
 
 def _act(run: Run, scope: Scope, decided: _Decided, observation: Observation) -> None:
     devices = {device.id: device for device in observation.devices}
+    listed_at = scope.answered_at()
     sending = [
-        run.tools.pool.submit(act, run, scope, fleet, verdict, devices[verdict.device_id])
+        run.tools.pool.submit(act, run, scope, fleet, verdict, devices[verdict.device_id], listed_at)
         for fleet, of_fleet in decided.items()
         for verdict in of_fleet
         if isinstance(verdict, Start)
