@@ -78,8 +78,8 @@ def row(devices: int, folder: Path, *, runs: int, seed: int) -> Row:
     return Row(
         devices=devices,
         requests=requests,
-        observe=Figures(runs=tuple(ours[1:])),
-        pages=Figures(runs=tuple(bare[1:])),
+        observe=Figures(runs=tuple(ours[1:]), watched=ours[0]),
+        pages=Figures(runs=tuple(bare[1:]), watched=bare[0]),
     )
 
 

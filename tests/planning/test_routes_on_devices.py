@@ -18,7 +18,8 @@ import pytest
 
 from reconciler.emulator.artifact import Artifact, read_payload
 from reconciler.emulator.binaries import EmulatedBinaries, application_module, real_files_in
-from reconciler.emulator.device import Device, Installed, boot_mode, install, transfer_error
+from reconciler.emulator.device import Device, Installed, Loadout, boot_mode, install, transfer_error
+from reconciler.emulator.dice import Dice
 from reconciler.firmware.known import known_catalog
 from reconciler.model.device import DeviceId, DeviceMode, ObservedDevice
 from reconciler.model.fleet import Completeness, Via
@@ -113,7 +114,9 @@ def device_of(platform: Platform, modules: Iterable[Module], start: Release) -> 
     """A device with these modules and an application that was built for the release that it runs."""
     application = application_module(KNOWN, platform, start.version)
     installed = {module.slot: Installed(module=module) for module in (*modules, application)}
-    device = Device(id="e00fce680000000000000001", name=None, platform=platform, product_id=None, modules=installed)
+    loadout = Loadout(installed=installed)
+    name = "e00fce680000000000000001"
+    device = Device(id=name, name=None, platform=platform, product_id=None, loadout=loadout, dice=Dice(name))
     device.mode = boot_mode(device)
     return device
 
@@ -290,7 +293,7 @@ def test_devices_in_safe_mode_are_repaired_and_brought_on(name: str) -> None:
         for desired in {release.version: release, goals(platform)[-1].version: goals(platform)[-1]}.values():
             found = route(platform, reported(device), desired)
             if isinstance(found, Found):
-                copy = replace(device, modules=dict(device.modules))
+                copy = replace(device)
                 trips.append(Trip(f"repair of {platform} {release.version}", copy, found.steps, desired))
             else:
                 assert name == "tracker", found.because

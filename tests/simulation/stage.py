@@ -72,6 +72,7 @@ def manifests_for(
     device_os: Mapping[str, str] = DESIRED,
     application: int = 2,
     rollout: str = '{maxConcurrent: "100%", maxFailures: "100%"}',
+    delivery: str = "{release: when-complete}",
 ) -> dict[str, str]:
     """One fleet a product, with its application; `own` adds a fleet of the owner's Argons, without one."""
     head = "apiVersion: fleet.reconciler.dev/v1alpha1\nkind: "
@@ -91,6 +92,7 @@ def manifests_for(
             f"  select: {{groups: [all]}}\n  desired:\n"
             f'    deviceOS: "{device_os[platform]}"\n'
             f"    application: {{release: {product}-app, version: {application}}}\n  rollout: {rollout}\n"
+            f"  delivery: {delivery}\n"
         )
     if own:
         files["own.yaml"] = (

@@ -20,6 +20,9 @@ from reconciler.emulator.products import Intention
 from reconciler.emulator.records import RequestKind, RequestRecord
 from tests.simulation.stage import MORTAL, PERSON_TOKEN, Stage, manifests_for, set_stage
 
+BY_HAND = "{release: never}"
+"""A release of ours would have the cloud itself stand by what is desired."""
+
 THERE = """
   - {count: 1, product: cold-chain, platform: boron, deviceOS: "6.3.4", application: 1, groups: [all]}
 """
@@ -35,7 +38,7 @@ DETECT = "  drift: {mode: detect}\n"
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
     """One device that is as desired, by a lock of ours."""
-    with set_stage(tmp_path, devices=THERE, products=("cold-chain",)) as stage:
+    with set_stage(tmp_path, devices=THERE, products=("cold-chain",), delivery=BY_HAND) as stage:
         assert stage.run("apply").code == 0
         yield stage
 
@@ -95,7 +98,7 @@ def journal_text(stage: Stage) -> list[str]:
 
 
 def with_detect(stage: Stage) -> None:
-    files = manifests_for(("cold-chain",))
+    files = manifests_for(("cold-chain",), delivery=BY_HAND)
     stage.write_manifests({**files, "cold-chain.yaml": files["cold-chain.yaml"] + DETECT})
 
 
@@ -190,7 +193,7 @@ def test_another_intent_in_git_ends_a_fight(stage: Stage) -> None:
         assert stage.run("apply").code == 0
     assert (waiting(stage), our_locks(stage)) == (["fight"], [2, 2, 2])
 
-    files = manifests_for(("cold-chain",))
+    files = manifests_for(("cold-chain",), delivery=BY_HAND)
     whole = files["cold-chain.yaml"].replace('deviceOS: "6.3.4"', 'deviceOS: "6.3.4"\n    completeness: full')
     stage.write_manifests({**files, "cold-chain.yaml": whole})
     assert stage.run("apply").code == 0
@@ -213,7 +216,7 @@ def test_a_crash_between_a_round_and_its_answer_forgets_neither(stage: Stage) ->
 
 
 def test_a_persons_lock_that_was_never_ours_is_respected(tmp_path: Path) -> None:
-    with set_stage(tmp_path, devices=BEHIND, products=("cold-chain",)) as stage:
+    with set_stage(tmp_path, devices=BEHIND, products=("cold-chain",), delivery=BY_HAND) as stage:
         person_locks(stage, 1)
         assert stage.run("apply").code == 0
         assert our_writes(stage) == []
@@ -224,7 +227,7 @@ def test_a_persons_lock_that_was_never_ours_is_respected(tmp_path: Path) -> None
 
 
 def test_a_lock_in_the_middle_of_a_route_stops_it(tmp_path: Path) -> None:
-    with set_stage(tmp_path, devices=BEHIND, products=("cold-chain",)) as stage:
+    with set_stage(tmp_path, devices=BEHIND, products=("cold-chain",), delivery=BY_HAND) as stage:
         device = only_device(stage)
 
         def locks() -> None:
@@ -241,7 +244,7 @@ def test_a_lock_in_the_middle_of_a_route_stops_it(tmp_path: Path) -> None:
 
 
 def test_a_higher_version_that_a_person_locks_is_never_lowered(tmp_path: Path) -> None:
-    with set_stage(tmp_path, devices=THERE, products=("cold-chain",), application=1) as stage:
+    with set_stage(tmp_path, devices=THERE, products=("cold-chain",), application=1, delivery=BY_HAND) as stage:
         assert stage.run("apply").code == 0
         person_locks(stage, 2)
         drift = stage.run("drift")
@@ -253,7 +256,7 @@ def test_a_higher_version_that_a_person_locks_is_never_lowered(tmp_path: Path) -
 
 def test_a_release_of_another_version_is_named_before_it_moves_anything(tmp_path: Path) -> None:
     there = THERE.replace("application: 1", "application: 2")
-    with set_stage(tmp_path, devices=f"{there}{TESTER}", products=("cold-chain",)) as stage:
+    with set_stage(tmp_path, devices=f"{there}{TESTER}", products=("cold-chain",), delivery=BY_HAND) as stage:
         assert stage.run("apply").code == 0
         person_puts(stage, "firmware/release", version=1, groups=["all"])
         drift = stage.run("drift")
@@ -265,7 +268,9 @@ def test_a_release_of_another_version_is_named_before_it_moves_anything(tmp_path
 def test_a_higher_release_holds_our_lock_back(tmp_path: Path) -> None:
     tester = TESTER.replace("application: 1", "application: 2")
     nameless = THERE.replace(", application: 1", "")
-    with set_stage(tmp_path, devices=f"{nameless}{tester}", products=("cold-chain",), application=1) as stage:
+    with set_stage(
+        tmp_path, devices=f"{nameless}{tester}", products=("cold-chain",), application=1, delivery=BY_HAND
+    ) as stage:
         person_puts(stage, "firmware/release", version=2, groups=["all"])
         assert stage.run("apply").code == 0
         assert our_writes(stage) == []
@@ -274,7 +279,7 @@ def test_a_higher_release_holds_our_lock_back(tmp_path: Path) -> None:
 
 
 def test_a_device_that_a_person_takes_out_of_the_group_leaves_the_fleet_at_once(tmp_path: Path) -> None:
-    with set_stage(tmp_path, devices=BEHIND, products=("cold-chain",)) as stage:
+    with set_stage(tmp_path, devices=BEHIND, products=("cold-chain",), delivery=BY_HAND) as stage:
         device = only_device(stage)
 
         def moves_away() -> None:

@@ -15,7 +15,6 @@ import pytest
 from reconciler.controller.direct_flash import REFUSALS_THAT_TEACH
 from reconciler.emulator import device_calls
 from reconciler.emulator.message import Answer, ApiError
-from reconciler.emulator.world import World
 from tests.simulation.stage import Stage, set_stage
 
 DEVICES = """
@@ -26,10 +25,10 @@ DEVICES = """
 
 
 def refusing(original: Callable[..., Answer], status: int) -> Callable[..., Answer]:
-    def flash(call: Any, device: Any, payload: Any) -> Answer:
+    def flash(call: Any, device: Any) -> Answer:
         if device.product_id == 12301 and not device.development:
             raise ApiError(status, "not_allowed", "Device OS is updated together with product firmware")
-        return original(call, device, payload)
+        return original(call, device)
 
     return flash
 
@@ -74,9 +73,6 @@ def test_a_person_may_say_that_it_is_to_be_tried_again(stage: Stage, monkeypatch
     stage.assert_nothing_wrong()
 
 
-@pytest.mark.skipif(
-    "direct_system_flash" not in World.__dataclass_fields__, reason="this pretend cloud has no switch for it yet"
-)
 def test_the_pretend_clouds_own_switch_is_learnt_as_well(tmp_path: Path) -> None:
     devices = (
         '\n  - {count: 20, product: cold-chain, platform: boron, deviceOS: "5.5.0", application: 1, groups: [all]}\n'

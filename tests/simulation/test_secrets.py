@@ -144,6 +144,8 @@ def test_a_whole_life_behind_a_proxy_that_echoes_leaves_no_secret_anywhere(stage
     life = Life(stage, proxy.url)
     assert life.run("observe", "--product", "cold-chain", "--output", "seen.json", "--verbose").code == 0
     assert life.run("plan", "manifests", *CATALOG, "--out", "saved.json", "--base", "HEAD").code == 0
+    proxy.turn = lambda method, _path: "a no" if method == "PUT" else None
+    life.run(*APPLY, "manifests")
     proxy.echo_every(3, *LOSING_NOTHING)
     live(life)
     proxy.echo_every(2, "a no", *LOSING_NOTHING)
@@ -338,7 +340,7 @@ def broken(self, *_):
     except ValueError as error:
         raise RuntimeError(f"a bug of ours with {header}") from error
 
-ParticleApi.product_devices = broken
+ParticleApi.product_page = broken
 main()
 """
 
