@@ -38,6 +38,7 @@ from reconciler.emulator.world import load_world
 from reconciler.execution.binaries import CloudBinaries
 from reconciler.execution.cloud import CloudExecutor
 from reconciler.execution.executor import Executor
+from reconciler.execution.product import CloudProductHands, ProductHands
 from reconciler.firmware.known import known_catalog
 from reconciler.inventory.cloud import CloudInventory
 from reconciler.inventory.hearing import Hearing
@@ -218,6 +219,7 @@ class Play:
     poll_seconds: float | None = None
     seed: int = 7
     hands: Callable[[Executor], Executor] = lambda executor: executor
+    product_hands: Callable[[ProductHands], ProductHands] = lambda hands: hands
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -262,13 +264,16 @@ class Play:
         eyes = CloudInventory(self.api, product=product, hearing=hearing, clock=self.virtual.clock)
         self._eyes.append(eyes)
         self.virtual.listen(product, hearing)
+        binaries = CloudBinaries(self.api)
+        on_product = None if product is None else CloudProductHands(self.api, product=product, binaries=binaries)
         return Scope(
             product=product,
             fleets=FleetSet(fleets=tuple(fleet for fleet in self.fleets.fleets if fleet.product == product)),
             inventory=eyes,
             hearing=hearing,
-            executor=self.hands(CloudExecutor(self.api, product=product, binaries=CloudBinaries(self.api))),
+            executor=self.hands(CloudExecutor(self.api, product=product, binaries=binaries)),
             answered_at=lambda: self.api.wire.answered_at,
+            product_hands=None if on_product is None else self.product_hands(on_product),
         )
 
 
