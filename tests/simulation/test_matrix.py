@@ -1,8 +1,9 @@
 """Every fault against every kind of step, in virtual time: the referee finds nothing, no device is left in the dark.
 
 A fault is put in place at the moment at which a step of that kind is about to be sent, and lifted after the run.
-Afterwards the device is as desired, or in a named state that a person can act on. `RECONCILER_MATRIX_SEED` plays another
-history.
+Afterwards the device is as desired, or in a named state that a person can act on.
+
+`RECONCILER_MATRIX_SEED` plays another history.
 """
 
 from __future__ import annotations
