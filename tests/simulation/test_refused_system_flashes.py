@@ -73,11 +73,12 @@ def test_a_person_may_say_that_it_is_to_be_tried_again(stage: Stage, monkeypatch
     stage.assert_nothing_wrong()
 
 
-def test_the_pretend_clouds_own_switch_is_learnt_as_well(tmp_path: Path) -> None:
+@pytest.mark.parametrize("takes", ["development-only", "refused"])
+def test_the_pretend_clouds_own_switch_is_learnt_as_well(tmp_path: Path, takes: str) -> None:
     devices = (
         '\n  - {count: 20, product: cold-chain, platform: boron, deviceOS: "5.5.0", application: 1, groups: [all]}\n'
     )
-    switch = "directSystemFlash: development-only\n"
+    switch = f"directSystemFlash: {takes}\n"
     rollout = '{maxConcurrent: "100%", maxFailures: 1, stepDeadline: 15m}'
     with set_stage(tmp_path, devices=devices, products=("cold-chain",), rollout=rollout, extra=switch) as stage:
         applied = stage.run("apply")
