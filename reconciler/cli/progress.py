@@ -31,10 +31,10 @@ from reconciler.model.event import (
     ProductAttemptMoved,
 )
 from reconciler.model.instant import iso_from_instant
-from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.render.console_json import console_change_document, latch_document
 from reconciler.render.console_text import console_change_in_words
 from reconciler.render.plan_text import action_in_words
+from reconciler.render.step_words import step_in_words
 
 FORMAT_VERSION: Final = "1.0"
 
@@ -193,19 +193,6 @@ def event_document(event: Event) -> dict[str, Any]:
             return {**document, "event": "finding", "code": code, "message": message, "device": finding_of}
         case _:
             assert_never(event)
-
-
-def step_in_words(step: Step) -> str:
-    """A step in a few words."""
-    match step:
-        case FlashModule(module=module, device_os=device_os):
-            return f"{module} of Device OS {device_os}"
-        case LockApplication(application=application):
-            return f"lock to application {application}"
-        case FlashApplication(application=application):
-            return f"application {application}"
-        case _:
-            assert_never(step)
 
 
 def _line(event: Event, *, verbose: bool) -> str:

@@ -53,7 +53,7 @@ def _act(
     if goes_by_list and _is_old(scope, listed_at):
         return
     try:
-        fresh = planned_on if goes_by_list else _look(run, scope, start)
+        fresh = planned_on if goes_by_list else run.look(scope, start.device_id)
     except UnauthorisedError:
         raise
     except WireError as error:
@@ -127,8 +127,3 @@ def _goes_by_list(run: Run, seen: ObservedDevice) -> bool:
 def _is_old(scope: Scope, listed_at: Instant | None) -> bool:
     now = scope.answered_at()
     return now is not None and listed_at is not None and now - listed_at > FRESH_SECONDS
-
-
-def _look(run: Run, scope: Scope, start: Start) -> ObservedDevice | None:
-    device = scope.inventory.observe_device(start.device_id)
-    return None if device is None else run.knowledge.added_to(device)

@@ -68,12 +68,11 @@ def note_console(run: Run, scope: Scope, plan: Plan, observation: Observation) -
 
 def _fresh(run: Run, scope: Scope, device_id: DeviceId) -> ObservedDevice | None:
     try:
-        device = scope.inventory.observe_device(device_id)
+        return run.look(scope, device_id)
     except UnauthorisedError:
         raise
     except WireError:
         return None
-    return None if device is None else run.knowledge.added_to(device)
 
 
 def _halt_when_many_are_latched(run: Run, plan: FleetPlan, now: Instant) -> None:

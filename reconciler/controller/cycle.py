@@ -6,13 +6,14 @@ starts what the gate allows of what was agreed to. It never waits for a device; 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import wait
 
 from reconciler.controller.act import act
 from reconciler.controller.awaiting import is_awaited
 from reconciler.controller.console import note_console
 from reconciler.controller.product import act_on_product, settle_product, uploads_of
+from reconciler.controller.receiving import receiving
 from reconciler.controller.run import Run, Scope
 from reconciler.controller.settle import InFlight, keep_reports, settle
 from reconciler.controller.suffering import note_suffering
@@ -80,7 +81,7 @@ def _decide(run: Run, scope: Scope, plan: Plan, in_flight: Sequence[InFlight], o
             ended=run.ended,
             given_up=_given_up(run, name),
             turned_back=run.turned_back,
-            receiving=_receiving(scope, moving, observation, fleet_plan.fleet.rollout.step_deadline_seconds),
+            receiving=receiving(scope.hearing, moving, observation, fleet_plan.fleet.rollout),
             halted=name in run.halted,
             agreed=run.tools.agreement.steps,
             lacking=uploads.lacking,
@@ -89,21 +90,6 @@ def _decide(run: Run, scope: Scope, plan: Plan, in_flight: Sequence[InFlight], o
         decided[name] = () if run.stopping else tuple(verdicts(fleet_plan, ledger, now=now))
         run.plans[name], run.verdicts[name] = fleet_plan, decided[name]
     return decided
-
-
-def _receiving(
-    scope: Scope, moving: Collection[DeviceId], observation: Observation, deadline_seconds: float
-) -> frozenset[DeviceId]:
-    """The devices of which the stream has told the beginning of a transfer and not yet its end.
-
-    A session that began since, or the time of a step, ends it too: events get lost.
-    """
-    found = set()
-    for device in observation.devices if moving else ():
-        since = scope.hearing.receiving_since(device.id) if device.id in moving else None
-        if since is not None and since > (device.last_handshake_at or 0.0):
-            found |= {device.id} if observation.observed_at - since <= deadline_seconds else set()
-    return frozenset(found)
 
 
 def _act(run: Run, scope: Scope, decided: _Decided, observation: Observation) -> None:

@@ -20,7 +20,7 @@ from reconciler.inventory.inventory import Inventory
 from reconciler.journal.journal import Journal
 from reconciler.model.action import ProductAction, is_within
 from reconciler.model.attempt import Attempt
-from reconciler.model.device import DeviceId
+from reconciler.model.device import DeviceId, ObservedDevice
 from reconciler.model.event import AttemptMoved, Event, Finding, ProductAttemptMoved
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import NEVER, Instant
@@ -116,6 +116,11 @@ class Run:
     def __post_init__(self) -> None:
         """Every pass asks the same questions, so that their answers are worked out once a run."""
         self.answers = Answers(self.tools.catalog)
+
+    def look(self, scope: Scope, device_id: DeviceId) -> ObservedDevice | None:
+        """One device as it is now, with what we know of it besides; None: it is gone. Raises WireError."""
+        device = scope.inventory.observe_device(device_id)
+        return None if device is None else self.knowledge.added_to(device)
 
     def record(self, attempt: Attempt) -> None:
         """Write down that an attempt has moved, and tell."""
