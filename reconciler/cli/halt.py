@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from reconciler.cli.display_options import output_options
-from reconciler.cli.inputs import journal_option
+from reconciler.cli.inputs import by_option, journal_option
 from reconciler.journal.location import journal_location
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.instant import Instant
@@ -18,11 +18,12 @@ from reconciler.model.instant import Instant
 @click.command("halt")
 @click.argument("fleet")
 @click.option("--reason", default="a person halted it", show_default=True)
+@by_option
 @journal_option
 @output_options("quiet")
-def command(fleet: str, reason: str, journal: Path | None, quiet: bool) -> None:
+def command(fleet: str, reason: str, by: str, journal: Path | None, quiet: bool) -> None:
     """Start nothing more in FLEET until `resume`, also in a run that is going on. What is under way ends its step."""
     with SqliteJournal(journal_location(journal, os.environ)) as kept:
-        kept.halt(fleet, reason, Instant(time.time()))
+        kept.halt(fleet, reason, Instant(time.time()), by=by)
     if not quiet:
         click.echo(f"fleet {fleet} is halted; lift it with: reconciler resume {fleet}")

@@ -14,7 +14,7 @@ from typing import Any, assert_never
 import click
 
 from reconciler.cli.display_options import output_options
-from reconciler.journal.journal import Halt, Journal, Move
+from reconciler.journal.journal import Journal, Move
 from reconciler.journal.location import journal_location
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.attempt import Attempt, AttemptState, Evidence
@@ -23,6 +23,7 @@ from reconciler.model.device import DeviceId
 from reconciler.model.instant import NEVER, Instant, iso_from_instant
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.refusal import SystemFlashRefusal
+from reconciler.model.rollout_entry import Halted
 from reconciler.render.console_json import console_change_document, latch_document
 from reconciler.render.console_text import console_change_in_words
 from reconciler.render.ink import harmless
@@ -48,7 +49,7 @@ class History:
     attempts: tuple[Attempt, ...] = ()
     on_products: tuple[ProductAttempt, ...] = ()
     changes: tuple[ConsoleChange, ...] = ()
-    halts: tuple[Halt, ...] = ()
+    halts: tuple[Halted, ...] = ()
     latches: tuple[Latch, ...] = ()
     refusals: tuple[SystemFlashRefusal, ...] = ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import getpass
 import os
 import sys
 import time
@@ -70,6 +71,13 @@ def journal_option(command: Command) -> Command:
         "--journal",
         type=click.Path(path_type=Path, dir_okay=False),
         help="The journal's file. Default: $RECONCILER_JOURNAL, else .reconciler/journal.sqlite.",
+    )(command)
+
+
+def by_option(command: Command) -> Command:
+    """Adds `--by`; the command gets `by`, the person whose word it is."""
+    return click.option(
+        "--by", default=getpass.getuser, show_default="who runs the command", help="Whose word this is."
     )(command)
 
 

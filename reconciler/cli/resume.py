@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import click
 
 from reconciler.cli.display_options import output_options
-from reconciler.cli.inputs import journal_option
+from reconciler.cli.inputs import by_option, journal_option
 from reconciler.journal.journal import Journal
 from reconciler.journal.location import journal_location
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.device import DeviceId
+from reconciler.model.instant import Instant
 
 
 @click.command("resume")
@@ -27,6 +29,7 @@ from reconciler.model.device import DeviceId
 )
 @click.option("--latched", is_flag=True, help="Let go of all such devices of FLEET.")
 @click.option("--product", type=int, metavar="NUMBER", help="Forget that the cloud refused Device OS modules there.")
+@by_option
 @journal_option
 @output_options("quiet")
 def command(
@@ -34,6 +37,7 @@ def command(
     device_ids: tuple[str, ...],
     latched: bool,
     product: int | None,
+    by: str,
     journal: Path | None,
     quiet: bool,
 ) -> None:
@@ -51,7 +55,7 @@ def command(
         wanted += [device_id for device_id, latch in sorted(known.items()) if latched and latch.fleet == fleet]
         lifted = [_let_go(kept, device_id, quiet=quiet) for device_id in dict.fromkeys(wanted)]
         if fleet is not None and (not latched or fleet in {halt.fleet for halt in kept.halts()}):
-            lifted.append(_lift(kept, fleet, quiet=quiet))
+            lifted.append(_lift(kept, fleet, by=by, quiet=quiet))
         if product is not None:
             lifted.append(_forget(kept, product, quiet=quiet))
     if not lifted:
@@ -80,9 +84,9 @@ def _let_go(kept: Journal, device_id: DeviceId, *, quiet: bool) -> bool:
     return lifted
 
 
-def _lift(kept: Journal, fleet: str, *, quiet: bool) -> bool:
+def _lift(kept: Journal, fleet: str, *, by: str, quiet: bool) -> bool:
     halts = kept.halts()
-    if kept.lift(fleet):
+    if kept.lift(fleet, Instant(time.time()), by=by):
         if not quiet:
             click.echo(f"fleet {fleet} may go on")
         return True

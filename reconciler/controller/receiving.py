@@ -6,11 +6,11 @@ from collections.abc import Collection
 
 from reconciler.inventory.hearing import Hearing
 from reconciler.model.device import DeviceId, Observation
-from reconciler.model.fleet import Rollout
+from reconciler.model.fleet import RolloutPolicy
 
 
 def receiving(
-    hearing: Hearing, of_interest: Collection[DeviceId], observation: Observation, rollout: Rollout
+    hearing: Hearing, of_interest: Collection[DeviceId], observation: Observation, rollout: RolloutPolicy
 ) -> frozenset[DeviceId]:
     """The devices of which the stream has told the beginning of a transfer and not yet its end.
 

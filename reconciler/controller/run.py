@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor as Pool
 from dataclasses import dataclass, field
+from functools import reduce
 
 from reconciler.controller.direct_flash import DirectFlashes
 from reconciler.controller.knowledge import Knowledge
@@ -26,6 +27,8 @@ from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import NEVER, Instant
 from reconciler.model.plan import FleetPlan
 from reconciler.model.product_attempt import ProductAttempt
+from reconciler.model.rollout import FleetStory
+from reconciler.model.rollout_entry import RolloutEntry
 from reconciler.model.step import Step
 from reconciler.planning.answer import Answers
 from reconciler.rollout.verdict import Verdict
@@ -88,6 +91,7 @@ class Run:
     - `product_ended`: the attempts of this run on products that have ended, by action, the latest first.
     - `product_held`: actions on products that turned out not to be harmless, and why.
     - `direct_flashes`: whether the cloud takes Device OS modules for devices that are not marked as development.
+    - `stories`: the lives of the fleets' rollouts, by fleet, folded from the first `entries_read` entries of the journal.
     - `latest`: the cloud's time of the last look, `looked_at` that of each product. `stopping`: a person wants no new
       steps.
     """
@@ -111,6 +115,8 @@ class Run:
     latest: Instant = NEVER
     looked_at: dict[str | None, Instant] = field(default_factory=dict)
     stopping: bool = False
+    stories: dict[str, FleetStory] = field(default_factory=dict)
+    entries_read: int = 0
     answers: Answers = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,6 +127,24 @@ class Run:
         """One device as it is now, with what we know of it besides; None: it is gone. Raises WireError."""
         device = scope.inventory.observe_device(device_id)
         return None if device is None else self.knowledge.added_to(device)
+
+    def story_of(self, fleet: str) -> FleetStory:
+        """The life of a fleet's rollouts, as far as it was read."""
+        return self.stories.get(fleet, FleetStory(fleet=fleet))
+
+    def read_on(self) -> None:
+        """Read what the journal has noted since, by this run or by a person's command."""
+        for noted in self.tools.journal.entries(after=self.entries_read):
+            fleet = noted.entry.fleet
+            self.stories[fleet] = self.story_of(fleet).after(noted.entry)
+            self.entries_read = noted.number
+
+    def add(self, entries: Sequence[RolloutEntry]) -> None:
+        """Note what follows for rollouts, durably, and what it comes to. An entry that cannot follow is not written."""
+        for fleet in {entry.fleet for entry in entries}:
+            reduce(FleetStory.after, (entry for entry in entries if entry.fleet == fleet), self.story_of(fleet))
+        self.tools.journal.note(entries)
+        self.read_on()
 
     def record(self, attempt: Attempt) -> None:
         """Write down that an attempt has moved, and tell."""

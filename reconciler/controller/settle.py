@@ -11,7 +11,7 @@ from reconciler.inventory.hearing import TransferStatus
 from reconciler.model.attempt import Attempt, AttemptState, FailureClass
 from reconciler.model.device import Observation
 from reconciler.model.event import DeviceSetAside
-from reconciler.model.fleet import Rollout
+from reconciler.model.fleet import RolloutPolicy
 from reconciler.model.instant import Instant
 
 _FOUND_OPEN: Final = "found open at the start of a run"
@@ -47,7 +47,7 @@ def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
         device = devices.get(attempt.device_id)
         if device is None and attempt.fleet not in deadlines:
             continue
-        deadline = deadlines.get(attempt.fleet, Rollout().step_deadline_seconds)
+        deadline = deadlines.get(attempt.fleet, RolloutPolicy().step_deadline_seconds)
         judged = attempt
         if device is not None:
             gap = _first_gap(run, scope, attempt)

@@ -13,7 +13,7 @@ from reconciler.journal.journal import Journal
 from reconciler.model.allowance import REQUESTS
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.device import DeviceId
-from reconciler.model.fleet import Fleet, FleetSet, Rollout
+from reconciler.model.fleet import Fleet, FleetSet, RolloutPolicy
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Waiting
 from reconciler.render.status import BudgetStatus, FailedDevice, FleetStatus, Halted, LastRun, UnderWay
@@ -102,7 +102,7 @@ def _held(plan: FleetPlan, now: Instant) -> str:
 
 def _under_way(name: str, fleet: Fleet | None, attempts: Sequence[Attempt], now: Instant) -> tuple[UnderWay, ...]:
     """The oldest first."""
-    deadline = (Rollout() if fleet is None else fleet.rollout).step_deadline_seconds
+    deadline = (RolloutPolicy() if fleet is None else fleet.rollout).step_deadline_seconds
     found = [
         UnderWay(attempt=attempt, overdue=now - attempt.began_at > deadline)
         for attempt in attempts

@@ -15,6 +15,7 @@ from reconciler.model.instant import Instant
 from reconciler.model.module import Module
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.refusal import SystemFlashRefusal
+from reconciler.model.rollout_entry import Halted, RolloutEntry
 from reconciler.model.version import ApplicationVersion
 
 
@@ -35,12 +36,11 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Halt:
-    """A fleet in which nothing more is started until a person lifts the halt."""
+class Noted:
+    """An entry of the life of a rollout. `number` counts all entries of a journal upwards."""
 
-    fleet: str
-    reason: str
-    at: Instant
+    number: int
+    entry: RolloutEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,16 +185,24 @@ class Journal(Protocol):
         """A plan that was kept, or None."""
         ...
 
-    def halt(self, fleet: str, reason: str, at: Instant) -> None:
-        """Halt a fleet. A fleet that is halted stays so, for its first reason."""
+    def note(self, entries: Sequence[RolloutEntry]) -> None:
+        """Add entries to the lives of rollouts, in their order: all of them or none. They are never altered."""
         ...
 
-    def halts(self) -> tuple[Halt, ...]:
+    def entries(self, *, fleet: str | None = None, after: int = 0) -> tuple[Noted, ...]:
+        """What was noted, of one fleet where given, with numbers above `after`, in the order in which it was."""
+        ...
+
+    def halt(self, fleet: str, reason: str, at: Instant, *, by: str | None = None) -> None:
+        """Halt a fleet: note `Halted`, unless it is halted. A fleet that is halted stays so, for its first reason."""
+        ...
+
+    def halts(self) -> tuple[Halted, ...]:
         """The fleets that are halted, in the order in which they were."""
         ...
 
-    def lift(self, fleet: str) -> bool:
-        """Lift the halt of a fleet, by a person's word. False: it was not halted."""
+    def lift(self, fleet: str, at: Instant, *, by: str = "") -> bool:
+        """Lift the halt of a fleet, by a person's word: note `Resumed`. False: it was not halted."""
         ...
 
     def keep_look(self, looked: Looked) -> None:

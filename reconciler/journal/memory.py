@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from reconciler.journal.journal import DeviceBusyError, Halt, KeptPlan, Looked, Move, ProductBusyError
+from reconciler.journal.journal import DeviceBusyError, KeptPlan, Looked, Move, Noted, ProductBusyError
 from reconciler.journal.lessons import DOUBT_FAILURES, Doubt, Lesson, modules_learnt
 from reconciler.journal.rules import (
     check_begin,
@@ -17,8 +17,10 @@ from reconciler.journal.rules import (
     check_record,
     check_record_product,
     closed_error,
+    halted_now,
     lock_may_stand,
     storable,
+    storable_entry,
     time_of_state,
 )
 from reconciler.model.attempt import Attempt, AttemptState
@@ -29,6 +31,7 @@ from reconciler.model.instant import Instant
 from reconciler.model.module import Module
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.refusal import SystemFlashRefusal
+from reconciler.model.rollout_entry import Halted, Resumed, RolloutEntry
 from reconciler.model.step import FlashModule, LockApplication
 from reconciler.model.version import ApplicationVersion
 
@@ -44,7 +47,7 @@ class MemoryJournal:
         self._moves: list[Move] = []
         self._reports: dict[DeviceId, ModuleReport] = {}
         self._plans: dict[str, KeptPlan] = {}
-        self._halts: dict[str, Halt] = {}
+        self._entries: list[RolloutEntry] = []
         self._console_states: dict[DeviceId, ConsoleState] = {}
         self._console_changes: list[ConsoleChange] = []
         self._latches: dict[DeviceId, Latch] = {}
@@ -149,20 +152,35 @@ class MemoryJournal:
         with self._exclusively():
             return self._plans.get(plan_id)
 
-    def halt(self, fleet: str, reason: str, at: Instant) -> None:
+    def note(self, entries: Sequence[RolloutEntry]) -> None:
+        """See `Journal.note`."""
+        with self._exclusively():
+            self._entries += map(storable_entry, entries)
+
+    def entries(self, *, fleet: str | None = None, after: int = 0) -> tuple[Noted, ...]:
+        """See `Journal.entries`."""
+        with self._exclusively():
+            found = enumerate(self._entries[after:], start=after + 1)
+            return tuple(Noted(number=number, entry=entry) for number, entry in found if fleet in (None, entry.fleet))
+
+    def halt(self, fleet: str, reason: str, at: Instant, *, by: str | None = None) -> None:
         """See `Journal.halt`."""
         with self._exclusively():
-            self._halts.setdefault(fleet, Halt(fleet=fleet, reason=reason, at=at))
+            if fleet not in halted_now(self._entries):
+                self._entries.append(storable_entry(Halted(fleet=fleet, at=at, reason=reason, by=by)))
 
-    def halts(self) -> tuple[Halt, ...]:
+    def halts(self) -> tuple[Halted, ...]:
         """See `Journal.halts`."""
         with self._exclusively():
-            return tuple(self._halts.values())
+            return tuple(halted_now(self._entries).values())
 
-    def lift(self, fleet: str) -> bool:
+    def lift(self, fleet: str, at: Instant, *, by: str = "") -> bool:
         """See `Journal.lift`."""
         with self._exclusively():
-            return self._halts.pop(fleet, None) is not None
+            if fleet not in halted_now(self._entries):
+                return False
+            self._entries.append(storable_entry(Resumed(fleet=fleet, at=at, by=by)))
+            return True
 
     def keep_look(self, looked: Looked) -> None:
         """See `Journal.keep_look`."""

@@ -20,15 +20,17 @@ from reconciler.journal.encoding import (
     step_kind,
     unreadable,
 )
-from reconciler.journal.journal import Halt, KeptPlan, Move
+from reconciler.journal.entries import decode_entry, encode_entry, entry_kind
+from reconciler.journal.journal import KeptPlan, Move, Noted
 from reconciler.journal.lessons import Doubt, Lesson
-from reconciler.journal.rules import storable_words
+from reconciler.journal.rules import storable_entry, storable_words
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
 from reconciler.model.console import ChangeKind, ConsoleChange, ConsoleState, Latch
 from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.instant import Instant
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.refusal import SystemFlashRefusal
+from reconciler.model.rollout_entry import RolloutEntry
 from reconciler.model.step import FlashModule
 
 _Value = TypeVar("_Value")
@@ -152,9 +154,15 @@ def plan_from(row: Row[Any]) -> KeptPlan:
     return KeptPlan(plan_id=row.plan_id, digest=row.digest, text=row.text)
 
 
-def halt_from(row: Row[Any]) -> Halt:
-    """The halt of a row of `halts`."""
-    return Halt(fleet=row.fleet, reason=row.reason, at=Instant(row.at))
+def entry_row(entry: RolloutEntry) -> dict[str, Any]:
+    """The row of an entry of the life of a rollout."""
+    entry = storable_entry(entry)
+    return {"fleet": entry.fleet, "kind": entry_kind(entry), "at": entry.at, "entry": encode_entry(entry)}
+
+
+def noted_from(row: Row[Any]) -> Noted:
+    """The entry of a row of `rollout_entries`."""
+    return Noted(number=row.number, entry=decode_entry(row.kind, row.entry, fleet=row.fleet, at=Instant(row.at)))
 
 
 def console_state_row(state: ConsoleState) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import fields, replace
 from operator import attrgetter
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from reconciler.model.error import BugError
 from reconciler.model.failure import CONSEQUENCES
 from reconciler.model.instant import Instant
 from reconciler.model.product_attempt import ProductAttempt
+from reconciler.model.rollout_entry import Halted, Resumed, RolloutEntry
 from reconciler.model.step import LockApplication
 
 AnyAttempt = TypeVar("AnyAttempt", Attempt, ProductAttempt)
@@ -29,6 +31,26 @@ def storable_words(words: str) -> str:
     A record must never fail over the words of a stranger when its request has already left.
     """
     return words.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def storable_entry(entry: RolloutEntry) -> RolloutEntry:
+    """The entry with words that UTF-8 can hold."""
+    texts = {field.name: getattr(entry, field.name) for field in fields(entry)}
+    changed = {
+        name: words for name, text in texts.items() if isinstance(text, str) and (words := storable_words(text)) != text
+    }
+    return replace(entry, **changed) if changed else entry  # type: ignore[arg-type]  # mypy cannot type replace(**mapping)
+
+
+def halted_now(entries: Iterable[RolloutEntry]) -> dict[str, Halted]:
+    """The fleets that are halted after these entries, by name, in the order in which they were."""
+    halted: dict[str, Halted] = {}
+    for entry in entries:
+        if isinstance(entry, Halted):
+            halted.setdefault(entry.fleet, entry)
+        elif isinstance(entry, Resumed):
+            halted.pop(entry.fleet, None)
+    return halted
 
 
 def check_begin(attempt: Attempt | ProductAttempt) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +17,8 @@ from sqlalchemy.exc import IntegrityError
 from reconciler.journal import rows, tables
 from reconciler.journal.database import WRITING, create_database, open_database, translated_errors
 from reconciler.journal.encoding import FLASH_MODULE, LOCK_APPLICATION
-from reconciler.journal.journal import DeviceBusyError, Halt, KeptPlan, Looked, Move, ProductBusyError
+from reconciler.journal.entries import HALTING_KINDS
+from reconciler.journal.journal import DeviceBusyError, KeptPlan, Looked, Move, Noted, ProductBusyError
 from reconciler.journal.lessons import DOUBT_FAILURES, modules_learnt
 from reconciler.journal.rules import (
     check_begin,
@@ -25,6 +26,7 @@ from reconciler.journal.rules import (
     check_record,
     check_record_product,
     closed_error,
+    halted_now,
     lock_may_stand,
     storable,
     time_of_state,
@@ -37,6 +39,7 @@ from reconciler.model.instant import Instant
 from reconciler.model.module import Module
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.refusal import SystemFlashRefusal
+from reconciler.model.rollout_entry import Halted, Resumed, RolloutEntry
 from reconciler.model.step import LockApplication
 from reconciler.model.version import ApplicationVersion
 
@@ -179,22 +182,38 @@ class SqliteJournal:
         found = self._all(select(tables.plans).where(tables.plans.c.plan_id == plan_id))
         return rows.plan_from(found[0]) if found else None
 
-    def halt(self, fleet: str, reason: str, at: Instant) -> None:
+    def note(self, entries: Sequence[RolloutEntry]) -> None:
+        """See `Journal.note`."""
+        if entries:
+            with self._writing() as connection:
+                self._note(connection, entries)
+
+    def entries(self, *, fleet: str | None = None, after: int = 0) -> tuple[Noted, ...]:
+        """See `Journal.entries`."""
+        columns = tables.rollout_entries.c
+        query = select(tables.rollout_entries).where(columns.number > after).order_by(columns.number)
+        if fleet is not None:
+            query = query.where(columns.fleet == fleet)
+        return tuple(map(rows.noted_from, self._all(query)))
+
+    def halt(self, fleet: str, reason: str, at: Instant, *, by: str | None = None) -> None:
         """See `Journal.halt`."""
-        row = sqlite_insert(tables.halts).values(fleet=fleet, reason=reason, at=at, lifted=False)
         with self._writing() as connection:
-            connection.execute(row.on_conflict_do_nothing())
+            if fleet not in self._halted_now(connection):
+                self._note(connection, [Halted(fleet=fleet, at=at, reason=reason, by=by)])
 
-    def halts(self) -> tuple[Halt, ...]:
+    def halts(self) -> tuple[Halted, ...]:
         """See `Journal.halts`."""
-        query = select(tables.halts).where(~tables.halts.c.lifted).order_by(tables.halts.c.number)
-        return tuple(map(rows.halt_from, self._all(query)))
+        with self._reading() as connection:
+            return tuple(self._halted_now(connection).values())
 
-    def lift(self, fleet: str) -> bool:
-        """See `Journal.lift`. The halt stays in the file, as one that was lifted."""
-        lifting = update(tables.halts).where(tables.halts.c.fleet == fleet, ~tables.halts.c.lifted).values(lifted=True)
+    def lift(self, fleet: str, at: Instant, *, by: str = "") -> bool:
+        """See `Journal.lift`."""
         with self._writing() as connection:
-            return connection.execute(lifting).rowcount > 0
+            is_halted = fleet in self._halted_now(connection)
+            if is_halted:
+                self._note(connection, [Resumed(fleet=fleet, at=at, by=by)])
+            return is_halted
 
     def keep_look(self, looked: Looked) -> None:
         """See `Journal.keep_look`."""
@@ -331,6 +350,16 @@ class SqliteJournal:
     def _all(self, query: Select[Any]) -> list[Row[Any]]:
         with self._reading() as connection:
             return list(connection.execute(query))
+
+    @staticmethod
+    def _note(connection: Connection, entries: Sequence[RolloutEntry]) -> None:
+        connection.execute(insert(tables.rollout_entries), list(map(rows.entry_row, entries)))
+
+    @staticmethod
+    def _halted_now(connection: Connection) -> dict[str, Halted]:
+        columns = tables.rollout_entries.c
+        words = select(tables.rollout_entries).where(columns.kind.in_(HALTING_KINDS)).order_by(columns.number)
+        return halted_now(rows.noted_from(row).entry for row in connection.execute(words))
 
     @staticmethod
     def _add_move(connection: Connection, attempt: Attempt, at: Instant | None) -> None:

@@ -2,7 +2,7 @@
 
 `attempts` has one row an attempt, as it is now; `moves` has one row for every state that it entered. Triggers keep the
 file append-only even against statements that this room does not contain: no attempt is deleted, no move is deleted or
-altered.
+altered. `rollout_entries` has one row an entry of the life of a rollout, as JSON by `entries.py`.
 `console_states` has one row a device, as it was last seen; `console_changes` and `latches` are only ever added to.
 Times are seconds since the Unix epoch, UTC. Steps and modules are JSON by `encoding.py`.
 """
@@ -80,18 +80,16 @@ plans = Table(
     Column("text", Text, nullable=False),
 )
 
-halts = Table(
-    "halts",
+rollout_entries = Table(
+    "rollout_entries",
     metadata,
     Column("number", Integer, primary_key=True),
-    Column("fleet", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("fleet", Text, nullable=False, index=True),
+    Column("kind", Text, nullable=False),
     Column("at", Float, nullable=False),
-    Column("lifted", Boolean, nullable=False, default=False),
+    Column("entry", Text, nullable=False),
     sqlite_autoincrement=True,
 )
-
-Index("one_halt_per_fleet", halts.c.fleet, unique=True, sqlite_where=~halts.c.lifted)
 
 console_states = Table(
     "console_states",
@@ -178,7 +176,7 @@ IS_OPEN_OF_PRODUCT: Final = product_attempts.c.state.in_(
 
 Index("one_open_attempt_per_product", product_attempts.c.product, unique=True, sqlite_where=IS_OPEN_OF_PRODUCT)
 
-ADDED_LATER: Final = (console_states, console_changes, latches, refusals, product_attempts)
+ADDED_LATER: Final = (console_states, console_changes, latches, refusals, product_attempts, rollout_entries)
 """Tables that a journal of version 1 may lack: made when it is opened. A program that does not know them reads and
 writes the others as before, so the number stays."""
 
@@ -194,6 +192,7 @@ def _only_ever_added(table: Table, *verbs: str) -> None:
 
 _only_ever_added(attempts, "DELETE")
 _only_ever_added(moves, "DELETE", "UPDATE")
+_only_ever_added(rollout_entries, "DELETE", "UPDATE")
 _only_ever_added(console_changes, "DELETE", "UPDATE")
 _only_ever_added(latches, "DELETE")
 _only_ever_added(product_attempts, "DELETE")

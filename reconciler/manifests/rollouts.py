@@ -11,7 +11,7 @@ from reconciler.manifests.document import Document, Node
 from reconciler.manifests.problem import ProblemCode, did_you_mean
 from reconciler.manifests.quantity import minute_of, seconds_of, share_of
 from reconciler.manifests.scope import Scope, section, text_of
-from reconciler.model.fleet import AllowWindow, DenyWindow, Rollout, Share, Wave, WaveSize
+from reconciler.model.fleet import AllowWindow, DenyWindow, RolloutPolicy, Share, Wave, WaveSize
 
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WEEK_SECONDS: Final = 7 * 86400
@@ -21,7 +21,7 @@ _WEEK_SECONDS: Final = 7 * 86400
 class Policy:
     """A rollout with its windows."""
 
-    rollout: Rollout
+    rollout: RolloutPolicy
     allow: tuple[AllowWindow, ...]
     deny: tuple[DenyWindow, ...]
 
@@ -39,12 +39,12 @@ def policy_of(scope: Scope, document: Document, spec: Node) -> Policy:
     return Policy(rollout=rollout, allow=tuple(allow), deny=tuple(deny))
 
 
-def _rollout(scope: Scope, document: Document, node: Node) -> Rollout:
-    default = Rollout()
+def _rollout(scope: Scope, document: Document, node: Node) -> RolloutPolicy:
+    default = RolloutPolicy()
     deadline = node.members.get("stepDeadline")
     if deadline is not None and seconds_of(str(deadline.value)) <= 0:
         scope.report(document, deadline, ProblemCode.OUT_OF_RANGE, "a step needs a deadline above 0")
-    return Rollout(
+    return RolloutPolicy(
         waves=_waves(scope, document, section(node, "waves")),
         concurrent_max=_share(node, "maxConcurrent") or default.concurrent_max,
         failures_max=_share(node, "maxFailures") or default.failures_max,

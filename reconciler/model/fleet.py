@@ -192,7 +192,7 @@ class Wave:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rollout:
+class RolloutPolicy:
     """How many devices at a time. `concurrent_max` 0 holds; reaching `failures_max` halts the fleet."""
 
     waves: tuple[Wave, ...] = ()
@@ -262,7 +262,7 @@ class Fleet:
     desired: Desired
     place: Place
     delivery: Delivery = Delivery()
-    rollout: Rollout = Rollout()
+    rollout: RolloutPolicy = RolloutPolicy()
     windows_allow: tuple[AllowWindow, ...] = ()
     windows_deny: tuple[DenyWindow, ...] = ()
     correct_drift: bool = True

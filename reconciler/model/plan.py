@@ -191,6 +191,14 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedWave:
+    """Devices that start together, in the order in which they go."""
+
+    name: str
+    devices: tuple[DeviceId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetPlan:
     """The plan of one fleet. `current` are the devices that are as desired.
 

@@ -22,7 +22,7 @@ from reconciler.model.fleet import (
     Fleet,
     FleetSet,
     Place,
-    Rollout,
+    RolloutPolicy,
     Selector,
     Share,
 )
@@ -36,7 +36,7 @@ from reconciler.planning.naming import Naming
 from reconciler.planning.planner import Placing
 from reconciler.planning.selection import Member, members_by_fleet
 
-CAREFUL: Final = Rollout(concurrent_max=Share(5), failures_max=Share(1))
+CAREFUL: Final = RolloutPolicy(concurrent_max=Share(5), failures_max=Share(1))
 """How an adopted fleet rolls out until a person trusts it: five devices at a time, and the first failure halts."""
 
 _PLACE: Final = Place("adopt", 1, 1)

@@ -17,7 +17,6 @@ import pytest
 from reconciler.journal.journal import (
     AttemptMovedError,
     DeviceBusyError,
-    Halt,
     Journal,
     KeptPlan,
     Looked,
@@ -34,6 +33,7 @@ from reconciler.model.instant import Instant
 from reconciler.model.module import Dependency, Module, ModuleFunction, ModuleSlot
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.refusal import SystemFlashRefusal
+from reconciler.model.rollout_entry import Halted
 from reconciler.model.step import FlashModule, LockApplication, Step
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
 
@@ -444,19 +444,19 @@ def test_a_fleet_stays_halted_for_its_first_reason_until_a_person_lifts_it(journ
     journal.halt("eu", "4 of 3 failed", Instant(101))
     journal.halt("us", "1 of 1 failed", Instant(102))
     assert journal.halts() == (
-        Halt(fleet="eu", reason="3 of 3 failed", at=Instant(100)),
-        Halt(fleet="us", reason="1 of 1 failed", at=Instant(102)),
+        Halted(fleet="eu", reason="3 of 3 failed", at=Instant(100)),
+        Halted(fleet="us", reason="1 of 1 failed", at=Instant(102)),
     )
-    assert journal.lift("eu") is True
-    assert journal.lift("eu") is False
+    assert journal.lift("eu", Instant(150), by="ada") is True
+    assert journal.lift("eu", Instant(151)) is False
     assert [halt.fleet for halt in journal.halts()] == ["us"]
 
 
 def test_a_fleet_may_be_halted_again(journal: Journal) -> None:
     journal.halt("eu", "first", Instant(100))
-    journal.lift("eu")
+    journal.lift("eu", Instant(150))
     journal.halt("eu", "second", Instant(200))
-    assert journal.halts() == (Halt(fleet="eu", reason="second", at=Instant(200)),)
+    assert journal.halts() == (Halted(fleet="eu", reason="second", at=Instant(200)),)
 
 
 # The console
@@ -693,7 +693,7 @@ def test_everything_is_there_when_a_file_is_opened_again(tmp_path: Path) -> None
         assert [attempt.id for attempt in second.open_attempts()] == ["a2"]
         assert second.reports() == {"d1": report}
         assert second.plan("p") == plan
-        assert second.halts() == (Halt(fleet="eu", reason="too many", at=Instant(7)),)
+        assert second.halts() == (Halted(fleet="eu", reason="too many", at=Instant(7)),)
         assert second.refusals() == (refusal(words="no \\udc80"),)
         with pytest.raises(DeviceBusyError):
             second.begin(an_attempt("a3"))

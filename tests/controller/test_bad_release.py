@@ -11,7 +11,7 @@ from reconciler.execution.executor import NotSent, SendOutcome
 from reconciler.model.attempt import FailureClass
 from reconciler.model.device import DeviceMode, ObservedDevice
 from reconciler.model.event import DeviceSetAside, FleetHalted
-from reconciler.model.fleet import Rollout, Share
+from reconciler.model.fleet import RolloutPolicy, Share
 from reconciler.model.step import Step
 from tests.controller.pretend_world import (
     Behaviour,
@@ -27,8 +27,8 @@ from tests.controller.pretend_world import (
 )
 from tests.fleet_samples import LOGGER, ONE, device, device_id, fleet
 
-CAREFUL = Rollout(concurrent_max=Share(2), failures_max=Share(2))
-LENIENT = Rollout(concurrent_max=Share(100), failures_max=Share(100))
+CAREFUL = RolloutPolicy(concurrent_max=Share(2), failures_max=Share(2))
+LENIENT = RolloutPolicy(concurrent_max=Share(100), failures_max=Share(100))
 FLEET = fleet(application=LOGGER, rollout=CAREFUL)
 
 
@@ -54,7 +54,7 @@ def test_a_bad_release_is_halted_before_it_has_reached_more_than_a_few(behaviour
 def test_a_device_that_came_back_without_its_application_counts_before_it_is_tried_again() -> None:
     world = twenty()
     world.behaviour = ends_in_safe_mode
-    carried_out(world, replace(FLEET, rollout=Rollout(concurrent_max=Share(1), failures_max=Share(0))))
+    carried_out(world, replace(FLEET, rollout=RolloutPolicy(concurrent_max=Share(1), failures_max=Share(0))))
     assert len(world.sent) == 1
     assert [event.failures for event in world.events if isinstance(event, FleetHalted)] == [1]
 
@@ -88,10 +88,10 @@ def test_a_device_that_goes_dark_between_two_steps_keeps_the_next_from_starting_
         return outcome
 
     world.behaviour = takes_and_goes_dark
-    carried_out(world, fleet(rollout=Rollout(concurrent_max=Share(1))))
+    carried_out(world, fleet(rollout=RolloutPolicy(concurrent_max=Share(1))))
     first, second, third = sorted(started.values())
-    assert second - first > Rollout().step_deadline_seconds
-    assert third - second > Rollout().step_deadline_seconds
+    assert second - first > RolloutPolicy().step_deadline_seconds
+    assert third - second > RolloutPolicy().step_deadline_seconds
 
 
 def test_a_device_that_uses_up_its_tries_and_is_offline_then_has_failed() -> None:
@@ -112,7 +112,7 @@ def test_a_device_that_uses_up_its_tries_and_is_offline_then_has_failed() -> Non
 def test_devices_that_are_never_there_when_something_is_sent_have_not_failed() -> None:
     world = world_of(*(device(number, device_os="6.2.0") for number in (1, 2, 3)))
     world.behaviour = refusing(NotSent(failure=FailureClass.OFFLINE, detail="404"))
-    run, rest = carried_out(world, fleet(rollout=Rollout(concurrent_max=Share(3), failures_max=Share(0))))
+    run, rest = carried_out(world, fleet(rollout=RolloutPolicy(concurrent_max=Share(3), failures_max=Share(0))))
     assert len(world.sent) == 18
     assert (world.journal.halts(), failed_devices(run)) == ((), set())
     assert ending_of(run, rest) is Ending.DONE

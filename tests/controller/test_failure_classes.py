@@ -8,12 +8,12 @@ from reconciler.controller.report import Ending, ending_of
 from reconciler.execution.executor import NotSent
 from reconciler.model.attempt import FailureClass
 from reconciler.model.event import DeviceSetAside
-from reconciler.model.fleet import Rollout, Share
+from reconciler.model.fleet import RolloutPolicy, Share
 from tests.controller.pretend_world import carried_out, goes_offline, refusing, world_of
 from tests.fleet_samples import LOGGER, ONE, device, fleet
 
 FLEET = replace(
-    fleet(application=LOGGER), rollout=Rollout(concurrent_max=Share(1), failures_max=Share(100, percent=True))
+    fleet(application=LOGGER), rollout=RolloutPolicy(concurrent_max=Share(1), failures_max=Share(100, percent=True))
 )
 
 

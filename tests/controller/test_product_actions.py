@@ -14,7 +14,7 @@ from reconciler.model.action import ProductAction, ReleaseApplication, UploadApp
 from reconciler.model.attempt import AttemptState, FailureClass
 from reconciler.model.device import HeldApplication, Product
 from reconciler.model.event import Finding, ProductAttemptMoved
-from reconciler.model.fleet import ApplicationBinary, DenyWindow, Rollout, Selector, Share
+from reconciler.model.fleet import ApplicationBinary, DenyWindow, RolloutPolicy, Selector, Share
 from reconciler.model.instant import Instant
 from reconciler.model.step import LockApplication
 from reconciler.model.version import ApplicationVersion
@@ -26,7 +26,9 @@ from tests.fleet_samples import LOGGER, NOW, device, fleet
 
 SHA256 = "ab" * 32
 FILED = replace(LOGGER, binaries=(ApplicationBinary(platform="boron", file="logger.bin", sha256=SHA256, size=9),))
-FLEET = fleet(application=FILED, select=Selector(groups=frozenset({"eu"})), rollout=Rollout(concurrent_max=Share(100)))
+FLEET = fleet(
+    application=FILED, select=Selector(groups=frozenset({"eu"})), rollout=RolloutPolicy(concurrent_max=Share(100))
+)
 UPLOAD, RELEASE = UploadApplication, ReleaseApplication
 QUIET = Traffic(requests=0, writes=0, bytes_sent=0, devices={})
 

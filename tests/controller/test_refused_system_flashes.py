@@ -10,7 +10,7 @@ from reconciler.execution.executor import NotSent, SendOutcome
 from reconciler.model.attempt import FailureClass
 from reconciler.model.device import ObservedDevice
 from reconciler.model.event import Finding
-from reconciler.model.fleet import Rollout, Share
+from reconciler.model.fleet import RolloutPolicy, Share
 from reconciler.model.plan import WaitingReason
 from reconciler.model.refusal import KEPT_SECONDS
 from reconciler.model.step import FlashModule, Step
@@ -18,7 +18,7 @@ from tests.controller.pretend_world import World, carried_out, fails, obeys, wor
 from tests.fleet_samples import COLD_CHAIN, LOGGER, device, fleet
 
 REFUSED = NotSent(failure=FailureClass.REFUSED, detail="403 not allowed", refuses_system_flash=True)
-EVERYONE_AT_ONCE = Rollout(concurrent_max=Share(100, percent=True), failures_max=Share(100, percent=True))
+EVERYONE_AT_ONCE = RolloutPolicy(concurrent_max=Share(100, percent=True), failures_max=Share(100, percent=True))
 FLEET = replace(fleet(application=LOGGER), rollout=EVERYONE_AT_ONCE)
 
 

@@ -12,7 +12,7 @@ from reconciler.execution.executor import Accepted, NotSent, SendOutcome
 from reconciler.model.attempt import AttemptState, Evidence, FailureClass
 from reconciler.model.device import DeviceMode, ObservedDevice
 from reconciler.model.event import AttemptMoved, DeviceArrived, DeviceSetAside, FleetHalted
-from reconciler.model.fleet import Rollout, Share
+from reconciler.model.fleet import RolloutPolicy, Share
 from reconciler.model.instant import Instant
 from reconciler.model.step import FlashModule, Step
 from reconciler.particle.traffic import Traffic
@@ -34,7 +34,7 @@ from tests.fleet_samples import LOGGER, NOW, ONE, attempt, device, device_id, fl
 
 FLEET = fleet(application=LOGGER)
 QUIET = Traffic(requests=0, writes=0, bytes_sent=0, devices={})
-LENIENT = Rollout(failures_max=Share(100), concurrent_max=Share(100))
+LENIENT = RolloutPolicy(failures_max=Share(100), concurrent_max=Share(100))
 
 
 def moves(world: World) -> list[str]:
@@ -70,7 +70,7 @@ def test_no_step_is_sent_twice() -> None:
 @pytest.mark.parametrize("limit", [1, 3])
 def test_no_more_devices_are_ever_under_way_than_the_fleet_allows(limit: int) -> None:
     world = world_of(*(device(number) for number in range(1, 9)))
-    run, rest = carried_out(world, replace(FLEET, rollout=Rollout(concurrent_max=Share(limit))))
+    run, rest = carried_out(world, replace(FLEET, rollout=RolloutPolicy(concurrent_max=Share(limit))))
     assert world.under_way_most == limit
     assert ending_of(run, rest) is Ending.DONE
 
@@ -133,14 +133,14 @@ def test_a_lost_request_is_tried_again_after_its_deadline_only() -> None:
     run, rest = carried_out(world, fleet())
     first, second = reversed(world.journal.attempts())
     assert (first.state, first.failure) == (AttemptState.FAILED, FailureClass.TRANSPORT)
-    assert second.intended_at - first.intended_at > Rollout().step_deadline_seconds
+    assert second.intended_at - first.intended_at > RolloutPolicy().step_deadline_seconds
     assert ending_of(run, rest) is Ending.DONE
 
 
 def test_a_device_that_goes_offline_is_waited_for_until_the_deadline_and_then_counts_as_failed() -> None:
     world = world_of(device(device_os="6.2.0"), behaviour=goes_offline)
     run, rest = carried_out(world, fleet())
-    assert Rollout().step_deadline_seconds < world.now - NOW < Rollout().step_deadline_seconds + 180
+    assert RolloutPolicy().step_deadline_seconds < world.now - NOW < RolloutPolicy().step_deadline_seconds + 180
     assert [open_attempt.device_id for open_attempt in world.journal.open_attempts()] == [ONE]
     assert ending_of(run, rest) is Ending.DEVICES_FAILED
 
@@ -165,7 +165,7 @@ def test_a_device_that_is_no_longer_listed_is_waited_for_until_the_deadline() ->
 
     world.behaviour = leaves
     run, rest = carried_out(world, fleet())
-    assert world.now - NOW > Rollout().step_deadline_seconds
+    assert world.now - NOW > RolloutPolicy().step_deadline_seconds
     assert failed_devices(run) == {ONE}
     assert ending_of(run, rest) is Ending.DEVICES_FAILED
 
@@ -252,7 +252,9 @@ def test_a_request_that_certainly_never_left_fails_at_once() -> None:
 
 def test_a_fleet_is_halted_in_the_journal_when_too_many_devices_fail() -> None:
     world = world_of(*(device(number) for number in range(1, 11)), behaviour=fails)
-    run, rest = carried_out(world, replace(FLEET, rollout=Rollout(concurrent_max=Share(2), failures_max=Share(2))))
+    run, rest = carried_out(
+        world, replace(FLEET, rollout=RolloutPolicy(concurrent_max=Share(2), failures_max=Share(2)))
+    )
     (halt,) = world.journal.halts()
     assert halt.fleet == "eu"
     assert all(begun.intended_at < halt.at for begun in world.journal.attempts())
@@ -263,7 +265,7 @@ def test_a_fleet_is_halted_in_the_journal_when_too_many_devices_fail() -> None:
 
 def test_nothing_starts_in_the_pass_that_halts() -> None:
     world = world_of(device(1), device(2), behaviour=refusing(NotSent(failure=FailureClass.LOST, detail="gone")))
-    carried_out(world, replace(FLEET, rollout=Rollout(concurrent_max=Share(1), failures_max=Share(0))))
+    carried_out(world, replace(FLEET, rollout=RolloutPolicy(concurrent_max=Share(1), failures_max=Share(0))))
     assert [of_device for of_device, _ in world.sent] == [ONE]
 
 
@@ -272,7 +274,7 @@ def test_a_halt_outlives_its_run_until_a_person_lifts_it() -> None:
     world.journal.halt("eu", "a person", NOW)
     run, rest = carried_out(world, FLEET)
     assert (world.sent, ending_of(run, rest)) == ([], Ending.DEVICES_FAILED)
-    world.journal.lift("eu")
+    world.journal.lift("eu", NOW)
     run, rest = carried_out(world, FLEET)
     assert ending_of(run, rest) is Ending.DONE
 
@@ -289,7 +291,9 @@ def test_a_halt_of_one_fleet_does_not_hold_another() -> None:
 def test_devices_that_come_back_in_safe_mode_halt_their_fleet() -> None:
     # They have no route any more: they wait for a report of their modules. Without counting them, all would follow.
     world = world_of(*(device(number, device_os="6.3.4") for number in range(1, 11)), behaviour=ends_in_safe_mode)
-    run, rest = carried_out(world, replace(FLEET, rollout=Rollout(concurrent_max=Share(2), failures_max=Share(2))))
+    run, rest = carried_out(
+        world, replace(FLEET, rollout=RolloutPolicy(concurrent_max=Share(2), failures_max=Share(2)))
+    )
     assert [halt.fleet for halt in world.journal.halts()] == ["eu"]
     assert len(world.sent) == 2
     assert ending_of(run, rest) is Ending.DEVICES_FAILED
@@ -306,7 +310,7 @@ def test_devices_that_were_in_safe_mode_before_and_stay_there_do_not_halt_their_
         return Accepted(detail="Update started")
 
     world.behaviour = repaired_and_still_dark
-    run, rest = carried_out(world, fleet(rollout=Rollout(failures_max=Share(0))))
+    run, rest = carried_out(world, fleet(rollout=RolloutPolicy(failures_max=Share(0))))
     assert world.journal.halts() == ()
     assert len(world.sent) == 3
     assert ending_of(run, rest) is Ending.DONE

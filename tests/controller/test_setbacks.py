@@ -17,7 +17,7 @@ from reconciler.model.attempt import Attempt, AttemptState, FailureClass
 from reconciler.model.device import Observation, ObservedDevice
 from reconciler.model.error import JournalError, ManifestError, ReconcilerError
 from reconciler.model.event import Finding
-from reconciler.model.fleet import DenyWindow, Fleet, Rollout, Share, Wave
+from reconciler.model.fleet import DenyWindow, Fleet, RolloutPolicy, Share, Wave
 from reconciler.model.instant import Instant
 from reconciler.model.step import Step
 from reconciler.particle.error import NoAnswerError, RateLimitedError, UnauthorisedError
@@ -78,8 +78,8 @@ def test_an_empty_agreement_starts_nothing() -> None:
             replace(FLEET, windows_deny=(DenyWindow(from_instant=NOW, until_instant=Instant(NOW + 9), reason="no"),)),
             Ending.OUTSIDE_WINDOW,
         ),
-        (replace(FLEET, rollout=Rollout(waves=(Wave(name="canary", size=Share(1)),))), Ending.ERROR),
-        (replace(FLEET, rollout=Rollout(concurrent_max=Share(0))), Ending.DONE),
+        (replace(FLEET, rollout=RolloutPolicy(waves=(Wave(name="canary", size=Share(1)),))), Ending.ERROR),
+        (replace(FLEET, rollout=RolloutPolicy(concurrent_max=Share(0))), Ending.DONE),
     ],
     ids=["approval", "window", "waves", "concurrency 0"],
 )

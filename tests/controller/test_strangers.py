@@ -10,14 +10,14 @@ from reconciler.controller.report import Ending, ending_of, failed_devices
 from reconciler.execution.executor import Accepted, MayHaveArrived, SendOutcome
 from reconciler.model.attempt import AttemptState, Evidence, FailureClass
 from reconciler.model.device import ObservedDevice
-from reconciler.model.fleet import Rollout, Share
+from reconciler.model.fleet import RolloutPolicy, Share
 from reconciler.model.instant import Instant
 from reconciler.model.module import ModuleFunction
 from reconciler.model.step import FlashModule, Step
 from tests.controller.pretend_world import RESTART_SECONDS, World, carried_out, fails, obeys, world_of
 from tests.fleet_samples import NOW, ONE, attempt, device, device_id, fleet
 
-FLEET = fleet(rollout=Rollout(failures_max=Share(100)))
+FLEET = fleet(rollout=RolloutPolicy(failures_max=Share(100)))
 
 
 def is_bootloader(step: Step) -> bool:
@@ -102,7 +102,7 @@ def test_an_event_of_an_earlier_session_that_comes_late_proves_nothing_of_this_s
     run, _ = carried_out(world, fleet())
     first = run.ended[ONE][-1]
     assert first.ended_at is not None
-    assert first.ended_at - NOW > Rollout().step_deadline_seconds
+    assert first.ended_at - NOW > RolloutPolicy().step_deadline_seconds
     assert first.evidence is Evidence.PRESUMED
 
 
@@ -121,7 +121,7 @@ def test_what_nobody_heard_in_a_gap_is_found_by_looking_and_nothing_is_sent_twic
     assert len(world.sent) == len(set(world.sent))
     assert {ended.evidence for ended in run.ended[ONE]} == {Evidence.PRESUMED, Evidence.EFFECT}
     # Long before the deadline, which is what a step that is not heard would wait for.
-    assert world.now - NOW < Rollout().step_deadline_seconds
+    assert world.now - NOW < RolloutPolicy().step_deadline_seconds
 
 
 def test_a_strangers_failure_that_is_heard_behind_a_gap_fails_no_step_of_ours() -> None:
@@ -164,7 +164,7 @@ def test_a_device_that_vanishes_after_the_send_is_neither_verified_nor_failed_no
         return Accepted(detail="Update started")
 
     world.behaviour = vanishes
-    run, rest = carried_out(world, fleet(rollout=Rollout(failures_max=Share(100))))
+    run, rest = carried_out(world, fleet(rollout=RolloutPolicy(failures_max=Share(100))))
     assert [attempt.device_id for attempt in world.journal.open_attempts()] == [ONE]
     assert sum(device_id == ONE for device_id, _ in world.sent) == 1
     assert device_id(2) in run.arrived
@@ -180,7 +180,7 @@ def test_a_failed_transfer_is_heard_whatever_the_dates_of_the_answers_say(skew_s
     first = run.ended[ONE][-1]
     assert (first.failure, first.detail) == (FailureClass.INSTALL, "the transfer was reported as failed")
     assert first.ended_at is not None
-    assert first.ended_at - NOW < Rollout().step_deadline_seconds
+    assert first.ended_at - NOW < RolloutPolicy().step_deadline_seconds
     assert (len(world.sent), ending_of(run, rest)) == (2, Ending.DONE)
 
 

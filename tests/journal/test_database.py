@@ -229,9 +229,13 @@ def test_an_entry_that_was_altered_from_outside_is_named(filled: Path, alteratio
 def test_a_lifted_halt_stays_in_the_file(path: Path) -> None:
     with SqliteJournal(path) as journal:
         journal.halt("eu", "too many", Instant(1))
-        journal.lift("eu")
+        journal.lift("eu", Instant(2), by="ada")
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT fleet, reason, lifted FROM halts").fetchall() == [("eu", "too many", 1)]
+        kept = connection.execute("SELECT fleet, kind, at, entry FROM rollout_entries").fetchall()
+    assert kept == [
+        ("eu", "halted", 1.0, '{"by":null,"reason":"too many"}'),
+        ("eu", "resumed", 2.0, '{"by":"ada"}'),
+    ]
 
 
 def test_a_journal_from_before_the_console_was_looked_at_gets_its_tables_and_keeps_the_rest(filled: Path) -> None:

@@ -22,6 +22,7 @@ from reconciler.model.device import DeviceId, DeviceMode, ModuleReport
 from reconciler.model.error import ReconcilerError
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module, ModuleFunction, ModuleSlot
+from reconciler.model.rollout_entry import Suspended, WaveStarted
 from reconciler.model.step import FlashModule, LockApplication
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
 
@@ -120,9 +121,15 @@ class JournalMachine(RuleBasedStateMachine):
     def halt(self, fleet: str, reason: str, at: Instant) -> None:
         self.both(lambda journal: journal.halt(fleet, reason, at))
 
-    @rule(fleet=fleets)
-    def lift(self, fleet: str) -> None:
-        self.both(lambda journal: journal.lift(fleet))
+    @rule(fleet=fleets, at=times, by=words)
+    def lift(self, fleet: str, at: Instant, by: str) -> None:
+        self.both(lambda journal: journal.lift(fleet, at, by=by))
+
+    @rule(fleet=fleets, at=times, text=words, members=st.none() | st.frozensets(devices))
+    def note(self, fleet: str, at: Instant, text: str, members: frozenset[DeviceId] | None) -> None:
+        started = WaveStarted(fleet=fleet, at=at, wave=text, devices=3, members=members)
+        suspended = Suspended(fleet=fleet, at=at, reason=text, until=None, by=text)
+        self.both(lambda journal: journal.note([started, suspended]))
 
     @rule(device=devices, fleet=st.none() | fleets, groups=st.lists(words, max_size=2).map(tuple), at=times)
     def look(self, device: DeviceId, fleet: str | None, groups: tuple[str, ...], at: Instant) -> None:
@@ -167,6 +174,8 @@ class JournalMachine(RuleBasedStateMachine):
         self.both(lambda journal: journal.locked())
         self.both(lambda journal: journal.reports())
         self.both(lambda journal: journal.halts())
+        self.both(lambda journal: journal.entries())
+        self.both(lambda journal: journal.entries(fleet="eu", after=2))
         self.both(lambda journal: journal.console_states())
         self.both(lambda journal: journal.console_changes())
         self.both(lambda journal: journal.latches())

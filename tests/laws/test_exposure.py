@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.controller.report import Ending, ending_of
-from reconciler.model.fleet import Rollout, Share
+from reconciler.model.fleet import RolloutPolicy, Share
 from tests.controller.pretend_world import (
     PASS_SECONDS,
     Behaviour,
@@ -36,7 +36,7 @@ def test_a_release_that_harms_every_device_reaches_few(
     world = world_of(*(device(number, device_os="6.3.4") for number in range(1, devices + 1)))
     harm_of = {device_id: harms[number % len(harms)] for number, device_id in enumerate(world.devices)}
     world.behaviour = lambda _, of_device, step: harm_of[of_device.id](world, of_device, step)
-    rollout = Rollout(
+    rollout = RolloutPolicy(
         concurrent_max=Share(concurrent), failures_max=Share(failures), step_deadline_seconds=DEADLINE_SECONDS
     )
 

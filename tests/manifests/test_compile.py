@@ -16,7 +16,7 @@ from reconciler.model.fleet import (
     Fleet,
     Order,
     OverrideMode,
-    Rollout,
+    RolloutPolicy,
     Selector,
     Share,
     Suspension,
@@ -42,7 +42,7 @@ def test_a_fleet_that_says_little_gets_the_defaults() -> None:
     assert found.select == Selector(groups=frozenset({"eu"}))
     assert found.desired.device_os is DeviceOsVersion("6.3.4")
     assert found.desired.completeness is Completeness.REQUIRED
-    assert (found.delivery, found.rollout) == (Delivery(), Rollout())
+    assert (found.delivery, found.rollout) == (Delivery(), RolloutPolicy())
     assert found.correct_drift
     assert not found.approval_required
     assert (found.exclude, found.targets_max, found.suspension, found.desired.application) == (None,) * 4
@@ -290,7 +290,7 @@ def test_a_path_that_is_not_relative_is_refused(path: str) -> None:
 
 def test_a_policy_stands_for_rollout_and_windows() -> None:
     found = load(bent(FLEET, spec__rolloutPolicyRef="careful"), POLICY).fleets[0]
-    assert found.rollout == Rollout(concurrent_max=Share(3))
+    assert found.rollout == RolloutPolicy(concurrent_max=Share(3))
     assert len(found.windows_allow) == 1
 
 

@@ -11,7 +11,7 @@ from reconciler.model.fleet import (
     DesiredApplication,
     Fleet,
     Place,
-    Rollout,
+    RolloutPolicy,
     Selector,
     Share,
     Via,
@@ -181,7 +181,7 @@ WORKSHOP = Fleet(
     desired=Desired(device_os=DeviceOsVersion("6.4.1"), application=None, completeness=Completeness.FULL),
     place=Place("fleets/workshop.yaml", 3, 1),
     delivery=Delivery(via=Via.CLOUD),
-    rollout=Rollout(waves=(Wave(name="rest", size=WaveSize.REMAINING),), concurrent_max=Share(0)),
+    rollout=RolloutPolicy(waves=(Wave(name="rest", size=WaveSize.REMAINING),), concurrent_max=Share(0)),
     correct_drift=False,
 )
 

@@ -1,0 +1,124 @@
+"""Entries of the lives of rollouts as JSON text, and back. The rules are those of `encoding.py`. Pure.
+
+`fleet`, `at` and the kind have columns of their own; the text holds the rest, field by field.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from reconciler.journal.encoding import unreadable
+from reconciler.model.device import DeviceId
+from reconciler.model.instant import Instant
+from reconciler.model.rollout_entry import (
+    Approved,
+    DeviceUnwell,
+    Halted,
+    Resumed,
+    Retried,
+    RolloutBegan,
+    RolloutCompleted,
+    RolloutEntry,
+    RolloutSuperseded,
+    Suspended,
+    WaveCompleted,
+    WaveGrew,
+    WaveSoaking,
+    WaveStarted,
+)
+
+_Field = tuple[str, Callable[[Any], Any]]
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _optional_word(value: Any) -> str | None:
+    return None if value is None else _word(value)
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is no whole number")
+    return value
+
+
+def _optional_instant(value: Any) -> Instant | None:
+    if value is None:
+        return None
+    if not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no time")
+    return Instant(float(value))
+
+
+def _device(value: Any) -> DeviceId:
+    return DeviceId(_word(value))
+
+
+def _devices(value: Any) -> frozenset[DeviceId]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list of devices")
+    return frozenset(map(_device, value))
+
+
+def _optional_devices(value: Any) -> frozenset[DeviceId] | None:
+    return None if value is None else _devices(value)
+
+
+_FORMS: Final[Mapping[str, tuple[type[RolloutEntry], tuple[_Field, ...]]]] = {
+    "rollout_began": (
+        RolloutBegan,
+        (("rollout_id", _word), ("intent", _word), ("plan_id", _word), ("devices", _count)),
+    ),
+    "wave_started": (WaveStarted, (("wave", _word), ("devices", _count), ("members", _optional_devices))),
+    "wave_grew": (WaveGrew, (("wave", _word), ("members", _devices))),
+    "wave_soaking": (WaveSoaking, (("wave", _word),)),
+    "wave_completed": (
+        WaveCompleted,
+        (("wave", _word), ("verified", _count), ("failed", _count), ("not_reached", _count)),
+    ),
+    "rollout_completed": (RolloutCompleted, ()),
+    "rollout_superseded": (RolloutSuperseded, (("intent", _word),)),
+    "device_unwell": (DeviceUnwell, (("device_id", _device), ("check", _word), ("why", _word))),
+    "halted": (Halted, (("reason", _word), ("by", _optional_word))),
+    "resumed": (Resumed, (("by", _word),)),
+    "suspended": (Suspended, (("reason", _word), ("until", _optional_instant), ("by", _word))),
+    "retried": (Retried, (("device_id", _device), ("by", _word))),
+    "approved": (
+        Approved,
+        (("plan_id", _word), ("digest", _word), ("wave", _optional_word), ("by", _word), ("source", _word)),
+    ),
+}
+"""Every kind of entry: its class, and its fields beside `fleet` and `at` with how each is read."""
+
+_KINDS: Final = {form: kind for kind, (form, _) in _FORMS.items()}
+
+HALTING_KINDS: Final = ("halted", "resumed")
+"""The entries that say whether a fleet is halted."""
+
+
+def entry_kind(entry: RolloutEntry) -> str:
+    """The word for this kind of entry, as it stands in the journal."""
+    return _KINDS[type(entry)]
+
+
+def encode_entry(entry: RolloutEntry) -> str:
+    """An entry as one line of JSON, but for its fleet, its time and its kind."""
+    _, fields = _FORMS[entry_kind(entry)]
+    document = {name: getattr(entry, name) for name, _ in fields}
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), default=sorted)  # sets of devices, in order
+
+
+def decode_entry(kind: str, text: str, *, fleet: str, at: Instant) -> RolloutEntry:
+    """The entry that `encode_entry` wrote. Raises JournalError PFR5011."""
+    try:
+        form, fields = _FORMS[kind]
+        document = json.loads(text)
+        return form(fleet=fleet, at=at, **{name: read(document[name]) for name, read in fields})
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise unreadable(f"an entry {kind}", text, error) from error

@@ -1,0 +1,154 @@
+"""The life of a rollout is folded from what happened, and no life can be told that was not lived."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.model.device import DeviceId
+from reconciler.model.error import BugError
+from reconciler.model.instant import Instant
+from reconciler.model.rollout import FleetStory, RolloutState, WaveState, story_of
+from reconciler.model.rollout_entry import (
+    DeviceUnwell,
+    Halted,
+    Resumed,
+    Retried,
+    RolloutBegan,
+    RolloutCompleted,
+    RolloutEntry,
+    RolloutSuperseded,
+    WaveCompleted,
+    WaveGrew,
+    WaveSoaking,
+    WaveStarted,
+)
+
+ONE, TWO, THREE = (DeviceId(f"e00fce68000000000000000{number}") for number in (1, 2, 3))
+
+
+def began(at: float = 10, intent: str = "6.3.4 required -") -> RolloutBegan:
+    return RolloutBegan(fleet="eu", at=Instant(at), rollout_id=f"eu-{at:g}", intent=intent, plan_id="p", devices=3)
+
+
+def started(wave: str, *members: DeviceId, at: float = 11) -> WaveStarted:
+    of_wave = frozenset(members) or None
+    return WaveStarted(fleet="eu", at=Instant(at), wave=wave, devices=len(members) or 2, members=of_wave)
+
+
+def soaking(wave: str, at: float = 20) -> WaveSoaking:
+    return WaveSoaking(fleet="eu", at=Instant(at), wave=wave)
+
+
+def completed(wave: str, at: float = 30) -> WaveCompleted:
+    return WaveCompleted(fleet="eu", at=Instant(at), wave=wave, verified=1, failed=0, not_reached=0)
+
+
+def halted(at: float = 40) -> Halted:
+    return Halted(fleet="eu", at=Instant(at), reason="2 devices failed")
+
+
+def resumed(at: float = 50) -> Resumed:
+    return Resumed(fleet="eu", at=Instant(at), by="ada")
+
+
+def story(*entries: RolloutEntry) -> FleetStory:
+    return story_of("eu", entries)
+
+
+def test_a_rollout_goes_wave_by_wave_to_its_end() -> None:
+    done = story(
+        began(),
+        started("canary", ONE),
+        soaking("canary"),
+        completed("canary"),
+        started("rest", at=31),
+        completed("rest", at=60),
+        RolloutCompleted(fleet="eu", at=Instant(60)),
+    ).rollout
+    assert done is not None
+    assert done.state is RolloutState.COMPLETE
+    assert [(wave.name, wave.state, wave.started_at, wave.soaking_since, wave.ended_at) for wave in done.waves] == [
+        ("canary", WaveState.COMPLETE, 11, 20, 30),
+        ("rest", WaveState.COMPLETE, 31, None, 60),
+    ]
+
+
+def test_the_last_wave_has_every_device_that_no_other_has() -> None:
+    rollout = story(began(), started("canary", ONE), completed("canary"), started("rest", at=31)).rollout
+    assert rollout is not None
+    places = [rollout.wave_of(device) for device in (ONE, TWO)]
+    assert [place.name for place in places if place is not None] == ["canary", "rest"]
+
+
+def test_a_device_of_a_wave_that_is_still_to_come_is_in_no_started_one() -> None:
+    rollout = story(began(), started("canary", ONE)).rollout
+    assert rollout is not None
+    assert rollout.wave_of(TWO) is None
+
+
+def test_a_wave_that_grows_keeps_what_it_had_and_the_whole_of_its_limits() -> None:
+    grown = WaveGrew(fleet="eu", at=Instant(15), wave="canary", members=frozenset({TWO}))
+    rollout = story(began(), started("canary", ONE), grown).rollout
+    assert rollout is not None
+    assert rollout.waves[0].members == {ONE, TWO}
+    assert rollout.waves[0].devices == 1
+
+
+def test_a_halt_stays_for_its_first_reason_and_a_resumed_rollout_counts_failures_anew() -> None:
+    after = story(began(), started("all"), halted(40), Halted(fleet="eu", at=Instant(41), reason="again"))
+    assert after.halted == halted(40)
+    assert after.rollout is not None
+    assert after.rollout.state is RolloutState.HALTED
+    lifted = after.after(resumed(50))
+    assert lifted.rollout is not None
+    assert (lifted.rollout.state, lifted.halted, lifted.counting_since) == (RolloutState.ROLLING, None, 50)
+
+
+def test_a_rollout_that_was_complete_is_complete_again_after_a_halt() -> None:
+    ended = (began(), started("all"), completed("all"), RolloutCompleted(fleet="eu", at=Instant(31)))
+    after = story(*ended, halted(), resumed()).rollout
+    assert after is not None
+    assert after.state is RolloutState.COMPLETE
+
+
+def test_a_halt_before_any_rollout_holds_the_fleet() -> None:
+    assert story(halted()).halted == halted()
+    assert story(halted(), resumed()).halted is None
+
+
+def test_another_intent_begins_another_rollout_with_nothing_to_its_name() -> None:
+    unwell = DeviceUnwell(fleet="eu", at=Instant(20), device_id=ONE, check="reset_loop", why="watchdog")
+    over = RolloutSuperseded(fleet="eu", at=Instant(70), intent="6.4.0 required -")
+    after = story(began(), started("all"), unwell, over, began(80, "6.4.0 required -"))
+    assert after.rollout is not None
+    assert (after.rollout.id, after.unwell, after.counting_since) == ("eu-80", {}, 80)
+
+
+def test_who_is_retried_starts_with_a_clean_slate() -> None:
+    unwell = DeviceUnwell(fleet="eu", at=Instant(20), device_id=ONE, check="reset_loop", why="watchdog")
+    after = story(began(), started("all"), unwell, Retried(fleet="eu", at=Instant(25), device_id=ONE, by="ada"))
+    assert after.unwell == {}
+    assert (after.settled_until(ONE), after.settled_until(TWO)) == (25, 10)
+
+
+@pytest.mark.parametrize(
+    "lived",
+    [
+        (started("canary", ONE),),
+        (began(), began(20)),
+        (began(), soaking("canary")),
+        (began(), started("canary", ONE), started("rest")),
+        (began(), started("canary", ONE), completed("canary"), started("canary", TWO)),
+        (began(), started("all"), completed("all"), started("more", at=40)),
+        (began(), started("canary", ONE), completed("canary"), soaking("canary")),
+        (began(), started("canary", ONE), completed("canary"), completed("canary")),
+        (began(), halted(), started("canary", ONE)),
+        (began(), started("all"), WaveGrew(fleet="eu", at=Instant(15), wave="all", members=frozenset({TWO}))),
+        (began(), RolloutCompleted(fleet="eu", at=Instant(9)), RolloutCompleted(fleet="eu", at=Instant(9))),
+        (began(), RolloutSuperseded(fleet="eu", at=Instant(9), intent="x"), started("all")),
+    ],
+    ids=lambda lived: "-".join(type(entry).__name__ for entry in lived),
+)
+def test_a_life_that_cannot_be_is_not_told(lived: tuple[RolloutEntry, ...]) -> None:
+    with pytest.raises(BugError, match="PFR9004"):
+        story(*lived)
