@@ -91,7 +91,7 @@ class Run:
     - `product_ended`: the attempts of this run on products that have ended, by action, the latest first.
     - `product_held`: actions on products that turned out not to be harmless, and why.
     - `direct_flashes`: whether the cloud takes Device OS modules for devices that are not marked as development.
-    - `stories`: the lives of the fleets' rollouts, by fleet, folded from the first `entries_read` entries of the journal.
+    - `stories`: the lives of the rollouts, by fleet, folded from the first `entries_read` entries of the journal.
     - `latest`: the cloud's time of the last look, `looked_at` that of each product. `stopping`: a person wants no new
       steps.
     """
