@@ -1,0 +1,158 @@
+"""`python -m tests.benchmarks.exposure`: how many devices a bad release reaches before it is stopped, and by whom.
+
+The same world, seed and bad application for everybody: so many Borons of one product run application 1; application 2
+has run well on a bench device for days, and has a flaw in the field. Everybody works on a served emulator of their own
+at the same speed of time, and may do all that they do by themselves; nobody looks on. What is counted is the emulator's
+truth (`/_emulator/devices`), one virtual hour after the end, so that what was under way is counted too:
+
+- *exposed*: field devices that have received application 2;
+- *not working*: field devices that run no application now, or one that keeps resetting.
+
+`exposure_by.py` has who is asked, and how.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform as machine
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from reconciler.emulator.faults import FAULTS, FaultOrder
+from reconciler.emulator.records import RequestKind
+from reconciler.emulator.serve import EmulatorServer
+from reconciler.emulator.world import load_world
+from tests import ansible_core
+from tests.benchmarks.converge import table
+from tests.benchmarks.exposure_by import BAD, CONTESTANTS, FIELD, PRODUCT, TOKEN, Contestant, Job
+
+HOUR = 3600.0
+_EFFECTS = {RequestKind.FLASH, RequestKind.LOCK, RequestKind.RELEASE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A bad release: its words, the emulator's fault, and the share of devices on which it is bad."""
+
+    words: str
+    fault: str
+    share: float = 1.0
+
+
+RELEASES = {
+    "crash": Release(words="crashes at boot: safe mode", fault="boot-crash"),
+    "some-crash": Release(words="crashes at boot, on one device in ten", fault="boot-crash", share=0.1),
+    "silent": Release(words="never comes online again", fault="device-never-returns"),
+    "resets": Release(words="runs, and resets after a while, again and again", fault="crash-loop"),
+}
+"""Those of them whose fault this emulator has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """What a contestant did to a fleet. `seconds` of virtual time from the first write to the end."""
+
+    by: str
+    release: str
+    devices: int
+    exposed: int
+    not_working: int
+    seconds: float
+    requests: int
+    ended: str
+
+
+def world_of(devices: int) -> str:
+    """One product, its field devices, and a bench device that application 2 has been tried on."""
+    return (
+        f'tokens: [{{name: operator, token: "{TOKEN}"}}]\n'
+        f"products:\n  - {{id: 12301, slug: {PRODUCT}, platform: boron, groups: [{FIELD}, bench], firmware: ["
+        f'{{version: 1, deviceOS: "6.3.4", size: 60000}}, {{version: {BAD}, deviceOS: "6.3.4", size: 60000}}]}}\n'
+        f"devices:\n  - {{count: {devices}, product: {PRODUCT}, platform: boron, deviceOS: '6.3.4', application: 1, "
+        f"groups: [{FIELD}]}}\n"
+        f"  - {{product: {PRODUCT}, platform: boron, deviceOS: '6.3.4', application: {BAD}, groups: [bench]}}\n"
+    )
+
+
+def measure(contestant: Contestant, release: Release, devices: int, *, seed: int = 7) -> Exposure:
+    """Let one contestant bring one bad release to a fresh fleet."""
+    world = load_world(world_of(devices), name="benchmark")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        EmulatorServer(world, speed=contestant.speed, seed=seed) as server,
+    ):
+        with server.locked() as cloud:
+            order = FaultOrder(fault=release.fault, rate=release.share, application=BAD)
+            cloud.order_fault(order, server.now())
+        ids = tuple(device["id"] for device in _field(server))
+        ended = contestant.run(Job(server=server, folder=Path(folder), devices=ids))
+        end = server.now()
+        with server.locked() as cloud:
+            asked = [request for request in cloud.requests if "/events" not in request.path]
+        began = next((request.at for request in asked if request.kind in _EFFECTS), end)
+        server.advance(HOUR)
+        field = _field(server)
+    return Exposure(
+        by=contestant.name,
+        release=release.words,
+        devices=devices,
+        exposed=sum(device["application"] == BAD for device in field),
+        not_working=sum(map(_is_down, field)),
+        seconds=end - began,
+        requests=len(asked),
+        ended=ended,
+    )
+
+
+def _field(server: EmulatorServer) -> list[dict[str, Any]]:
+    devices: list[dict[str, Any]] = requests.get(f"{server.url}/_emulator/devices", timeout=60).json()
+    return [device for device in devices if FIELD in device["groups"]]
+
+
+def _is_down(device: dict[str, Any]) -> bool:
+    return device["gone"] or device["mode"] != "normal" or device["crashing"]
+
+
+HEADS = ("By", "Devices", "Exposed", "Not working", "Until the end", "Requests", "The end")
+
+
+def row(one: Exposure) -> tuple[str, ...]:
+    """One contestant, under `HEADS`."""
+    hours, minutes = divmod(round(one.seconds / 60), 60)
+    time = f"{hours // 24} d" if hours >= 48 else f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
+    return (
+        one.by,
+        f"{one.devices:,}",
+        f"{one.exposed:,}",
+        f"{one.not_working:,}",
+        time,
+        f"{one.requests:,}",
+        one.ended,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--devices", type=int, nargs="+", default=[200, 1_000], help="Sizes of the field.")
+    parser.add_argument("--by", choices=list(CONTESTANTS), nargs="+", default=list(CONTESTANTS), help="Who.")
+    known = [name for name, release in RELEASES.items() if release.fault in FAULTS]
+    parser.add_argument("--releases", choices=known, nargs="+", default=known, help="Which bad releases.")
+    chosen = parser.parse_args(arguments)
+    sys.stdout.write(f"Python {machine.python_version()}, ansible-core {ansible_core.VERSION}\n")
+    for name in chosen.releases:
+        measured = (measure(CONTESTANTS[by], RELEASES[name], devices) for devices in chosen.devices for by in chosen.by)
+        sys.stdout.write(f"\nA release that {RELEASES[name].words}\n\n")
+        for line in table(HEADS, map(row, measured)):
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
