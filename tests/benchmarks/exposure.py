@@ -33,6 +33,7 @@ from tests.benchmarks.converge import table
 from tests.benchmarks.exposure_by import BAD, CONTESTANTS, FIELD, PRODUCT, TOKEN, Contestant, Job
 
 HOUR = 3600.0
+_HOURS_SHOWN = 48
 _EFFECTS = {RequestKind.FLASH, RequestKind.LOCK, RequestKind.RELEASE}
 
 
@@ -56,14 +57,14 @@ RELEASES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
-    """What a contestant did to a fleet. `seconds` of virtual time from the first write to the end."""
+    """What a contestant did to a fleet. `seconds` of virtual time from the first write to the end; None: not measured."""
 
     by: str
     release: str
     devices: int
     exposed: int
     not_working: int
-    seconds: float
+    seconds: float | None
     requests: int
     ended: str
 
@@ -104,7 +105,7 @@ def measure(contestant: Contestant, release: Release, devices: int, *, seed: int
         devices=devices,
         exposed=sum(device["application"] == BAD for device in field),
         not_working=sum(map(_is_down, field)),
-        seconds=end - began,
+        seconds=end - began if contestant.timed else None,
         requests=len(asked),
         ended=ended,
     )
@@ -124,17 +125,24 @@ HEADS = ("By", "Devices", "Exposed", "Not working", "Until the end", "Requests",
 
 def row(one: Exposure) -> tuple[str, ...]:
     """One contestant, under `HEADS`."""
-    hours, minutes = divmod(round(one.seconds / 60), 60)
-    time = f"{hours // 24} d" if hours >= 48 else f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
     return (
         one.by,
         f"{one.devices:,}",
         f"{one.exposed:,}",
         f"{one.not_working:,}",
-        time,
+        _time(one.seconds),
         f"{one.requests:,}",
         one.ended,
     )
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours >= _HOURS_SHOWN:
+        return f"{hours // 24} d"
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
