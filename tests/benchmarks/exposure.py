@@ -17,7 +17,7 @@ import argparse
 import platform as machine
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ RELEASES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
-    """What a contestant did to a fleet. `seconds` of virtual time from the first write to the end; None: not measured."""
+    """What a contestant did to a fleet. `seconds`: virtual, from the first write to the end; None: not measured."""
 
     by: str
     release: str
@@ -123,22 +123,29 @@ def _is_down(device: dict[str, Any]) -> bool:
 HEADS = ("By", "Devices", "Exposed", "Not working", "Until the end", "Requests", "The end")
 
 
-def row(one: Exposure) -> tuple[str, ...]:
-    """One contestant, under `HEADS`."""
+def row(of_seeds: Sequence[Exposure]) -> tuple[str, ...]:
+    """One contestant, under `HEADS`, with a figure for each seed."""
+    first = of_seeds[0]
     return (
-        one.by,
-        f"{one.devices:,}",
-        f"{one.exposed:,}",
-        f"{one.not_working:,}",
-        _time(one.seconds),
-        f"{one.requests:,}",
-        one.ended,
+        first.by,
+        f"{first.devices:,}",
+        _each(f"{one.exposed:,}" for one in of_seeds),
+        _each(f"{one.not_working:,}" for one in of_seeds),
+        _each(_time(one.seconds) for one in of_seeds),
+        _each(f"{one.requests:,}" for one in of_seeds),
+        _each(one.ended for one in of_seeds),
     )
+
+
+def _each(figures: Iterable[str]) -> str:
+    """All of them, or one where they are the same."""
+    listed = list(figures)
+    return " / ".join(listed if len(set(listed)) > 1 else listed[:1])
 
 
 def _time(seconds: float | None) -> str:
     if seconds is None:
-        return "–"
+        return "-"
     hours, minutes = divmod(round(seconds / 60), 60)
     if hours >= _HOURS_SHOWN:
         return f"{hours // 24} d"
@@ -152,14 +159,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--by", choices=list(CONTESTANTS), nargs="+", default=list(CONTESTANTS), help="Who.")
     known = [name for name, release in RELEASES.items() if release.fault in FAULTS]
     parser.add_argument("--releases", choices=known, nargs="+", default=known, help="Which bad releases.")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[7], help="Other seeds, other devices.")
     chosen = parser.parse_args(arguments)
-    sys.stdout.write(f"Python {machine.python_version()}, ansible-core {ansible_core.VERSION}\n")
+    sys.stdout.write(f"Python {machine.python_version()}, ansible-core {ansible_core.VERSION}, seeds {chosen.seeds}\n")
     for name in chosen.releases:
-        measured = (measure(CONTESTANTS[by], RELEASES[name], devices) for devices in chosen.devices for by in chosen.by)
-        sys.stdout.write(f"\nA release that {RELEASES[name].words}\n\n")
-        for line in table(HEADS, map(row, measured)):
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
+        measured = (
+            row([measure(CONTESTANTS[by], RELEASES[name], devices, seed=seed) for seed in chosen.seeds])
+            for devices in chosen.devices
+            for by in chosen.by
+        )
+        sys.stdout.write(f"\nA release that {RELEASES[name].words}\n\n" + "\n".join(table(HEADS, measured)) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

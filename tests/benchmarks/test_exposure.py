@@ -21,7 +21,7 @@ def test_a_rollout_stops_an_application_that_crashes_before_it_reaches_everybody
     assert one.ended == "halted"
     assert 0 < one.exposed == one.not_working < 25
     assert one.requests > one.exposed
-    assert len(row(one)) == len(HEADS)
+    assert len(row([one, one])) == len(HEADS)
 
 
 def test_a_release_in_the_consoles_way_reaches_everybody() -> None:

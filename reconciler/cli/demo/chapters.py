@@ -85,7 +85,7 @@ def what_happened(stage: Stage) -> None:
 def afterwards(stage: Stage) -> bool:
     """The whole fleet at the end. Returns whether there is drift."""
     stage.head("Afterwards")
-    drifted = _drifted(stage, MANIFESTS)
+    drifted = stage.run("drift", MANIFESTS, "--catalog", _CATALOG) == _DRIFT
     stage.say(f"\n{_flashed(stage)}")
     return drifted
 
@@ -123,15 +123,13 @@ def _apply(stage: Stage, *paths: str) -> int:
 
 def _until_no_drift(stage: Stage, *paths: str) -> int:
     """Apply, and again while there is drift: devices in safe mode tell of their modules a little later."""
-    for _ in range(_ROUNDS_MAX):
-        ending = _apply(stage, *paths)
-        if ending != Ending.DONE.value or not _drifted(stage, *paths):
+    ending = _apply(stage, *paths)
+    for _ in range(_ROUNDS_MAX - 1):
+        if ending != Ending.DONE.value or stage.ask("drift", *paths, "--catalog", _CATALOG) != _DRIFT:
             break
+        stage.say("\nOnce more: devices have come back, or reported their modules.")
+        ending = _apply(stage, *paths)
     return ending
-
-
-def _drifted(stage: Stage, *paths: str) -> bool:
-    return stage.run("drift", *paths, "--catalog", _CATALOG) == _DRIFT
 
 
 def _ask_for(stage: Stage, version: int, *, instead_of: int) -> None:

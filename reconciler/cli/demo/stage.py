@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -84,15 +85,12 @@ class Stage:
     def run(self, *words: str) -> int:
         """Run a command of this program as a person would, and show it; its exit code."""
         self.say(f"\n$ reconciler {shlex.join(words)}")
-        with contextlib.ExitStack() as stack:
-            if self.quiet:
-                stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-                stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
-            try:
-                cli.main(args=list(words), prog_name="reconciler", standalone_mode=False)
-            except SystemExit as ended:
-                return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        return 0
+        return self.ask(*words) if self.quiet else _exit_code(words)
+
+    def ask(self, *words: str) -> int:
+        """Run a command for its exit code alone."""
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            return _exit_code(words)
 
     def edit(self, name: str, before: str, after: str) -> None:
         """Change one line of a manifest, and show the change."""
@@ -101,6 +99,14 @@ class Stage:
         (line,) = (line for line in text.splitlines() if before in line)
         path.write_text(text.replace(before, after), encoding="utf-8")
         self.say(f"\n{path}\n  - {line.strip()}\n  + {line.strip().replace(before, after)}")
+
+
+def _exit_code(words: Sequence[str]) -> int:
+    try:
+        cli.main(args=list(words), prog_name="reconciler", standalone_mode=False)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return 0
 
 
 def demo_manifests() -> Path:
