@@ -106,7 +106,7 @@ def ours(job: Job, *, rollout: str, speed: float) -> str:
     (job.folder / "catalog.json").write_text(json.dumps(job.server.catalog.document()), encoding="utf-8")
     options = ["--catalog", str(job.folder / "catalog.json"), "--journal", str(job.folder / "journal")]
     # What takes 15 seconds between two looks takes so much of a second less here.
-    options += ["--auto-approve", "--poll-seconds", str(15 / speed)]
+    options += ["--auto-approve", "--poll-seconds", str(max(0.05, 15 / speed))]
     command = [sys.executable, "-m", "reconciler", "apply", str(manifests), *options]
     code = _run(command, job.environment, job.folder / "ours.txt", expected={0, 3})
     return "halted" if code else "went through"

@@ -103,10 +103,10 @@ class Stage:
 
 def _exit_code(words: Sequence[str]) -> int:
     try:
-        cli.main(args=list(words), prog_name="reconciler", standalone_mode=False)
+        code = cli.main(args=list(words), prog_name="reconciler", standalone_mode=False)
     except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    return 0
+        code = ended.code
+    return code if isinstance(code, int) else int(code is not None)
 
 
 def demo_manifests() -> Path:
