@@ -117,7 +117,7 @@ def _field(server: EmulatorServer) -> list[dict[str, Any]]:
 
 
 def _is_down(device: dict[str, Any]) -> bool:
-    return device["gone"] or device["mode"] != "normal" or device["crashing"]
+    return device["gone"] or device["mode"] != "normal" or device["crashing"] or bool(device.get("crashes"))
 
 
 HEADS = ("By", "Devices", "Exposed", "Not working", "Until the end", "Requests", "The end")

@@ -8,12 +8,13 @@ import json
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self, TextIO, cast
 
 import click
 
@@ -22,6 +23,9 @@ from reconciler.emulator.serve import EmulatorServer
 
 MANIFESTS: Final = "fleet-manifests"
 """The folder of the demonstration's manifests, seen from the folder in which its commands run."""
+
+_BEGINNING_LINES: Final = 24
+_END_LINES: Final = 5
 
 
 @dataclass(kw_only=True)
@@ -85,7 +89,10 @@ class Stage:
     def run(self, *words: str) -> int:
         """Run a command of this program as a person would, and show it; its exit code."""
         self.say(f"\n$ reconciler {shlex.join(words)}")
-        return self.ask(*words) if self.quiet else _exit_code(words)
+        if self.quiet:
+            return self.ask(*words)
+        with contextlib.redirect_stdout(sys.stdout if self.verbose else cast("TextIO", _Abridged(sys.stdout))):
+            return _exit_code(words)
 
     def ask(self, *words: str) -> int:
         """Run a command for its exit code alone."""
@@ -99,6 +106,24 @@ class Stage:
         (line,) = (line for line in text.splitlines() if before in line)
         path.write_text(text.replace(before, after), encoding="utf-8")
         self.say(f"\n{path}\n  - {line.strip()}\n  + {line.strip().replace(before, after)}")
+
+
+class _Abridged:
+    """A stream on which a long text, such as a plan of 300 devices, is its beginning and its end."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        lines = text.splitlines(keepends=True)
+        left_out = len(lines) - _BEGINNING_LINES - _END_LINES
+        if left_out > _END_LINES:
+            between = f"\n  ... {left_out} lines are left out here; the demonstration's --verbose shows them ...\n\n"
+            text = "".join([*lines[:_BEGINNING_LINES], between, *lines[-_END_LINES:]])
+        return self._stream.write(text)
 
 
 def _exit_code(words: Sequence[str]) -> int:
