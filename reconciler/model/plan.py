@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import Enum, StrEnum
+from itertools import chain
 from typing import Final
 
 from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
@@ -231,6 +233,12 @@ class FleetPlan:
     unreleased: tuple[str, ...] = ()
     waves: tuple[PlannedWave, ...] = ()
     findings: tuple[str, ...] = ()
+
+    @property
+    def devices(self) -> Iterator[DeviceId]:
+        """All devices of the fleet."""
+        places: tuple[Route | Refused | Waiting, ...] = (*self.routes, *self.refused, *self.waiting)
+        return chain(self.current, *(place.devices for place in places))
 
     @property
     def may_conclude(self) -> bool:
