@@ -66,7 +66,7 @@ def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
 
 
 def _lose(run: Run, attempt: Attempt, now: Instant) -> None:
-    """A device that may have taken a request and is silent past its deadline: told once a run, and counted as failed."""
+    """A device that may have taken a request and is silent past its deadline: told once a run, counted as failed."""
     if attempt.device_id not in run.lost:
         message = "nothing shows what became of its step, and the deadline has passed"
         device_id, fleet = attempt.device_id, attempt.fleet
