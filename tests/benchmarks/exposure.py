@@ -17,7 +17,7 @@ import argparse
 import platform as machine
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,21 +120,24 @@ def _is_down(device: dict[str, Any]) -> bool:
     return device["gone"] or device["mode"] != "normal" or device["crashing"] or bool(device.get("crashes"))
 
 
-HEADS = ("By", "Devices", "Exposed", "Not working", "Until the end", "Requests", "The end")
+def reach(of_seeds: Sequence[Exposure]) -> str:
+    """How many devices were exposed, and in brackets how many of them do not work; for each seed."""
+    return _each(f"{one.exposed:,} ({one.not_working:,})" for one in of_seeds)
 
 
-def row(of_seeds: Sequence[Exposure]) -> tuple[str, ...]:
-    """One contestant, under `HEADS`, with a figure for each seed."""
-    first = of_seeds[0]
-    return (
-        first.by,
-        f"{first.devices:,}",
-        _each(f"{one.exposed:,}" for one in of_seeds),
-        _each(f"{one.not_working:,}" for one in of_seeds),
-        _each(_time(one.seconds) for one in of_seeds),
-        _each(f"{one.requests:,}" for one in of_seeds),
-        _each(one.ended for one in of_seeds),
-    )
+def effort(of_seeds: Sequence[Exposure]) -> str:
+    """How it ended, after how long and how many requests; for each seed."""
+    return _each(f"{one.ended}, {_time(one.seconds)}{one.requests:,} requests" for one in of_seeds)
+
+
+def tables(results: Mapping[tuple[str, int], Sequence[Sequence[Exposure]]]) -> list[str]:
+    """Two tables, a line for each contestant and size, a column for each release."""
+    lines = []
+    for cell in (reach, effort):
+        heads = ("By", "Devices", *(of_seeds[0].release for of_seeds in next(iter(results.values()))))
+        rows = ((by, f"{devices:,}", *map(cell, releases)) for (by, devices), releases in results.items())
+        lines += [*table(heads, rows), ""]
+    return lines
 
 
 def _each(figures: Iterable[str]) -> str:
@@ -145,11 +148,11 @@ def _each(figures: Iterable[str]) -> str:
 
 def _time(seconds: float | None) -> str:
     if seconds is None:
-        return "-"
+        return ""
     hours, minutes = divmod(round(seconds / 60), 60)
     if hours >= _HOURS_SHOWN:
-        return f"{hours // 24} d"
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
+        return f"{hours // 24} d, "
+    return f"{hours} h {minutes:02} min, " if hours else f"{minutes} min, "
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -161,15 +164,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--releases", choices=known, nargs="+", default=known, help="Which bad releases.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[7], help="Other seeds, other devices.")
     chosen = parser.parse_args(arguments)
-    sys.stdout.write(f"Python {machine.python_version()}, ansible-core {ansible_core.VERSION}, seeds {chosen.seeds}\n")
-    for name in chosen.releases:
-        measured = (
-            row([measure(CONTESTANTS[by], RELEASES[name], devices, seed=seed) for seed in chosen.seeds])
-            for devices in chosen.devices
-            for by in chosen.by
-        )
-        sys.stdout.write(f"\nA release that {RELEASES[name].words}\n\n" + "\n".join(table(HEADS, measured)) + "\n")
-        sys.stdout.flush()
+    results: dict[tuple[str, int], list[list[Exposure]]] = {}
+    for devices in chosen.devices:
+        for by in (CONTESTANTS[name] for name in chosen.by):
+            of_releases = results.setdefault((by.name, devices), [])
+            for release in (RELEASES[name] for name in chosen.releases):
+                of_releases.append([measure(by, release, devices, seed=seed) for seed in chosen.seeds])
+                sys.stderr.write(f"{devices} devices, {by.name}, {release.words}: {reach(of_releases[-1])}\n")
+    versions = f"Python {machine.python_version()}, ansible-core {ansible_core.VERSION}"
+    sys.stdout.write("\n".join([f"{versions}, seeds {chosen.seeds}", "", *tables(results)]) + "\n")
 
 
 if __name__ == "__main__":

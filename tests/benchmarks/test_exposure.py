@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.ansible_core import AnsibleError, ansible_playbook
-from tests.benchmarks.exposure import HEADS, RELEASES, Exposure, measure, row
+from tests.benchmarks.exposure import RELEASES, Exposure, measure, reach, tables
 from tests.benchmarks.exposure_by import CONTESTANTS
 
 
@@ -21,7 +21,8 @@ def test_a_rollout_stops_an_application_that_crashes_before_it_reaches_everybody
     assert one.ended == "halted"
     assert 0 < one.exposed == one.not_working < 25
     assert one.requests > one.exposed
-    assert len(row([one, one])) == len(HEADS)
+    assert reach([one, one]) == f"{one.exposed} ({one.exposed})"
+    assert {line.count("|") for line in tables({(one.by, 25): [[one]]})} == {4, 0}
 
 
 def test_a_release_in_the_consoles_way_reaches_everybody() -> None:
