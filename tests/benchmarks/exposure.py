@@ -3,7 +3,7 @@
 The same world, seed and bad application for everybody: so many Borons of one product run application 1; application 2
 has run well on a bench device for days, and has a flaw in the field. Everybody works on a served emulator of their own
 at the same speed of time, and may do all that they do by themselves; nobody looks on. What is counted is the emulator's
-truth (`/_emulator/devices`), one virtual hour after the end, so that what was under way is counted too:
+truth, one virtual hour after the end, so that what was under way is counted too:
 
 - *exposed*: field devices that have received application 2;
 - *not working*: field devices that run no application now, or one that keeps resetting.
@@ -20,14 +20,13 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import requests
-
+from reconciler.emulator.device import Device
 from reconciler.emulator.faults import FAULTS, FaultOrder
 from reconciler.emulator.records import RequestKind
 from reconciler.emulator.serve import EmulatorServer
 from reconciler.emulator.world import load_world
+from reconciler.model.device import DeviceMode
 from tests import ansible_core
 from tests.benchmarks.converge import table
 from tests.benchmarks.exposure_by import BAD, CONTESTANTS, FIELD, PRODUCT, TOKEN, Contestant, Job
@@ -91,7 +90,7 @@ def measure(contestant: Contestant, release: Release, devices: int, *, seed: int
         with server.locked() as cloud:
             order = FaultOrder(fault=release.fault, rate=release.share, application=BAD)
             cloud.order_fault(order, server.now())
-        ids = tuple(device["id"] for device in _field(server))
+        ids = tuple(device.id for device in _field(server))
         ended = contestant.run(Job(server=server, folder=Path(folder), devices=ids))
         end = server.now()
         with server.locked() as cloud:
@@ -103,7 +102,7 @@ def measure(contestant: Contestant, release: Release, devices: int, *, seed: int
         by=contestant.name,
         release=release.words,
         devices=devices,
-        exposed=sum(device["application"] == BAD for device in field),
+        exposed=sum(device.application_version == BAD for device in field),
         not_working=sum(map(_is_down, field)),
         seconds=end - began if contestant.timed else None,
         requests=len(asked),
@@ -111,13 +110,14 @@ def measure(contestant: Contestant, release: Release, devices: int, *, seed: int
     )
 
 
-def _field(server: EmulatorServer) -> list[dict[str, Any]]:
-    devices: list[dict[str, Any]] = requests.get(f"{server.url}/_emulator/devices", timeout=60).json()
-    return [device for device in devices if FIELD in device["groups"]]
+def _field(server: EmulatorServer) -> list[Device]:
+    """The field's devices as they truly are, which the control door shows as `/_emulator/devices`."""
+    with server.locked() as cloud:
+        return [device for device in cloud.state.devices.values() if FIELD in device.groups]
 
 
-def _is_down(device: dict[str, Any]) -> bool:
-    return device["gone"] or device["mode"] != "normal" or device["crashing"] or bool(device.get("crashes"))
+def _is_down(device: Device) -> bool:
+    return device.gone or device.mode is not DeviceMode.NORMAL or device.crashing
 
 
 def reach(of_seeds: Sequence[Exposure]) -> str:
