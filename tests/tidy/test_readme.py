@@ -1,7 +1,8 @@
 """What the README shows is what happens: its commands are run, and their output compared.
 
 A block marked `console` holds commands (`$ …`) and what they print, on both streams. A line that is only `…` stands for
-any number of lines. A command that ends with another exit code than 0 says so in a comment. Instants, ports, plan ids, durations, request counts and the order of arrivals are not compared.
+any number of lines; a command that ends with another exit code than 0 says so in a comment. Instants, ports, plan ids,
+durations, request counts and the order of arrivals are not compared.
 """
 
 from __future__ import annotations
