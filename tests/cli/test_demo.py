@@ -46,7 +46,7 @@ def test_a_command_is_shown_and_is_the_command_itself(
         assert stage.run("validate", MANIFESTS) == 0
         assert stage.run("validate", "nowhere") == 2
     said = capsys.readouterr()
-    assert said.out == "\n$ reconciler validate fleet-manifests\n\n$ reconciler validate nowhere\n"
+    assert said.out == "\n  $ reconciler validate fleet-manifests\n\n  $ reconciler validate nowhere\n"
     assert "valid: 15 fleets and 1 override" in said.err
     assert "PFR6001" in said.err
 

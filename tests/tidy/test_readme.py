@@ -145,7 +145,7 @@ def test_the_tour_is_what_happens(tmp_path: Path) -> None:
 
 def test_the_demonstration_says_what_the_readme_shows_and_keeps_its_promises() -> None:
     (step,) = (step for step in shown() if step.command == "make demo")
-    printed = run("reconciler demo --speed 1200", ROOT, environment())
+    printed = run("reconciler demo", ROOT, environment())
     assert difference(list(step.lines), printed) == ""
 
 

@@ -33,8 +33,8 @@ def the_cloud(stage: Stage, firmware: Path | None) -> None:
     with stage.emulator.locked() as cloud:
         platforms = Counter(device.platform.name for device in cloud.state.devices.values())
     stage.say(
-        f"Serving {platforms.total()} devices of {len(platforms)} platforms at {stage.emulator.url}, "
-        f"{stage.emulator.speed:,.0f} times as fast as time.\nDevice OS binaries: {binaries}."
+        f"Serving {platforms.total()} devices of {len(platforms)} platforms at {stage.emulator.url}.\n"
+        f"Device OS binaries: {binaries}. Time runs {stage.emulator.speed:,.0f} times as fast here."
     )
     stage.write_catalog(_CATALOG)
 
@@ -79,7 +79,7 @@ def the_fixed_release(stage: Stage) -> bool:
 def what_happened(stage: Stage) -> None:
     """The history of the fleet."""
     stage.head("What happened")
-    stage.run("history", "--fleet", FLEET, "--limit", "30")
+    stage.run("history", "--fleet", FLEET)
 
 
 def afterwards(stage: Stage) -> bool:

@@ -88,7 +88,7 @@ class Stage:
 
     def run(self, *words: str) -> int:
         """Run a command of this program as a person would, and show it; its exit code."""
-        self.say(f"\n$ reconciler {shlex.join(words)}")
+        self.say(f"\n  $ reconciler {shlex.join(words)}")
         if self.quiet:
             return self.ask(*words)
         with contextlib.redirect_stdout(sys.stdout if self.verbose else cast("TextIO", _Abridged(sys.stdout))):
