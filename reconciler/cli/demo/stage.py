@@ -24,6 +24,8 @@ from reconciler.emulator.serve import EmulatorServer
 MANIFESTS: Final = "fleet-manifests"
 """The folder of the demonstration's manifests, seen from the folder in which its commands run."""
 
+_INTERRUPTED: Final = 130
+"""The exit code of a command that a person ended, which ends the demonstration too."""
 _BEGINNING_LINES: Final = 24
 _END_LINES: Final = 5
 
@@ -131,6 +133,8 @@ def _exit_code(words: Sequence[str]) -> int:
         code = cli.main(args=list(words), prog_name="reconciler", standalone_mode=False)
     except SystemExit as ended:
         code = ended.code
+    if code == _INTERRUPTED:
+        sys.exit(_INTERRUPTED)
     return code if isinstance(code, int) else int(code is not None)
 
 
