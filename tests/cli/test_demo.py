@@ -51,6 +51,20 @@ def test_a_command_is_shown_and_is_the_command_itself(
     assert "PFR6001" in said.err
 
 
+def test_a_long_text_is_its_beginning_and_its_end(
+    emulator: EmulatorServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with stage_on(emulator, tmp_path) as stage:
+        stage.run("apply", "--help")
+        abridged = capsys.readouterr().out
+        stage.run("apply", "--help", whole=True)
+    whole = capsys.readouterr().out
+    assert "lines are left out here" in abridged
+    assert len(abridged.splitlines()) < len(whole.splitlines())
+    assert abridged.splitlines()[:10] == whole.splitlines()[:10]
+    assert abridged.splitlines()[-5:] == whole.splitlines()[-5:]
+
+
 def test_quietly_nothing_is_said(emulator: EmulatorServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with stage_on(emulator, tmp_path, quiet=True) as stage:
         assert stage.run("validate", MANIFESTS) == 0

@@ -79,7 +79,7 @@ def the_fixed_release(stage: Stage) -> bool:
 def what_happened(stage: Stage) -> None:
     """The history of the fleet."""
     stage.head("What happened")
-    stage.run("history", "--fleet", FLEET)
+    stage.run("history", "--fleet", FLEET, whole=True)
 
 
 def afterwards(stage: Stage) -> bool:

@@ -88,12 +88,13 @@ class Stage:
         if not self.quiet:
             click.echo(text.rstrip("\n"))
 
-    def run(self, *words: str) -> int:
-        """Run a command of this program as a person would, and show it; its exit code."""
+    def run(self, *words: str, whole: bool = False) -> int:
+        """Run a command of this program as a person would, and show it, long texts abridged or whole; its exit code."""
         self.say(f"\n  $ reconciler {shlex.join(words)}")
         if self.quiet:
             return self.ask(*words)
-        with contextlib.redirect_stdout(sys.stdout if self.verbose else cast("TextIO", _Abridged(sys.stdout))):
+        stream = sys.stdout if whole or self.verbose else cast("TextIO", _Abridged(sys.stdout))
+        with contextlib.redirect_stdout(stream):
             return _exit_code(words)
 
     def ask(self, *words: str) -> int:
