@@ -27,7 +27,7 @@ VOLATILE = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"), "<instant>"),
     (re.compile(r"127\.0\.0\.1:\d+"), "<address>"),
     (re.compile(r"plan-local-[0-9a-f]{10}"), "<plan>"),
-    (re.compile(r"halted: \d+ of the"), "halted: <some> of the"),
+    (re.compile(r"HALTED by itself: \d+ of the"), "HALTED by itself: <some> of the"),
     (re.compile(r"(rollout \S+-[0-9a-f]{12})-\d+"), r"\1-<second>"),
     (re.compile(r"after (?:\d+ h ?)?(?:\d+ min ?)?(?:\d+ s)?"), "after <duration>"),
     (re.compile(r"[0-9a-f]{24}( of \S+ has arrived)"), r"<device>\1"),
