@@ -26,6 +26,7 @@ from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.version import ApplicationVersion
 from reconciler.particle.error import RateLimitedError, UnauthorisedError
 from reconciler.rollout.gate import hold_of_fleet
+from reconciler.rollout.opening import Openings
 from reconciler.rollout.retry import GIVEN_UP, may_start_at
 
 RELEASE_HELD = "PFR2310"
@@ -118,7 +119,9 @@ def _open_attempts(run: Run, scope: Scope) -> list[ProductAttempt]:
 
 def _may(run: Run, plan: FleetPlan, action: ProductAction, now: Instant) -> bool:
     """Whether this run may still do it, now or after a pause."""
-    if run.stopping or hold_of_fleet(plan, now, halted=plan.fleet.name in run.halted) is not None:
+    if run.stopping or hold_of_fleet(plan, halted=plan.fleet.name in run.halted) is not None:
+        return False
+    if not Openings(plan.fleet, now=now).is_open_anywhere():
         return False
     if action in run.product_held or not run.tools.agreement.allows(action):
         return False

@@ -69,7 +69,7 @@ def ending_of(run: Run, rest: Rest) -> Ending:
         return Ending.STALE
     if Hold.AWAITING_APPROVAL in holds:
         return Ending.AWAITING_APPROVAL
-    return Ending.OUTSIDE_WINDOW if Hold.OUTSIDE_WINDOW in holds else Ending.DONE
+    return Ending.OUTSIDE_WINDOW if holds & {Hold.OUTSIDE_WINDOW, Hold.WINDOW_ENDING} else Ending.DONE
 
 
 def failed_devices(run: Run) -> set[DeviceId]:

@@ -84,6 +84,7 @@ class WaitingReason(_Coded):
     RELEASED_HIGHER = "PFR2121"
     DRIFTED = "PFR2122"
     SYSTEM_FLASH_REFUSED = "PFR2130"
+    NO_TIME_ZONE = "PFR2140"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,7 @@ class Route:
 
     `healed_by_cloud` are the modules that the cloud's safe mode healer is expected to send after our last step
     (`delivery.order: application-first`): no steps of ours, but counted in bytes, restarts, boots and minutes.
+    `time_zone` is that of the devices, where the fleet's windows go by it.
     """
 
     situation: Situation
@@ -133,6 +135,7 @@ class Route:
     requests: int
     devices: tuple[DeviceId, ...]
     healed_by_cloud: tuple[FlashModule, ...] = ()
+    time_zone: str | None = None
 
     def __hash__(self) -> int:
         """Equal routes have equal hashes; few of a plan share a situation."""

@@ -10,7 +10,7 @@ from reconciler.model.fleet import DeviceOverride, FleetSet
 
 
 class Naming:
-    """Which lists name a device: `devices` of selections and overrides by id or name, rosters by id.
+    """Which lists name a device: `devices` of selections, overrides and zones by id or name, rosters by id.
 
     A word that is spelt like an id is an id: whoever may rename a device must not be able to take another's place.
     """
@@ -23,6 +23,8 @@ class Naming:
         for selector in selectors:
             self._add(selector.devices)
             self._add(selector.roster)
+        for rule in (rule for fleet in fleets.fleets for rule in fleet.time_zones):
+            self._add(rule.select.devices)
         for override in fleets.overrides:
             self._add(override.devices)
         self.names_nobody = not self._bits

@@ -18,9 +18,9 @@ from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Route, WaitingReason
 from reconciler.model.step import LockApplication, Step
 from reconciler.model.version import ApplicationVersion
+from reconciler.rollout.opening import Openings
 from reconciler.rollout.retry import GIVEN_UP, may_start_at
 from reconciler.rollout.verdict import Hold, Start, Verdict, Wait
-from reconciler.rollout.window import is_open
 
 TURNED_BACK_MAX: Final = 10
 """Last looks that may say no before a run leaves a device: it changes faster than we can plan."""
@@ -57,13 +57,15 @@ class Ledger:
 
 def verdicts(plan: FleetPlan, ledger: Ledger, *, now: Instant) -> Iterator[Verdict]:
     """A verdict for every device with a route, in the order of the plan."""
-    fleet_hold = hold_of_fleet(plan, now, halted=ledger.halted)
+    fleet_hold = hold_of_fleet(plan, halted=ledger.halted)
+    openings = Openings(plan.fleet, now=now)
     holders = _slot_holders(plan, ledger, now)
     slots = plan.fleet.rollout.concurrent_max.of(plan.summary.devices) - len(holders)
     for route in plan.routes:
+        closed = openings.hold(route)
         for device_id in route.devices:
             has_slot = device_id in holders or slots > 0
-            verdict = _verdict(route, device_id, fleet_hold, ledger, now=now, has_slot=has_slot)
+            verdict = _verdict(route, device_id, fleet_hold, closed, ledger, now=now, has_slot=has_slot)
             slots -= isinstance(verdict, Start) and device_id not in holders
             yield verdict
 
@@ -107,18 +109,16 @@ def _out_of_sight(plan: FleetPlan, ledger: Ledger, now: Instant) -> frozenset[De
 
 def failures_that_halt(fleet: Fleet, devices: int) -> int:
     """The number of failed devices at which the fleet is halted: the limit, and 1 where the limit is 0."""
-    return max(1, fleet.rollout.failures_max.of(devices))
+    return fleet.rollout.halts_at(devices)
 
 
-def hold_of_fleet(plan: FleetPlan, now: Instant, *, halted: bool) -> Hold | None:
-    """Why nothing may start in a fleet now, whatever the device."""
+def hold_of_fleet(plan: FleetPlan, *, halted: bool) -> Hold | None:
+    """Why nothing may start in a fleet, whatever the device; its windows apart."""
     fleet = plan.fleet
     if fleet.rollout.waves:
         return Hold.WAVES_UNSUPPORTED
     if fleet.approval_required:
         return Hold.AWAITING_APPROVAL
-    if not is_open(fleet.windows_allow, fleet.windows_deny, now):
-        return Hold.OUTSIDE_WINDOW
     if halted:
         return Hold.HALTED
     return None if fleet.rollout.concurrent_max.of(plan.summary.devices) else Hold.CONCURRENCY_ZERO
@@ -128,6 +128,7 @@ def _verdict(
     route: Route,
     device_id: DeviceId,
     fleet_hold: Hold | None,
+    closed: tuple[Hold, Instant | None] | None,
     ledger: Ledger,
     *,
     now: Instant,
@@ -139,6 +140,9 @@ def _verdict(
         return Wait(device_id=device_id, hold=Hold.GIVEN_UP)
     if fleet_hold is not None:
         return Wait(device_id=device_id, hold=fleet_hold)
+    if closed is not None:
+        hold, until = closed
+        return Wait(device_id=device_id, hold=hold, until=until)
     stays = _hold_for_this_run(route, device_id, ledger)
     if stays is not None:
         return Wait(device_id=device_id, hold=stays)

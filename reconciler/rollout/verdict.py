@@ -23,6 +23,7 @@ class Hold(Enum):
     HALTED = "the fleet is halted; a person lifts it with `reconciler resume`"
     AWAITING_APPROVAL = "the fleet asks for an approval"
     OUTSIDE_WINDOW = "outside the fleet's windows"
+    WINDOW_ENDING = "what is left of the fleet's window is too short for its next step"
     WAVES_UNSUPPORTED = "the fleet asks for waves, which this version does not roll out"
     CONCURRENCY_ZERO = "rollout.maxConcurrent is 0"
     UPLOADING = "its application is being uploaded to the product"
@@ -57,6 +58,7 @@ FINAL_HOLDS = frozenset(
         Hold.HALTED,
         Hold.AWAITING_APPROVAL,
         Hold.OUTSIDE_WINDOW,
+        Hold.WINDOW_ENDING,
         Hold.WAVES_UNSUPPORTED,
         Hold.CONCURRENCY_ZERO,
         Hold.NOT_UPLOADED,

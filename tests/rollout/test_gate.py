@@ -8,11 +8,20 @@ import pytest
 
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
 from reconciler.model.device import DeviceId, DeviceMode
-from reconciler.model.fleet import AllowWindow, DenyWindow, Fleet, RolloutPolicy, Share, Wave
+from reconciler.model.fleet import (
+    AllowWindow,
+    DenyWindow,
+    Fleet,
+    RolloutPolicy,
+    Selector,
+    Share,
+    Wave,
+    ZoneRule,
+)
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, WaitingReason
 from reconciler.rollout.gate import TURNED_BACK_MAX, Ledger, failures_that_halt, verdicts
-from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Start, Verdict
+from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Start, Verdict, Wait
 from tests.fleet_samples import NOW, ONE, attempt, device, device_id, flash, fleet, modules, plan_of
 
 CLOSED = DenyWindow(from_instant=Instant(NOW - 1), until_instant=Instant(NOW + 1), reason="no")
@@ -53,9 +62,9 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"rollout": RolloutPolicy(waves=(Wave(name="canary", size=Share(1)),), concurrent_max=Share(0))},
     ),
     ("AWAITING_APPROVAL", {}, {"approval_required": True}),
-    ("OUTSIDE_WINDOW", {}, {"windows_deny": (CLOSED,)}),
     ("HALTED", {"halted": True}, {}),
     ("CONCURRENCY_ZERO", {}, {"rollout": RolloutPolicy(concurrent_max=Share(0))}),
+    ("OUTSIDE_WINDOW", {}, {"windows_deny": (CLOSED,)}),
     ("NOT_APPROVED", {"agreed": {}}, {}),
     ("TURNED_BACK", {"turned_back": {ONE: TURNED_BACK_MAX}}, {}),
     ("RECEIVING", {"receiving": frozenset({ONE})}, {}),
@@ -76,6 +85,40 @@ def test_the_first_answer_of_the_table_wins(first: int) -> None:
 
 def test_a_fleet_outside_its_allowed_hours_is_held() -> None:
     assert words(judged(planned(fleet(windows_allow=(NEVER,))))) == ["OUTSIDE_WINDOW"]
+
+
+def test_a_device_that_waits_for_a_window_is_told_when_it_opens() -> None:
+    (verdict,) = judged(planned(fleet(windows_deny=(CLOSED,))))
+    assert verdict == Wait(device_id=ONE, hold=Hold.OUTSIDE_WINDOW, until=Instant(NOW + 1))
+
+
+def test_a_step_that_does_not_fit_into_what_is_left_of_the_window_waits_for_the_next() -> None:
+    # NOW is 09:00; the bootloader's 47 KB take about 86 s, and twice that must be left.
+    for left_seconds, word in ((400, "START"), (150, "WINDOW_ENDING")):
+        window = AllowWindow(
+            days=tuple(range(7)), start_minute=8 * 60, duration_seconds=3600 + left_seconds, time_zone="UTC"
+        )
+        (verdict,) = judged(planned(fleet(windows_allow=(window,))))
+        assert words([verdict]) == [word]
+    assert isinstance(verdict, Wait)
+    assert verdict.until == NOW + 23 * 3600
+
+
+def test_each_device_starts_by_the_clock_of_its_own_zone() -> None:
+    window = AllowWindow(days=tuple(range(7)), start_minute=10 * 60, duration_seconds=3600, time_zone=None)
+    east, west = frozenset({device_id(1)}), frozenset({device_id(2)})
+    of_fleet = fleet(
+        windows_allow=(window,),
+        time_zones=(
+            ZoneRule(select=Selector(devices=east), time_zone="Europe/Berlin"),
+            ZoneRule(select=Selector(devices=west), time_zone="Europe/Lisbon"),
+        ),
+    )
+    plan = planned(of_fleet, 3)
+    found = {verdict.device_id: verdict for verdict in judged(plan)}
+    assert isinstance(found[device_id(1)], Start)
+    assert found[device_id(2)] == Wait(device_id=device_id(2), hold=Hold.OUTSIDE_WINDOW, until=Instant(NOW + 3600))
+    assert [(place.reason, place.devices) for place in plan.waiting] == [(WaitingReason.NO_TIME_ZONE, (device_id(3),))]
 
 
 def test_no_more_devices_start_than_there_are_slots() -> None:
