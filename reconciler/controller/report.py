@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Final
 
@@ -12,9 +12,10 @@ from reconciler.controller.run import Run
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.device import DeviceId
 from reconciler.model.failure import CONSEQUENCES, Counts, MustAct
+from reconciler.model.instant import iso_from_instant
 from reconciler.particle.traffic import Traffic
 from reconciler.render.outcome import Outcome
-from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Wait
+from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Verdict, Wait
 
 
 class Ending(Enum):
@@ -97,9 +98,15 @@ def holds_in_words(run: Run) -> list[str]:
     for fleet, verdicts in sorted(run.verdicts.items()):
         holds = [verdict.hold for verdict in verdicts if isinstance(verdict, Wait)]
         final = [hold for hold in Hold if hold in holds and hold in FINAL_HOLDS]
-        lines += [f"{fleet}: {holds.count(hold)} not started: {hold.value}" for hold in final]
+        lines += [f"{fleet}: {holds.count(hold)} not started: {hold.value}{_until(verdicts, hold)}" for hold in final]
     lines += sorted(f"{action.product}: not released: {why}" for action, why in run.product_held.items())
     return lines
+
+
+def _until(verdicts: Sequence[Verdict], hold: Hold) -> str:
+    """When the first of the devices with this hold may start, where that is known."""
+    until = [v.until for v in verdicts if isinstance(v, Wait) and v.hold is hold and v.until is not None]
+    return f"; next opening {iso_from_instant(min(until))}" if until else ""
 
 
 def _waits(run: Run) -> Iterator[Wait]:

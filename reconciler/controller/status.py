@@ -19,7 +19,7 @@ from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Waiting
 from reconciler.render.status import BudgetStatus, FailedDevice, FleetStatus, Halted, LastRun, UnderWay
 from reconciler.rollout.gate import Ledger, verdicts
 from reconciler.rollout.retry import GIVEN_UP, last_failure, may_start_at
-from reconciler.rollout.verdict import FINAL_HOLDS, Wait
+from reconciler.rollout.verdict import FINAL_HOLDS, Start, Wait
 
 ATTEMPTS_READ_MAX: Final = 50_000
 """The latest attempts of the journal that are looked through. Open ones are never missed."""
@@ -81,23 +81,32 @@ def fleet_statuses(
 
 def _status(name: str, fleet: Fleet | None, plan: FleetPlan | None, memory: Memory | None, now: Instant) -> FleetStatus:
     halted = None if memory is None else memory.halts.get(name)
+    hold = None if plan is None else _held(plan, now)
     return FleetStatus(
         name=name,
         desired=None if fleet is None else fleet.desired,
         plan=plan,
         halted=halted,
-        held="" if plan is None else _held(plan, now),
+        held="" if hold is None else hold.hold.value,
+        held_until=None if hold is None else hold.until,
         under_way=() if memory is None else _under_way(name, fleet, memory.open_attempts, now),
         failed=() if memory is None else _failed(name, plan, memory.by_device),
     )
 
 
-def _held(plan: FleetPlan, now: Instant) -> str:
-    """What the gate would say to a run that begins now with everything agreed to, and no halt."""
+def _held(plan: FleetPlan, now: Instant) -> Wait | None:
+    """What the gate would say to a run that begins now with everything agreed to, and no halt; None: it would start.
+
+    Of several devices the one that waits the least counts: where one may start, the fleet is not held.
+    """
     agreed = {device: frozenset(route.steps) for route in plan.routes for device in route.devices}
     ledger = Ledger(in_flight={}, ended={}, given_up=frozenset(), turned_back={}, halted=False, agreed=agreed)
-    first = next(verdicts(plan, ledger, now=now), None)
-    return first.hold.value if isinstance(first, Wait) and first.hold in FINAL_HOLDS else ""
+    waits: list[Wait] = []
+    for verdict in verdicts(plan, ledger, now=now):
+        if isinstance(verdict, Start) or verdict.hold not in FINAL_HOLDS:
+            return None
+        waits.append(verdict)
+    return min(waits, key=lambda wait: (wait.until is None, wait.until), default=None)
 
 
 def _under_way(name: str, fleet: Fleet | None, attempts: Sequence[Attempt], now: Instant) -> tuple[UnderWay, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from enum import Enum, StrEnum
+from typing import Final
 
 from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.device import DeviceId, DeviceMode
@@ -17,6 +18,8 @@ from reconciler.model.instant import Instant
 from reconciler.model.module import Module
 from reconciler.model.step import FlashModule, Step
 from reconciler.model.version import DeviceOsVersion
+
+_MINUTES_A_DAY: Final = 1440
 
 
 class Knowledge(StrEnum):
@@ -239,15 +242,31 @@ class FleetPlan:
         return sum(map(Cost.of, self.routes), Cost())
 
     @property
+    def at_a_time(self) -> int:
+        """How many of the devices with a route may be under way at once; 0 holds."""
+        return min(self.fleet.rollout.concurrent_max.of(self.summary.devices), self.summary.upgrade)
+
+    @property
     def minutes(self) -> int | None:
-        """How long it takes in all at the fleet's concurrency, if devices follow one another evenly; None: held."""
-        at_a_time = self.fleet.rollout.concurrent_max.of(self.summary.upgrade)
+        """How long it takes in all within the fleet's budgets, if devices follow one another evenly; None: held.
+
+        Time for which windows are closed, and pauses between waves, are not in it.
+        """
         if not self.routes:
             return 0
-        if not at_a_time:
+        if not self.at_a_time:
             return None
         minutes = sum(route.minutes * len(route.devices) for route in self.routes)
-        return max(math.ceil(minutes / at_a_time), *(route.minutes for route in self.routes))
+        longest = max(route.minutes for route in self.routes)
+        return max(math.ceil(minutes / self.at_a_time), longest, math.ceil(self.budget_minutes))
+
+    @property
+    def budget_minutes(self) -> float:
+        """The least time that the fleet's budgets of sends a minute and bytes a day leave it; 0.0 without any."""
+        cost, sends, of_day = self.cost, self.fleet.rollout.sends_per_minute, self.fleet.bytes_per_day_max
+        by_sends = 0.0 if sends is None else cost.steps / sends
+        by_bytes = 0.0 if of_day is None else max(0.0, cost.bytes_known / of_day - 1) * _MINUTES_A_DAY
+        return max(by_sends, by_bytes)
 
     @property
     def summary(self) -> Summary:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
@@ -45,6 +46,7 @@ class Clock:
     shown: Sequence[datetime]
     first: Mapping[datetime, int]
     days: frozenset[date]
+    jumps: Sequence[tuple[int, datetime, datetime]]
 
     @staticmethod
     @cache
@@ -55,13 +57,18 @@ class Clock:
         first: dict[datetime, int] = {}
         for number, each in enumerate(shown):
             first.setdefault(each, began + number)
-        return Clock(began, shown, first, frozenset(each.date() for each in shown))
+        jumps = [
+            (number, before, after)
+            for number, (before, after) in enumerate(pairwise(shown))
+            if after - before > timedelta(minutes=1)
+        ]
+        return Clock(began, shown, first, frozenset(each.date() for each in shown), jumps)
 
     def start_of(self, wanted: datetime) -> int | None:
         """The minute in which an opening begins that should begin at a local time; None: it is beyond the span."""
         if wanted in self.first:
             return self.first[wanted]
-        for number, (before, after) in enumerate(zip(self.shown, self.shown[1:], strict=False)):
+        for number, before, after in self.jumps:
             if before < wanted < after:  # the clock skipped it
                 moved = after - before - timedelta(minutes=1)
                 return self.first.get(wanted + moved, self.began + number + 1)
@@ -70,10 +77,10 @@ class Clock:
 
 def minutes_open(
     allow: Sequence[AllowWindow], deny: Sequence[DenyWindow | DenyDays], own: str, began: int
-) -> list[bool]:
-    """Whether each minute of the span is open, read off the clocks."""
+) -> bytearray:
+    """Whether each minute of the span is open (1) or not (0), read off the clocks."""
     minutes = 2 * DAYS * DAY
-    is_open = [not allow] * minutes
+    is_open = bytearray(bytes([not allow]) * minutes)
     for window in allow:
         clock = Clock.of(window.time_zone or own, began)
         for day in clock.days:
@@ -83,14 +90,15 @@ def minutes_open(
             if start is not None:
                 first = max(0, start - began)
                 last = min(minutes, start - began + int(window.duration_seconds) // MINUTE)
-                is_open[first:last] = [True] * max(0, last - first)
+                is_open[first:last] = b"\1" * max(0, last - first)
     for freeze in deny:
         if isinstance(freeze, DenyWindow):
-            denied = [freeze.from_instant <= (began + n) * MINUTE < freeze.until_instant for n in range(minutes)]
+            first, last = (int(end) // MINUTE - began for end in (freeze.from_instant, freeze.until_instant))
+            is_open[max(0, first) : max(0, last)] = bytes(max(0, min(minutes, last) - max(0, first)))
         else:
-            shown = Clock.of(own, began).shown
-            denied = [freeze.from_day <= there.date() < freeze.until_day for there in shown]
-        is_open = [each and not no for each, no in zip(is_open, denied, strict=True)]
+            for number, shown in enumerate(Clock.of(own, began).shown):
+                if freeze.from_day <= shown.date() < freeze.until_day:
+                    is_open[number] = 0
     return is_open
 
 
@@ -161,7 +169,7 @@ def test_the_verdict_is_what_the_clock_says_minute_by_minute(world: World) -> No
         case NeverOpens():
             starts, ends = float("inf"), 0.0
     if not isinstance(found, IsOpen):
-        assert found.ending == is_open[0]
+        assert found.ending == bool(is_open[0])
     if not fitting:
         assert starts >= (cut_off[0][0] if cut_off else len(is_open))
         return
@@ -170,13 +178,12 @@ def test_the_verdict_is_what_the_clock_says_minute_by_minute(world: World) -> No
         assert ends >= fitting[0][1] if fitting[0] in cut_off else ends == fitting[0][1]
 
 
-def _runs(is_open: Sequence[bool]) -> list[tuple[int, int]]:
+def _runs(is_open: bytearray) -> list[tuple[int, int]]:
     """The spans of minutes that are open, from the first to before the second."""
-    runs, begins = [], None
-    for number, each in enumerate([*is_open, False]):
-        if each and begins is None:
-            begins = number
-        elif not each and begins is not None:
-            runs.append((begins, number))
-            begins = None
+    runs = []
+    begins = is_open.find(1)
+    while begins >= 0:
+        ends = is_open.find(0, begins)
+        runs.append((begins, len(is_open) if ends < 0 else ends))
+        begins = is_open.find(1, runs[-1][1])
     return runs
