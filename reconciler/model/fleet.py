@@ -207,10 +207,6 @@ class RolloutPolicy:
     offline_deadline_seconds: float = 3600.0
     sends_per_minute: int | None = None
 
-    def halts_at(self, devices: int) -> int:
-        """The number of failed devices that halts a fleet of so many: the limit, and 1 where the limit is 0."""
-        return max(1, self.failures_max.of(devices))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllowWindow:
