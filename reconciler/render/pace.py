@@ -9,7 +9,6 @@ from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.plan import FleetPlan
 from reconciler.render.ink import byte_size, counted, duration
 from reconciler.rollout.opening import Outlook, outlook_of
-from reconciler.rollout.waves import limit_reached_at
 from reconciler.rollout.window import HORIZON_DAYS, IsOpen, NeverOpens, OpensAt, WindowVerdict
 
 OVER: Final = {Via.CLOUD: "over the cloud", Via.USB: "over USB"}
@@ -24,12 +23,11 @@ def pace_in_words(plan: FleetPlan) -> str:
         return "Held: this version of `apply` does not carry out approval.required, and starts nothing in the fleet"
     if plan.minutes is None:
         return f"Held: rollout.maxConcurrent is 0, nothing is started {OVER[fleet.delivery.via]}"
-    open_time = " of open windows" if fleet.windows_allow else ""
-    halts_at = limit_reached_at(policy.failures_max, devices)
+    closed = ", closed windows not counted" if fleet.windows_allow else ""
     return (
         f"Delivered {OVER[fleet.delivery.via]}, at most {plan.at_a_time:,} at a time"
-        f"{_of_whole(policy.concurrent_max, devices)}, about {duration(plan.minutes)}{open_time} in all; halts at "
-        f"{counted(halts_at, 'failed device')}{_of_whole(policy.failures_max, devices)}"
+        f"{_of_whole(policy.concurrent_max, devices)}, about {duration(plan.minutes)} in all{closed}; halts at "
+        f"{counted(plan.failures_that_halt, 'failed device')}{_of_whole(policy.failures_max, devices)}"
     )
 
 
@@ -84,7 +82,7 @@ def limits_document(plan: FleetPlan) -> dict[str, int | None]:
     policy, devices = plan.fleet.rollout, plan.summary.devices
     return {
         "concurrent_max": policy.concurrent_max.of(devices),
-        "halts_at_failures": limit_reached_at(policy.failures_max, devices),
+        "halts_at_failures": plan.failures_that_halt,
         "sends_per_minute": policy.sends_per_minute,
         "bytes_per_day": plan.fleet.bytes_per_day_max,
     }

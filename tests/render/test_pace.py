@@ -74,7 +74,7 @@ def test_a_window_that_is_closed_shows_its_next_opening() -> None:
     plan = planned(windows_allow=(night(),))
     assert windows_in_words(plan, now=NOW) == ["Windows: closed, next opening 2026-11-23T02:00:00Z"]
     assert windows_in_words(plan, now=Instant(NOW - 6 * 3600)) == ["Windows: open until 2026-11-22T05:00:00Z"]
-    assert " of open windows in all" in pace_in_words(plan)
+    assert "in all, closed windows not counted;" in pace_in_words(plan)
 
 
 def test_a_fleet_without_windows_or_with_nothing_to_start_shows_none() -> None:
