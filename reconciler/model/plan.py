@@ -22,8 +22,6 @@ from reconciler.model.module import Module
 from reconciler.model.step import FlashModule, Step
 from reconciler.model.version import DeviceOsVersion
 
-_MINUTES_A_DAY: Final = 1440
-
 
 class Knowledge(StrEnum):
     """How the modules of a situation are known: from the release that runs, or from the device's own report."""
@@ -272,10 +270,7 @@ class FleetPlan:
 
     @property
     def minutes(self) -> int | None:
-        """How long it takes in all, at least: the sum over the waves, or what budgets leave it. None: held.
-
-        Time for which windows are closed is not in it.
-        """
+        """How long it takes at least, by its waves and budgets; time of closed windows apart. None: held."""
         if not self.routes:
             return 0
         times = self.wave_minutes
@@ -285,9 +280,8 @@ class FleetPlan:
     def budget_minutes(self) -> float:
         """The least time that the fleet's budgets of sends a minute and bytes a day leave it; 0.0 without any."""
         cost, sends, of_day = self.cost, self.fleet.rollout.sends_per_minute, self.fleet.bytes_per_day_max
-        by_sends = 0.0 if sends is None else cost.steps / sends
-        by_bytes = 0.0 if of_day is None else max(0.0, cost.bytes_known / of_day - 1) * _MINUTES_A_DAY
-        return max(by_sends, by_bytes)
+        by_bytes = max(0.0, cost.bytes_known / of_day - 1) * 24 * 60 if of_day else 0.0
+        return max(cost.steps / sends if sends else 0.0, by_bytes)
 
     @property
     def failures_that_halt(self) -> int:
