@@ -59,6 +59,9 @@ _FAILURES: Final = frozenset({Hold.HALTED, Hold.TURNED_BACK, Hold.NOT_UPLOADED})
 """Holds that say that something went wrong, whoever failed."""
 
 
+_WINDOWS: Final = frozenset({Hold.OUTSIDE_WINDOW, Hold.WINDOW_ENDING})
+
+
 def ending_of(run: Run, rest: Rest) -> Ending:
     """The first of these that happened: an error, failed devices, a stale plan, an approval or a window missing."""
     holds = {verdict.hold for verdict in _waits(run)}
@@ -70,7 +73,7 @@ def ending_of(run: Run, rest: Rest) -> Ending:
         return Ending.STALE
     if Hold.AWAITING_APPROVAL in holds:
         return Ending.AWAITING_APPROVAL
-    return Ending.OUTSIDE_WINDOW if holds & {Hold.OUTSIDE_WINDOW, Hold.WINDOW_ENDING} else Ending.DONE
+    return Ending.OUTSIDE_WINDOW if holds & _WINDOWS else Ending.DONE
 
 
 def failed_devices(run: Run) -> set[DeviceId]:
@@ -109,9 +112,10 @@ def holds_in_words(run: Run) -> list[str]:
 
 
 def _until(verdicts: Sequence[Verdict], hold: Hold) -> str:
-    """When the first of the devices with this hold may start, where that is known."""
+    """When the first of the devices with this hold may start, where that is known beforehand."""
     until = [v.until for v in verdicts if isinstance(v, Wait) and v.hold is hold and v.until is not None]
-    return f"; next opening {iso_from_instant(min(until))}" if until else ""
+    what = "next opening" if hold in _WINDOWS else "until"
+    return f"; {what} {iso_from_instant(min(until))}" if until else ""
 
 
 def _waits(run: Run) -> Iterator[Wait]:
