@@ -322,7 +322,7 @@ def test_a_plan_made_with_another_catalog_is_refused(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("asked", "code", "word"),
     [
-        ("  rollout: {waves: [{name: canary, size: 1}, {name: rest, size: remaining}]}", 1, "waves"),
+        ("  rollout: {waves: [{name: canary, size: 1, approval: required}]}", 5, "approval"),
         ("  approval: {required: true}", 5, "approval"),
         ("  windows: [{deny: {from: 2000-01-01, until: 2100-01-01, reason: peak}}]", 6, "windows"),
         ("  rollout: {maxConcurrent: 0}", 0, "maxConcurrent"),
