@@ -117,7 +117,8 @@ def _field(server: EmulatorServer) -> list[Device]:
 
 
 def _is_down(device: Device) -> bool:
-    return device.gone or device.mode is not DeviceMode.NORMAL or device.crashing
+    in_a_loop = bool(getattr(device, "crashes", 0))  # counted by emulators that know crash loops
+    return device.gone or device.mode is not DeviceMode.NORMAL or device.crashing or in_a_loop
 
 
 def reach(of_seeds: Sequence[Exposure]) -> str:
