@@ -8,6 +8,7 @@ from functools import cache
 from typing import Final
 
 from reconciler.manifests.document import Document, Node
+from reconciler.manifests.health import health_of
 from reconciler.manifests.problem import ProblemCode, did_you_mean
 from reconciler.manifests.quantity import minute_of, seconds_of, share_of
 from reconciler.manifests.scope import Scope, section, text_of
@@ -49,6 +50,7 @@ def _rollout(scope: Scope, document: Document, node: Node) -> RolloutPolicy:
         concurrent_max=_share(node, "maxConcurrent") or default.concurrent_max,
         failures_max=_share(node, "maxFailures") or default.failures_max,
         step_deadline_seconds=seconds_of(str(deadline.value)) if deadline else default.step_deadline_seconds,
+        health=health_of(scope, document, section(node, "health")),
     )
 
 

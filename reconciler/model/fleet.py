@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from reconciler.model.health import HealthPolicy
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
@@ -199,6 +200,7 @@ class RolloutPolicy:
     concurrent_max: Share = Share(10)
     failures_max: Share = Share(2, percent=True)
     step_deadline_seconds: float = 1800.0
+    health: HealthPolicy = HealthPolicy()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
