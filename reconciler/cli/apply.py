@@ -93,6 +93,13 @@ class _Words:
     type=click.Path(path_type=Path, file_okay=False),
     help="A folder that keeps the Device OS modules that were downloaded. One folder for one cloud.",
 )
+@click.option(
+    "--allow-commands",
+    is_flag=True,
+    envvar="RECONCILER_ALLOW_COMMANDS",
+    show_envvar=True,
+    help="Run the programs that manifests name as health checks.",
+)
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For whom.")
 @cloud_options
 @output_options("no_color", "quiet", "verbose")
@@ -105,6 +112,7 @@ def command(
     wait: bool,
     poll_seconds: float | None,
     firmware_cache: Path | None,
+    allow_commands: bool,
     output: str,
     api_url: str,
     token_file: Path | None,
@@ -129,7 +137,8 @@ def command(
             CloudConnection(settings, intent.fleets, intent.manifests) as cloud,
         ):
             come_to = partial(_agreement, words, intent, saved, kept, on_stale=on_stale, auto_approve=auto_approve)
-            code = _apply(words, cloud, kept, intent, Pace(poll_seconds=poll_seconds, until_done=wait), come_to)
+            pace = Pace(poll_seconds=poll_seconds, until_done=wait, allow_commands=allow_commands)
+            code = _apply(words, cloud, kept, intent, pace, come_to)
     except (KeyboardInterrupt, click.Abort):
         say("interrupted; nothing was sent that is not in the journal: run the same command again", err=True)
         code = _INTERRUPTED

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.emulator.artifact import Garbage, Payload, fingerprint
+from reconciler.emulator.artifact import Artifact, Combined, Garbage, Payload, fingerprint
 from reconciler.emulator.device import Device, Partial, Transfer, TransferError, boot_mode, install, transfer_error
 from reconciler.emulator.faults import Faults
 from reconciler.emulator.presence import RESTART_SECONDS, Presence
@@ -80,6 +80,15 @@ class Transfers:
         self._presence.remember(
             device, Moment.TRANSFER_FAILED, now, cause=transfer.cause, detail=f"connection lost at byte {received}"
         )
+
+    def crash(self, device: Device, now: Instant) -> None:
+        """The application of a device that runs panics, and the device starts anew."""
+        assert device.crashes is not None
+        device.crashes += 1
+        if device.transfer is not None:
+            self.break_off(device, now)
+            self._give_up_later(device, now)
+        self._reboot(device, now, "panic, hard_fault")
 
     def _kept(self, device: Device, payload: Payload) -> int:
         """How many bytes of this very payload the device has from an earlier try."""
@@ -148,6 +157,9 @@ class Transfers:
             self._give_up_later(device, now)
         if self._faults.strikes("boot-crash", device.id):
             device.crashing = True
+        if _brings_application(payload):
+            device.crashes = 0 if self._faults.strikes("crash-loop", device.id) else None
+            device.silent = self._faults.strikes("silent-application", device.id)
         self._reboot(device, now, "update" if said_so else "power_down")
 
     def _fail(self, device: Device, now: Instant, cause: int | None, detail: str) -> None:
@@ -210,3 +222,8 @@ class Transfers:
         device.bytes_received += int(left * min(1.0, seconds / transfer.seconds))
         synced = seconds - seconds % _SYNC_SECONDS
         return transfer.offset + int(left * min(1.0, synced / transfer.seconds))
+
+
+def _brings_application(payload: Artifact | Combined) -> bool:
+    parts = payload.parts if isinstance(payload, Combined) else (payload,)
+    return any(part.is_application for part in parts)

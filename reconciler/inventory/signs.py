@@ -72,11 +72,10 @@ class _Memory:
 
 
 class Signs:
-    """Several threads may tell and ask. `events` are names (or how they begin) that fleets expect, `paths` of vitals."""
+    """Several threads may tell and ask. `events` are the names (or how they begin) that fleets expect, `paths` of vitals
+    the numbers that they want."""
 
-    def __init__(
-        self, *, clock: Callable[[], Instant], events: Iterable[str] = (), paths: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, *, clock: Callable[[], Instant], events: Iterable[str] = (), paths: Iterable[str] = ()) -> None:
         self.events = tuple(dict.fromkeys(events))
         self._clock = clock
         self._paths = tuple(dict.fromkeys(paths))
@@ -123,7 +122,7 @@ class Signs:
             self._watched.add(device_id)
 
     def hear(self, event: CloudEvent) -> bool:
-        """Remember what an event says of a watched device. Returns whether it is bad news: a restart nobody asked for."""
+        """Remember what an event says of a watched device. Whether it is bad news: a restart that nobody asked for."""
         with self._lock:
             if event.device_id is None or event.device_id not in self._watched:
                 return False
@@ -142,7 +141,7 @@ class Signs:
             return False
 
     def keep_vitals(self, device_id: DeviceId, payload: str, dated: Instant | None) -> None:
-        """A report that was read instead of heard, and when the cloud had it; an older one than is known changes nothing."""
+        """A report that was read, not heard, and when the cloud had it; an older one than is known changes nothing."""
         with self._lock:
             memory = self._memories.setdefault(device_id, _Memory())
             known = memory.vitals_told

@@ -200,7 +200,7 @@ class RolloutPolicy:
     concurrent_max: Share = Share(10)
     failures_max: Share = Share(2, percent=True)
     step_deadline_seconds: float = 1800.0
-    health: HealthPolicy = HealthPolicy()
+    health: HealthPolicy = field(default_factory=HealthPolicy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,9 +101,9 @@ _RESET: Final = re.compile(r"(panic|watchdog|user|power_brownout)(?:, ([a-z0-9_]
 def unasked_reset(said: str) -> str | None:
     """A restart that neither a person nor an update asked for, in the words of `spark/device/last_reset`; else None.
 
-    The words are those of Device OS (facts 5.8, `system_cloud_internal.cpp`): a panic has its code behind a comma; `user`
-    is the application's own `System.reset()`, which its watchdog does too. An update, safe mode, sleep, a pulled plug and
-    a pressed button are asked for; what is `unknown` or a bare number says nothing.
+    The words are those of Device OS (facts 5.8, `system_cloud_internal.cpp`): a panic has its code behind a comma;
+    `user` is the application's own `System.reset()`, which its watchdog does too. An update, safe mode, sleep, a pulled
+    plug and a pressed button are asked for; what is `unknown` or a bare number says nothing.
     """
     found = _RESET.fullmatch(said.strip().lower())
     return None if found is None else found.group()

@@ -46,7 +46,7 @@ def connect_stream(
     product: str | None,
     *,
     prefix: str = EVENT_PREFIX,
-    on_event: Callable[[CloudEvent], None],
+    on_event: Callable[[CloudEvent], object],
     budget: RequestBudget | None = None,
     on_gap: Callable[[], None] = lambda: None,
     patience: StreamPatience | None = None,

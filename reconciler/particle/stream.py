@@ -107,7 +107,7 @@ class EventStream:
         token: AccessToken,
         product: str | None,
         prefix: str = EVENT_PREFIX,
-        on_event: Callable[[CloudEvent], None],
+        on_event: Callable[[CloudEvent], object],
         on_gap: Callable[[], None] = lambda: None,
         clock: Callable[[], float],
         dice: random.Random,

@@ -11,7 +11,7 @@ then only a person's word settles it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, assert_never
@@ -67,19 +67,20 @@ class Reading:
     vitals: Mapping[str, float] | None = None
 
 
+_SILENT: Final = CheckAnswer(word=CheckWord.UNKNOWN, why="it has not answered yet")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRecord:
     """What an outside check has said of one wave so far: its last answer, whom that was about, and its no-gos."""
 
-    last: CheckAnswer = CheckAnswer(word=CheckWord.UNKNOWN, why="it has not answered yet")
+    last: CheckAnswer = _SILENT
     asked_about: frozenset[DeviceId] = frozenset()
     no_gos: int = 0
 
     def after(self, answer: CheckAnswer, asked_about: frozenset[DeviceId]) -> CheckRecord:
         """The record with one more answer."""
-        return CheckRecord(
-            last=answer, asked_about=asked_about, no_gos=self.no_gos + (answer.word is CheckWord.NO_GO)
-        )
+        return CheckRecord(last=answer, asked_about=asked_about, no_gos=self.no_gos + (answer.word is CheckWord.NO_GO))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,9 +121,7 @@ def judge(
     return Judgement(unwell=tuple(unwell), doubts=doubts)
 
 
-def _opinion(
-    policy: HealthPolicy, reading: Reading, records: Mapping[str, CheckRecord], now: Instant
-) -> _Opinion:
+def _opinion(policy: HealthPolicy, reading: Reading, records: Mapping[str, CheckRecord], now: Instant) -> _Opinion:
     opinion = _Opinion(wrong=dict(reading.went_wrong))
     loop = None if policy.reset_loop is None else _loop(policy.reset_loop, reading)
     if loop is not None:
@@ -195,7 +194,7 @@ def _hold_check(opinion: _Opinion, check: HealthCheck, record: CheckRecord, devi
         case CheckWord.NO_GO if is_meant and record.no_gos > check.no_go_max:
             opinion.wrong[name] = f"no-go: {answer.why}" if answer.why else "no-go"
         case CheckWord.NO_GO if is_asked_about:
-            opinion.doubts.append(f"{name}: no-go {record.no_gos} of {check.no_go_max} that are borne: {answer.why}")
+            opinion.doubts.append(f"{name}: no-go, for the {record.no_gos}. time: {answer.why}")
         case CheckWord.GO | CheckWord.NO_GO:
             opinion.doubts.append(f"{name}: not asked about this device yet")
         case CheckWord.UNKNOWN:
@@ -207,9 +206,3 @@ def _hold_check(opinion: _Opinion, check: HealthCheck, record: CheckRecord, devi
 def _span(seconds: float) -> str:
     minutes = seconds / 60
     return f"{minutes:g} min" if minutes >= 1 else f"{seconds:g} s"
-
-
-def wave_members(members: frozenset[DeviceId] | None, others: Iterable[frozenset[DeviceId]], devices: Iterable[DeviceId]) -> Iterator[DeviceId]:
-    """Of these devices those of a wave: its members, or, for the last wave (None), all that no other wave has."""
-    taken = frozenset[DeviceId]().union(*others) if members is None else frozenset[DeviceId]()
-    return (device_id for device_id in devices if (device_id in members if members is not None else device_id not in taken))
