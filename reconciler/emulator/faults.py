@@ -30,7 +30,7 @@ TRANSFER_FAULTS: Final = MappingProxyType(
 
 APPLICATION_FAULTS: Final = MappingProxyType(
     {
-        "crash-loop": "an application that was sent runs for 300 s, and then crashes again and again, soon after each start",
+        "crash-loop": "an application that was sent runs for 300 s, then crashes soon after every start",
         "silent-application": "an application that was sent publishes nothing",
         "vitals-low": "the vitals of a device say that its battery is at 3 % and its memory is nearly used up",
     }

@@ -18,6 +18,8 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
+import threading
 import time
 from http import HTTPStatus
 from typing import Final
@@ -114,36 +116,56 @@ def verdict_from(body: bytes) -> CheckAnswer:
 
 
 def _asked_command(check: HealthCheck, told: bytes) -> CheckAnswer:
-    try:
-        process = subprocess.Popen(  # noqa: S603  # the operator allows it, and there is no shell
-            check.command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        return _unknown(f"it cannot be started ({type(error).__name__})")
-    with process:
+    with tempfile.TemporaryFile() as question:
+        question.write(told)
+        question.seek(0)
         try:
-            said, _ = process.communicate(told, timeout=check.timeout_seconds)
-        except subprocess.TimeoutExpired:
-            return _unknown(f"it did not end within {check.timeout_seconds:g} s")
-        except OSError as error:
-            return _unknown(f"it cannot be asked ({type(error).__name__})")
-        finally:
-            # Also what it left behind: nothing of it goes on.
-            with contextlib.suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)
-    why = _short(said[:_ANSWER_BYTES_MAX].decode("utf-8", errors="replace"))
-    match process.returncode:
-        case code if code == _EXIT_GO:
-            return CheckAnswer(word=CheckWord.GO, why=why)
-        case code if code == _EXIT_NO_GO:
-            return CheckAnswer(word=CheckWord.NO_GO, why=why)
-        case code:
-            return _unknown(f"it ended with {code}")
+            process = subprocess.Popen(  # noqa: S603  # the operator allows it, and there is no shell
+                check.command,
+                stdin=question,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            return _unknown(f"it cannot be started ({type(error).__name__})")
+        with process:
+            return _followed(process, check.timeout_seconds)
+
+
+def _followed(process: subprocess.Popen[bytes], timeout_seconds: float) -> CheckAnswer:
+    """What a program says and how it ends; in the end nothing that it started goes on."""
+    assert process.stdout is not None
+    is_late = threading.Event()
+
+    def end_all() -> None:
+        # The first process is not reaped yet, so that its number is still that of its group alone.
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    def too_late() -> None:
+        is_late.set()
+        end_all()
+
+    timer = threading.Timer(timeout_seconds, too_late)
+    timer.start()
+    said = process.stdout.read(_ANSWER_BYTES_MAX + 1)
+    if len(said) > _ANSWER_BYTES_MAX:
+        end_all()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    timer.cancel()
+    timer.join()
+    end_all()
+    code = process.wait()
+    if is_late.is_set():
+        return _unknown(f"it did not end within {timeout_seconds:g} s")
+    if len(said) > _ANSWER_BYTES_MAX:
+        return _unknown("its answer is too long")
+    words = {_EXIT_GO: CheckWord.GO, _EXIT_NO_GO: CheckWord.NO_GO}
+    if code not in words:
+        return _unknown(f"it ended with {code}")
+    return CheckAnswer(word=words[code], why=_short(said.decode("utf-8", errors="replace")))
 
 
 def _unknown(why: str) -> CheckAnswer:

@@ -13,7 +13,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -46,8 +45,8 @@ class DeviceSigns:
     """
 
     resets: tuple[Heard, ...] = ()
-    events: Mapping[str, Heard] = MappingProxyType({})
-    vitals: Mapping[str, float] = MappingProxyType({})
+    events: Mapping[str, Heard] = field(default_factory=dict)
+    vitals: Mapping[str, float] = field(default_factory=dict)
     vitals_heard: Heard | None = None
 
 
@@ -67,13 +66,15 @@ class _Told:
 class _Memory:
     resets: deque[_Told] = field(default_factory=lambda: deque(maxlen=_RESETS_REMEMBERED))
     events: dict[str, _Told] = field(default_factory=dict)
-    vitals: Mapping[str, float] = MappingProxyType({})
+    vitals: Mapping[str, float] = field(default_factory=dict)
     vitals_told: _Told | None = None
 
 
 class Signs:
-    """Several threads may tell and ask. `events` are the names (or how they begin) that fleets expect, `paths` of vitals
-    the numbers that they want."""
+    """A memory that several threads may tell and ask.
+
+    `events` are the names (or how they begin) of the events that fleets expect; `paths` are the vitals that they want.
+    """
 
     def __init__(self, *, clock: Callable[[], Instant], events: Iterable[str] = (), paths: Iterable[str] = ()) -> None:
         self.events = tuple(dict.fromkeys(events))

@@ -1,4 +1,4 @@
-"""Have devices report their vitals: what the cloud has is read first, and only who has nothing newer is asked (facts 5.9)."""
+"""Have devices report their vitals: what the cloud has is read, and who has nothing newer is asked (facts 5.9)."""
 
 from __future__ import annotations
 

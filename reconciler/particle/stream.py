@@ -242,7 +242,7 @@ class EventStream:
                     self._guarded(self._on_event, event)
         self._trouble = "the cloud ended the stream"
 
-    def _guarded(self, callback: Callable[..., None], *told: CloudEvent) -> None:
+    def _guarded(self, callback: Callable[..., object], *told: CloudEvent) -> None:
         try:
             callback(*told)
         except Exception:  # noqa: BLE001  # a listener's error must not end the listening of the others

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Final, assert_never
 
 from reconciler.model.device import DeviceId
@@ -61,9 +60,9 @@ class Reading:
     settled_until: Instant = NEVER
     reachable_since: Instant | None = None
     resets: tuple[Reset, ...] = ()
-    went_wrong: Mapping[str, str] = MappingProxyType({})
-    heard: Mapping[str, Instant] = MappingProxyType({})
-    unbroken_since: Mapping[str, Instant] = MappingProxyType({})
+    went_wrong: Mapping[str, str] = field(default_factory=dict)
+    heard: Mapping[str, Instant] = field(default_factory=dict)
+    unbroken_since: Mapping[str, Instant] = field(default_factory=dict)
     vitals: Mapping[str, float] | None = None
 
 
