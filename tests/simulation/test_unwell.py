@@ -1,0 +1,316 @@
+"""A release whose version arrives and whose application is bad: bad news ends the soak early, doubt holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from reconciler.controller.cycle import reconcile_pass
+from reconciler.controller.run import Run
+from reconciler.emulator.device import install
+from reconciler.emulator.events import Event
+from reconciler.emulator.faults import FaultOrder
+from reconciler.emulator.records import Moment
+from reconciler.journal.journal import Journal
+from reconciler.journal.memory import MemoryJournal
+from reconciler.model.device import DeviceId
+from reconciler.model.event import Finding
+from reconciler.model.health import CheckAnswer, CheckQuestion, CheckWord, HealthCheck
+from reconciler.model.instant import Instant
+from reconciler.model.rollout_entry import DeviceUnwell, Resumed, Retried, RolloutBegan, WaveStarted
+from tests.simulation.stage import manifests_for, world_text
+from tests.simulation.virtual import Play, VirtualCloud, fleets_from
+
+FLEET = "cold-chain"
+DEVICES = """
+  - {count: 3, product: cold-chain, platform: boron, deviceOS: "6.3.4", application: 1, groups: [all],
+     publishes: {event: app/alive, everySeconds: 300}}
+"""
+POLL_SECONDS = 15.0
+MINUTE = 60.0
+
+
+@dataclass(kw_only=True)
+class Watch:
+    """A rollout that soaks, pass by pass; `asked` are the questions that an outside check got."""
+
+    play: Play
+    run: Run
+    journal: Journal
+    doubts: Mapping[DeviceId, str] = field(default_factory=dict)
+
+    @property
+    def now(self) -> Instant:
+        return self.play.virtual.now
+
+    def look(self, minutes: float, until: Callable[[], bool] = lambda: False) -> None:
+        """Passes for so long, or until something is so."""
+        end = self.now + minutes * MINUTE
+        while self.now < end and not until():
+            (scope,) = self.play.scopes
+            reconcile_pass(self.run, scope)
+            self.play.virtual.sleep(POLL_SECONDS)
+
+    def unwell(self) -> list[DeviceUnwell]:
+        return [noted.entry for noted in self.journal.entries() if isinstance(noted.entry, DeviceUnwell)]
+
+    def doubtful(self) -> Mapping[DeviceId, str]:
+        return self.run.health[FLEET].doubts
+
+    def told(self, code: str) -> list[str]:
+        return [e.message for e in self.play.events if isinstance(e, Finding) and e.code == code]
+
+    def fault(self, name: str, *, rate: float = 1.0) -> None:
+        self.play.virtual.cloud.order_fault(FaultOrder(fault=name, rate=rate), self.now)
+
+    def all_arrived(self) -> bool:
+        return all(device.reported_application == 2 for device in self.play.virtual.cloud.state.devices.values())
+
+
+def watch(
+    folder: Path,
+    health: str,
+    *,
+    fault: str | None = None,
+    journal: Journal | None = None,
+    ask: Callable[[HealthCheck, CheckQuestion], CheckAnswer] | None = None,
+) -> Watch:
+    """A fleet of three that is about to get application 2, all in one wave."""
+    virtual = VirtualCloud(world_text(DEVICES))
+    fleets = fleets_from(
+        folder,
+        manifests_for((FLEET,), rollout=f'{{maxConcurrent: 3, maxFailures: "100%", health: {health}}}'),
+    )
+    journal = journal or MemoryJournal()
+    play = Play(virtual=virtual, fleets=fleets, journal=journal)
+    if ask is not None:
+        play.ask = ask
+    (fleet,) = fleets.fleets
+    plan, agreement = play.agree()
+    assert [len(route.devices) for route in plan.fleets[0].routes] == [3]
+    journal.note(
+        [
+            RolloutBegan(
+                fleet=FLEET, at=virtual.now, rollout_id="r1", intent=fleet.desired.intent, plan_id="p", devices=3
+            ),
+            WaveStarted(fleet=FLEET, at=virtual.now, wave="all", devices=3, members=None),
+        ]
+    )
+    found = Watch(play=play, run=play.begin(agreement), journal=journal)
+    if fault is not None:
+        found.fault(fault)
+    return found
+
+
+def test_a_release_that_is_fine_is_neither_unwell_nor_in_doubt_for_a_day(tmp_path: Path) -> None:
+    everything = (
+        "{events: [{name: app/alive, within: 15m, every: true}], vitals: [{path: device.system.memory.used, min: 1}]}"
+    )
+    seen = watch(tmp_path, everything)
+    seen.look(60)
+    assert seen.all_arrived()
+    assert seen.unwell() == []
+    assert seen.doubtful() == {}
+
+
+def test_a_crash_loop_that_begins_after_five_minutes_is_durable_within_a_pass_of_the_third_restart(
+    tmp_path: Path,
+) -> None:
+    seen = watch(tmp_path, "{}", fault="crash-loop")
+    seen.look(60, until=lambda: bool(seen.unwell()))
+    found = seen.unwell()[0]
+    assert found.check == "resetLoop"
+    assert "panic, hard_fault" in found.why
+    device = seen.play.virtual.cloud.state.devices[found.device_id]
+    assert device.reported_application == 2
+    assert device.mode.value == "normal"
+    sessions = [entry.at for entry in device.history if entry.moment is Moment.SESSION]
+    first, *crashes = sessions
+    assert crashes[0] - first > 5 * MINUTE
+    assert found.at - crashes[2] <= POLL_SECONDS + 2
+    seen.look(30)
+    assert sorted(each.device_id for each in seen.unwell()) == sorted(seen.play.virtual.cloud.state.devices)
+
+
+def test_an_application_that_says_nothing_is_unwell_after_its_time_and_in_doubt_before(tmp_path: Path) -> None:
+    seen = watch(tmp_path, "{events: [{name: app/alive, within: 15m}]}", fault="silent-application")
+    seen.look(15)
+    assert seen.unwell() == []
+    assert len(seen.doubtful()) == 3
+    seen.look(10)
+    assert {found.check for found in seen.unwell()} == {"event app/alive"}
+    assert seen.doubtful() == {}
+
+
+def test_behind_a_gap_silence_is_a_doubt_until_a_full_time_was_listened_to(tmp_path: Path) -> None:
+    policy = "{events: [{name: app/alive, within: 15m, every: true}]}"
+    seen = watch(tmp_path, policy, fault="silent-application")
+    seen.look(10)
+    (scope,) = seen.play.scopes
+    scope.hearing.signs.miss("app/alive")
+    began = seen.now
+    seen.look(14)
+    assert seen.unwell() == []
+    assert len(seen.doubtful()) == 3
+    seen.look(10, until=lambda: bool(seen.unwell()))
+    assert seen.unwell()[0].at - began > 15 * MINUTE
+
+
+def test_what_the_old_application_said_does_not_count_for_the_new_one(tmp_path: Path) -> None:
+    seen = watch(tmp_path, "{events: [{name: app/alive, within: 15m}]}", fault="silent-application")
+    seen.look(5, until=lambda: len(seen.journal.open_attempts()) == 3)
+    state, (scope,) = seen.play.virtual.cloud.state, seen.play.scopes
+    for device in state.devices.values():
+        state.hub.publish(
+            Event(
+                name="app/alive",
+                data="1",
+                device_id=device.id,
+                product_id=device.product_id,
+                version=1,
+                at=seen.now,
+            )
+        )
+    seen.play.virtual.sleep(1)
+    assert not seen.all_arrived()
+    assert all(scope.hearing.signs.of(device_id).events for device_id in state.devices)
+    seen.look(25)
+    assert len(seen.unwell()) == 3
+
+
+def test_vitals_are_asked_for_and_held_against_their_bounds(tmp_path: Path) -> None:
+    seen = watch(tmp_path, "{vitals: [{path: device.power.battery.charge, min: 5}]}", fault="vitals-low")
+    seen.look(15)
+    assert {found.why for found in seen.unwell()} == {"device.power.battery.charge is 3, below 5"}
+    assert len(seen.unwell()) == 3
+
+
+def test_vitals_that_no_device_reports_are_a_doubt_of_which_a_person_is_told_once(tmp_path: Path) -> None:
+    seen = watch(tmp_path, "{vitals: [{path: device.no.such.number, min: 5}]}")
+    seen.look(60)
+    assert seen.unwell() == []
+    assert len(seen.doubtful()) == 3
+    (said,) = seen.told("PFR2320")
+    assert "wave all of fleet cold-chain" in said
+    assert "device.no.such.number" in said
+
+
+@dataclass
+class Gatekeeper:
+    word: CheckWord = CheckWord.GO
+    asked: list[CheckQuestion] = field(default_factory=list)
+
+    def __call__(self, check: HealthCheck, question: CheckQuestion) -> CheckAnswer:
+        self.asked.append(question)
+        return CheckAnswer(word=self.word, why="as the gatekeeper likes")
+
+
+CHECK = "{checks: [{name: errors, command: [ask], interval: 2m}]}"
+
+
+def test_a_device_that_falls_into_safe_mode_during_the_soak_is_unwell(tmp_path: Path) -> None:
+    seen = watch(tmp_path, "{}")
+    seen.look(15)
+    assert seen.unwell() == []
+    cloud = seen.play.virtual.cloud
+    fallen = next(iter(cloud.state.devices.values()))
+    fallen.crashing = True
+    cloud.state.life.set_online(fallen, False, seen.now)
+    cloud.state.life.set_online(fallen, True, seen.now)
+    seen.look(2)
+    assert [(found.device_id, found.check) for found in seen.unwell()] == [(fallen.id, "mode")]
+    seen.look(30)
+    assert len(seen.unwell()) == 1
+
+
+@pytest.mark.parametrize(("by_lock", "checks"), [(False, {"version"}), (True, set())])
+def test_a_device_that_runs_the_old_version_again_is_unwell_unless_a_person_wanted_it(
+    tmp_path: Path, by_lock: bool, checks: set[str]
+) -> None:
+    seen = watch(tmp_path, "{}")
+    seen.look(15)
+    state = seen.play.virtual.cloud.state
+    device = next(iter(state.devices.values()))
+    product = state.products[device.product_id or 0]
+    install(device, product.firmware[1].artifact)
+    if by_lock:
+        device.locked, device.locked_by_person = 1, True
+    state.life.set_online(device, False, seen.now)
+    state.life.set_online(device, True, seen.now)
+    seen.look(1)
+    assert {found.check for found in seen.unwell()} == checks
+
+
+def test_a_check_is_asked_about_the_wave_so_often_as_it_wants(tmp_path: Path) -> None:
+    gatekeeper = Gatekeeper()
+    seen = watch(tmp_path, CHECK, ask=gatekeeper)
+    seen.look(30)
+    assert seen.doubtful() == {}
+    asked = gatekeeper.asked[-1]
+    assert (asked.fleet, asked.rollout_id, asked.wave) == (FLEET, "r1", "all")
+    assert set(asked.devices) == set(seen.play.virtual.cloud.state.devices)
+    assert 5 < len(gatekeeper.asked) <= 15
+
+
+@pytest.mark.parametrize(("word", "unwell", "doubtful"), [(CheckWord.NO_GO, 3, 0), (CheckWord.UNKNOWN, 0, 3)])
+def test_a_check_that_turns_is_heard_during_the_soak(
+    tmp_path: Path, word: CheckWord, unwell: int, doubtful: int
+) -> None:
+    gatekeeper = Gatekeeper()
+    seen = watch(tmp_path, CHECK, ask=gatekeeper)
+    seen.look(20)
+    assert seen.doubtful() == {}
+    gatekeeper.word = word
+    seen.look(4)
+    assert len(seen.unwell()) == unwell
+    assert len(seen.doubtful()) == doubtful
+
+
+def test_what_a_person_has_seen_is_not_held_against_a_device_again_but_what_is_new_is(tmp_path: Path) -> None:
+    gatekeeper = Gatekeeper(word=CheckWord.NO_GO)
+    seen = watch(tmp_path, CHECK, ask=gatekeeper)
+    seen.look(20)
+    assert len(seen.unwell()) == 3
+    gatekeeper.word = CheckWord.GO
+    seen.journal.note([Resumed(fleet=FLEET, at=seen.now)])
+    seen.look(10)
+    assert len(seen.unwell()) == 3
+    assert seen.doubtful() == {}
+    gatekeeper.word = CheckWord.NO_GO
+    seen.look(4)
+    assert len(seen.unwell()) == 6
+
+
+def test_low_vitals_that_a_person_has_seen_stop_nobody_again_until_the_device_is_tried_anew(tmp_path: Path) -> None:
+    seen = watch(tmp_path, "{vitals: [{path: device.power.battery.charge, min: 5}]}", fault="vitals-low")
+    seen.look(15)
+    assert len(seen.unwell()) == 3
+    seen.journal.note([Resumed(fleet=FLEET, at=seen.now)])
+    seen.look(30)
+    assert len(seen.unwell()) == 3
+    one = seen.unwell()[0].device_id
+    seen.journal.note([Retried(fleet=FLEET, at=seen.now, device_id=one)])
+    seen.look(5)
+    assert [found.device_id for found in seen.unwell()[3:]] == [one]
+
+
+def test_a_later_run_goes_on_from_the_journal_and_says_nothing_twice(tmp_path: Path) -> None:
+    seen = watch(tmp_path, "{vitals: [{path: device.power.battery.charge, min: 5}]}", fault="vitals-low")
+    seen.look(15)
+    assert len(seen.unwell()) == 3
+    later = Watch(play=seen.play, run=seen.play.begin(seen.play.agree()[1]), journal=seen.journal)
+    later.look(15)
+    assert len(later.unwell()) == 3
+    assert later.run.health[FLEET].devices.keys() == seen.run.health[FLEET].devices.keys()
+
+
+def test_nothing_is_remembered_of_devices_that_took_no_step(tmp_path: Path) -> None:
+    seen = watch(tmp_path, "{events: [{name: app/alive, within: 15m}]}")
+    (scope,) = seen.play.scopes
+    seen.play.virtual.sleep(1000)
+    assert all(not scope.hearing.signs.of(device_id).events for device_id in seen.play.virtual.cloud.state.devices)
+    seen.look(15)
+    assert all(scope.hearing.signs.of(device_id).events for device_id in seen.play.virtual.cloud.state.devices)
