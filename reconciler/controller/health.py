@@ -25,7 +25,7 @@ from reconciler.model.rollout_entry import DeviceUnwell
 from reconciler.rollout.health import Reading, Reset, judge
 
 DOUBT_TOLD_AFTER_SECONDS: Final = 1800.0
-"""So long a wave may be in doubt before a person is told: longer than a heartbeat of most applications."""
+"""So long a wave may be in doubt before a person is told, beside the time of the events that it waits for."""
 
 _SESSION_SLACK_SECONDS: Final = 5.0
 """An event and the handshake of its session are stamped by different machines of the cloud."""
@@ -40,16 +40,26 @@ _STANDING: Final = ("mode", "version", "vitals ")
 _PERSONS_DOING: Final = frozenset({ChangeKind.LOCK, ChangeKind.RELEASE, ChangeKind.FLEET, ChangeKind.DEVELOPMENT})
 
 
-def note_health(run: Run, scope: Scope, plan: Plan, observation: Observation) -> Mapping[DeviceId, str]:
-    """Note new bad news, and have the right devices watched. Returns the devices whose health is unknown, and why."""
+def note_health(run: Run, scope: Scope, plan: Plan, observation: Observation) -> None:
+    """Note new bad news, and have the right devices watched. Whose health is unknown says `doubtful` afterwards."""
     run.read_on()
     devices = {device.id: device for device in observation.devices}
     wards = [ward for fleet_plan in plan.fleets if (ward := _ward(run, fleet_plan, devices)) is not None]
     scope.hearing.signs.watch(device_id for ward in wards for device_id in ward.memory.devices)
-    doubts: dict[DeviceId, str] = {}
     for ward in wards:
-        doubts |= _look_after(run, scope, ward, observation.observed_at)
-    return doubts
+        _look_after(run, scope, ward, observation.observed_at)
+
+
+def doubtful(run: Run, fleet: str) -> frozenset[DeviceId]:
+    """The devices of a fleet of which the last look could not say whether they are well."""
+    memory = run.health.get(fleet)
+    return frozenset() if memory is None else frozenset(memory.doubts)
+
+
+def doubt_may_pass(run: Run, fleet: str) -> bool:
+    """Whether a later look may know more. A doubt that has lasted so long that a person was told is left to them."""
+    memory = run.health.get(fleet)
+    return memory is not None and bool(memory.doubts) and not memory.told_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +110,6 @@ def _ward(run: Run, plan: FleetPlan, devices: Mapping[DeviceId, ObservedDevice])
 def _remembered(run: Run, fleet: str, rollout: Rollout) -> FleetHealth:
     """What the journal says of a rollout that this run has not seen yet."""
     memory = FleetHealth(rollout_id=rollout.id)
-    memory.step(run.tools.journal.attempts(fleet=fleet), since=rollout.began_at)
     for noted in run.tools.journal.entries(fleet=fleet):
         entry = noted.entry
         if isinstance(entry, DeviceUnwell) and entry.at >= rollout.began_at:
@@ -108,7 +117,7 @@ def _remembered(run: Run, fleet: str, rollout: Rollout) -> FleetHealth:
     return memory
 
 
-def _look_after(run: Run, scope: Scope, ward: _Ward, now: Instant) -> Mapping[DeviceId, str]:
+def _look_after(run: Run, scope: Scope, ward: _Ward, now: Instant) -> None:
     current = ward.members.keys() & set(ward.plan.current)
     for device_id, device in ward.members.items():
         _follow(ward.memory.devices[device_id], device, is_current=device_id in current, now=now)
@@ -125,30 +134,38 @@ def _look_after(run: Run, scope: Scope, ward: _Ward, now: Instant) -> Mapping[De
         run.add(news)
     for found in news:
         ward.memory.noted[found.device_id, found.check] = now
-        message = f"device {found.device_id} is not well: {found.check}: {found.why}"
-        run.tools.tell(Finding(at=now, code="PFR2321", message=message, device_id=found.device_id))
-    unwell = run.story_of(ward.fleet).unwell
-    ward.memory.doubts = {device_id: why for device_id, why in judgement.doubts.items() if device_id not in unwell}
+    exempt = run.story_of(ward.fleet).unwell.keys() | _out_of_reach(ward, now)
+    ward.memory.doubts = {device_id: why for device_id, why in judgement.doubts.items() if device_id not in exempt}
     _tell_of_doubt(run, ward, now)
-    return ward.memory.doubts
 
 
 def _follow(watched: WatchedDevice, device: ObservedDevice, *, is_current: bool, now: Instant) -> None:
     """What this look adds to what is remembered of a device."""
-    if not device.online:
-        watched.reachable_since = None
-    elif watched.reachable_since is None:
-        watched.reachable_since = now
+    if device.online and watched.reachable_since is None:
+        watched.reachable_since, watched.away_since = now, None
+    elif not device.online and watched.away_since is None:
+        watched.reachable_since, watched.away_since = None, now
     if is_current and watched.as_desired_since is None and watched.step_ended_at is not None:
         watched.as_desired_since = watched.step_ended_at
         watched.session_began = device.last_handshake_at
+
+
+def _out_of_reach(ward: _Ward, now: Instant) -> frozenset[DeviceId]:
+    """Devices that are away longer than the fleet waits for such: nothing of them is known, and they hold nobody."""
+    deadline_seconds = ward.plan.fleet.rollout.offline_deadline_seconds
+    devices = ward.memory.devices.items()
+    return frozenset(
+        device_id
+        for device_id, watched in devices
+        if watched.away_since is not None and now - watched.away_since >= deadline_seconds
+    )
 
 
 def _reading(run: Run, signs: Signs, ward: _Ward, device: ObservedDevice, *, is_current: bool, now: Instant) -> Reading:
     watched, heard = ward.memory.devices[device.id], signs.of(device.id)
     listening = {name: seconds for name in signs.events if (seconds := signs.listening_seconds(name)) is not None}
     vitals_heard = heard.vitals_heard
-    settled_until = ward.story.settled_until(device.id)
+    settled_until = ward.story.counts_since(device.id)
     return Reading(
         device_id=device.id,
         as_desired_since=watched.as_desired_since if is_current else None,
@@ -197,7 +214,7 @@ def _is_news(ward: _Ward, found: DeviceUnwell) -> bool:
         return True
     if found.check.startswith(_STANDING):
         return noted_at < ward.story.retried.get(found.device_id, NEVER)
-    return noted_at < ward.story.settled_until(found.device_id)
+    return noted_at < ward.story.counts_since(found.device_id)
 
 
 def _ask_checks(run: Run, ward: _Ward, current: Collection[DeviceId], now: Instant) -> None:
@@ -253,17 +270,18 @@ def _tell_of_doubt(run: Run, ward: _Ward, now: Instant) -> None:
     """A wave that stays in doubt for long is told of once: it waits for somebody."""
     for device_id, watched in ward.memory.devices.items():
         watched.doubtful_since = None if device_id not in ward.memory.doubts else watched.doubtful_since or now
+    patience = DOUBT_TOLD_AFTER_SECONDS + max((event.within_seconds for event in ward.policy.events), default=0.0)
     lasting = [
         device_id
         for device_id in sorted(ward.memory.doubts)
-        if now - (ward.memory.devices[device_id].doubtful_since or now) > DOUBT_TOLD_AFTER_SECONDS
+        if now - (ward.memory.devices[device_id].doubtful_since or now) > patience
     ]
     if not lasting or ward.wave.name in ward.memory.told_of:
         return
     ward.memory.told_of.add(ward.wave.name)
     count = f"{len(lasting)} of its devices" if len(lasting) > 1 else f"device {lasting[0]}"
     message = (
-        f"wave {ward.wave.name} of fleet {ward.fleet} stays where it is: for {DOUBT_TOLD_AFTER_SECONDS / 60:g} min the "
+        f"wave {ward.wave.name} of fleet {ward.fleet} stays where it is: for {patience / 60:g} min the "
         f"health of {count} is unknown: {ward.memory.doubts[lasting[0]]}"
     )
     run.tools.tell(Finding(at=now, code="PFR2320", message=message))

@@ -21,7 +21,7 @@ class WatchedDevice:
     - `last_step_at`, `step_ended_at`: when its last step was intended and ended; None: it is under way.
     - `as_desired_since`: since when it is as desired, None: not seen so since its last step. `session_began` is the
       handshake of the session in which that was seen first, by the cloud's record of the device.
-    - `reachable_since`: since when it was connected at every look; None: it is not.
+    - `reachable_since`, `away_since`: since when it was connected, or was not, at every look; one of the two is None.
     - `vitals_asked_at`, `doubtful_since`: when it was last asked for its vitals, and since when there is doubt.
     """
 
@@ -30,6 +30,7 @@ class WatchedDevice:
     as_desired_since: Instant | None = None
     session_began: Instant | None = None
     reachable_since: Instant | None = None
+    away_since: Instant | None = None
     vitals_asked_at: Instant = NEVER
     doubtful_since: Instant | None = None
 
