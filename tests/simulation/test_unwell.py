@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.controller.cycle import reconcile_pass
 from reconciler.controller.run import Run
-from reconciler.emulator.device import install
+from reconciler.emulator.device import Device, install
 from reconciler.emulator.events import Event
 from reconciler.emulator.faults import FaultOrder
 from reconciler.emulator.records import Moment
@@ -20,13 +20,13 @@ from reconciler.model.device import DeviceId
 from reconciler.model.event import Finding
 from reconciler.model.health import CheckAnswer, CheckQuestion, CheckWord, HealthCheck
 from reconciler.model.instant import Instant
-from reconciler.model.rollout_entry import DeviceUnwell, Resumed, Retried, RolloutBegan, WaveStarted
+from reconciler.model.rollout_entry import DeviceUnwell, Resumed, Retried, WaveCompleted
 from tests.simulation.stage import manifests_for, world_text
 from tests.simulation.virtual import Play, VirtualCloud, fleets_from
 
 FLEET = "cold-chain"
 DEVICES = """
-  - {count: 3, product: cold-chain, platform: boron, deviceOS: "6.3.4", application: 1, groups: [all],
+  - {count: 6, product: cold-chain, platform: boron, deviceOS: "6.3.4", application: 1, groups: [all],
      publishes: {event: app/alive, everySeconds: 300}}
 """
 POLL_SECONDS = 15.0
@@ -67,38 +67,41 @@ class Watch:
         self.play.virtual.cloud.order_fault(FaultOrder(fault=name, rate=rate), self.now)
 
     def all_arrived(self) -> bool:
-        return all(device.reported_application == 2 for device in self.play.virtual.cloud.state.devices.values())
+        return all(device.reported_application == 2 for device in self.canaries().values())
+
+    def canaries(self) -> Mapping[str, Device]:
+        """The devices of the first wave."""
+        rollout = self.run.story_of(FLEET).rollout
+        assert rollout is not None
+        assert rollout.waves[0].members is not None
+        return {device_id: self.play.virtual.cloud.state.devices[device_id] for device_id in rollout.waves[0].members}
+
+    def exposed(self) -> set[str]:
+        """The devices that got the new application."""
+        return {d.id for d in self.play.virtual.cloud.state.devices.values() if d.application_version == 2}
 
 
 def watch(
     folder: Path,
     health: str,
     *,
+    soak: str = "2h",
+    failures: str = '"100%"',
     fault: str | None = None,
     journal: Journal | None = None,
     ask: Callable[[HealthCheck, CheckQuestion], CheckAnswer] | None = None,
 ) -> Watch:
-    """A fleet of three that is about to get application 2, all in one wave."""
+    """A fleet of six that is about to get application 2, with three canaries that soak for two hours."""
     virtual = VirtualCloud(world_text(DEVICES))
-    fleets = fleets_from(
-        folder,
-        manifests_for((FLEET,), rollout=f'{{maxConcurrent: 3, maxFailures: "100%", health: {health}}}'),
-    )
+    waves = f"[{{name: canary, size: 3, soak: {soak}}}, {{name: rest, size: remaining}}]"
+    rollout = f"{{waves: {waves}, maxConcurrent: 6, maxFailures: {failures}, health: {health}}}"
+    fleets = fleets_from(folder, manifests_for((FLEET,), rollout=rollout))
     journal = journal or MemoryJournal()
     play = Play(virtual=virtual, fleets=fleets, journal=journal)
     if ask is not None:
         play.ask = ask
-    (fleet,) = fleets.fleets
     plan, agreement = play.agree()
-    assert [len(route.devices) for route in plan.fleets[0].routes] == [3]
-    journal.note(
-        [
-            RolloutBegan(
-                fleet=FLEET, at=virtual.now, rollout_id="r1", intent=fleet.desired.intent, plan_id="p", devices=3
-            ),
-            WaveStarted(fleet=FLEET, at=virtual.now, wave="all", devices=3, members=None),
-        ]
-    )
+    assert [len(route.devices) for route in plan.fleets[0].routes] == [6]
     found = Watch(play=play, run=play.begin(agreement), journal=journal)
     if fault is not None:
         found.fault(fault)
@@ -114,12 +117,15 @@ def test_a_release_that_is_fine_is_neither_unwell_nor_in_doubt_for_a_day(tmp_pat
     assert seen.all_arrived()
     assert seen.unwell() == []
     assert seen.doubtful() == {}
+    assert seen.exposed() == seen.canaries().keys()
+    seen.look(90)
+    assert len(seen.exposed()) == 6
 
 
 def test_a_crash_loop_that_begins_after_five_minutes_is_durable_within_a_pass_of_the_third_restart(
     tmp_path: Path,
 ) -> None:
-    seen = watch(tmp_path, "{}", fault="crash-loop")
+    seen = watch(tmp_path, "{}", failures="1", fault="crash-loop")
     seen.look(60, until=lambda: bool(seen.unwell()))
     found = seen.unwell()[0]
     assert found.check == "resetLoop"
@@ -131,8 +137,10 @@ def test_a_crash_loop_that_begins_after_five_minutes_is_durable_within_a_pass_of
     first, *crashes = sessions
     assert crashes[0] - first > 5 * MINUTE
     assert found.at - crashes[2] <= POLL_SECONDS + 2
+    assert seen.run.story_of(FLEET).halted is not None
     seen.look(30)
-    assert sorted(each.device_id for each in seen.unwell()) == sorted(seen.play.virtual.cloud.state.devices)
+    assert sorted(each.device_id for each in seen.unwell()) == sorted(seen.canaries())
+    assert seen.exposed() == seen.canaries().keys()
 
 
 def test_an_application_that_says_nothing_is_unwell_after_its_time_and_in_doubt_before(tmp_path: Path) -> None:
@@ -163,7 +171,7 @@ def test_what_the_old_application_said_does_not_count_for_the_new_one(tmp_path: 
     seen = watch(tmp_path, "{events: [{name: app/alive, within: 15m}]}", fault="silent-application")
     seen.look(5, until=lambda: len(seen.journal.open_attempts()) == 3)
     state, (scope,) = seen.play.virtual.cloud.state, seen.play.scopes
-    for device in state.devices.values():
+    for device in seen.canaries().values():
         state.hub.publish(
             Event(
                 name="app/alive",
@@ -176,7 +184,7 @@ def test_what_the_old_application_said_does_not_count_for_the_new_one(tmp_path: 
         )
     seen.play.virtual.sleep(1)
     assert not seen.all_arrived()
-    assert all(scope.hearing.signs.of(device_id).events for device_id in state.devices)
+    assert all(scope.hearing.signs.of(DeviceId(device_id)).events for device_id in seen.canaries())
     seen.look(25)
     assert len(seen.unwell()) == 3
 
@@ -194,7 +202,7 @@ def test_vitals_that_no_device_reports_are_a_doubt_of_which_a_person_is_told_onc
     assert seen.unwell() == []
     assert len(seen.doubtful()) == 3
     (said,) = seen.told("PFR2320")
-    assert "wave all of fleet cold-chain" in said
+    assert "wave canary of fleet cold-chain" in said
     assert "device.no.such.number" in said
 
 
@@ -216,7 +224,7 @@ def test_a_device_that_falls_into_safe_mode_during_the_soak_is_unwell(tmp_path: 
     seen.look(15)
     assert seen.unwell() == []
     cloud = seen.play.virtual.cloud
-    fallen = next(iter(cloud.state.devices.values()))
+    fallen = next(iter(seen.canaries().values()))
     fallen.crashing = True
     cloud.state.life.set_online(fallen, False, seen.now)
     cloud.state.life.set_online(fallen, True, seen.now)
@@ -233,7 +241,7 @@ def test_a_device_that_runs_the_old_version_again_is_unwell_unless_a_person_want
     seen = watch(tmp_path, "{}")
     seen.look(15)
     state = seen.play.virtual.cloud.state
-    device = next(iter(state.devices.values()))
+    device = next(iter(seen.canaries().values()))
     product = state.products[device.product_id or 0]
     install(device, product.firmware[1].artifact)
     if by_lock:
@@ -250,8 +258,10 @@ def test_a_check_is_asked_about_the_wave_so_often_as_it_wants(tmp_path: Path) ->
     seen.look(30)
     assert seen.doubtful() == {}
     asked = gatekeeper.asked[-1]
-    assert (asked.fleet, asked.rollout_id, asked.wave) == (FLEET, "r1", "all")
-    assert set(asked.devices) == set(seen.play.virtual.cloud.state.devices)
+    rollout = seen.run.story_of(FLEET).rollout
+    assert rollout is not None
+    assert (asked.fleet, asked.rollout_id, asked.wave) == (FLEET, rollout.id, "canary")
+    assert set(asked.devices) == set(seen.canaries())
     assert 5 < len(gatekeeper.asked) <= 15
 
 
@@ -267,6 +277,48 @@ def test_a_check_that_turns_is_heard_during_the_soak(
     seen.look(4)
     assert len(seen.unwell()) == unwell
     assert len(seen.doubtful()) == doubtful
+
+
+def test_a_wave_without_a_soak_waits_for_an_answer_and_goes_on_with_it(tmp_path: Path) -> None:
+    gatekeeper = Gatekeeper(word=CheckWord.UNKNOWN)
+    seen = watch(tmp_path, CHECK, soak="0s", ask=gatekeeper)
+    seen.look(60)
+    assert seen.all_arrived()
+    assert seen.exposed() == seen.canaries().keys()
+    gatekeeper.word = CheckWord.GO
+    seen.look(20)
+    assert len(seen.exposed()) == 6
+    assert [noted.entry.wave for noted in seen.journal.entries() if isinstance(noted.entry, WaveCompleted)] == [
+        "canary",
+        "rest",
+    ]
+
+
+def test_a_run_waits_for_an_answer_and_leaves_a_doubt_that_lasts_to_a_person(tmp_path: Path) -> None:
+    gatekeeper = Gatekeeper(word=CheckWord.UNKNOWN)
+    seen = watch(tmp_path, CHECK, soak="0s", ask=gatekeeper)
+    began = seen.now
+    run, rest = seen.play.carry_out(seen.play.agree()[1])
+    assert rest.left == []
+    assert 30 * MINUTE < seen.now - began < 40 * MINUTE
+    assert len(run.health[FLEET].doubts) == 3
+    assert len(seen.told("PFR2320")) == 1
+
+
+def test_who_is_away_for_too_long_holds_nobody(tmp_path: Path) -> None:
+    seen = watch(tmp_path, "{events: [{name: app/alive, within: 15m}]}", soak="1m", fault="silent-application")
+    seen.look(3)
+    seen.look(10, until=seen.all_arrived)
+    seen.look(1)
+    cloud = seen.play.virtual.cloud
+    for device in seen.canaries().values():
+        cloud.state.life.set_online(device, False, seen.now)
+    seen.look(50)
+    assert seen.exposed() == seen.canaries().keys()
+    assert seen.unwell() == []
+    seen.fault("silent-application", rate=0.0)
+    seen.look(30)
+    assert len(seen.exposed()) == 6
 
 
 def test_what_a_person_has_seen_is_not_held_against_a_device_again_but_what_is_new_is(tmp_path: Path) -> None:
@@ -302,6 +354,7 @@ def test_a_later_run_goes_on_from_the_journal_and_says_nothing_twice(tmp_path: P
     seen.look(15)
     assert len(seen.unwell()) == 3
     later = Watch(play=seen.play, run=seen.play.begin(seen.play.agree()[1]), journal=seen.journal)
+    later.run.recall()
     later.look(15)
     assert len(later.unwell()) == 3
     assert later.run.health[FLEET].devices.keys() == seen.run.health[FLEET].devices.keys()
@@ -311,6 +364,7 @@ def test_nothing_is_remembered_of_devices_that_took_no_step(tmp_path: Path) -> N
     seen = watch(tmp_path, "{events: [{name: app/alive, within: 15m}]}")
     (scope,) = seen.play.scopes
     seen.play.virtual.sleep(1000)
-    assert all(not scope.hearing.signs.of(device_id).events for device_id in seen.play.virtual.cloud.state.devices)
+    assert not any(scope.hearing.signs.of(DeviceId(each)).events for each in seen.play.virtual.cloud.state.devices)
     seen.look(15)
-    assert all(scope.hearing.signs.of(device_id).events for device_id in seen.play.virtual.cloud.state.devices)
+    heard = {each for each in seen.play.virtual.cloud.state.devices if scope.hearing.signs.of(DeviceId(each)).events}
+    assert heard == seen.canaries().keys()
