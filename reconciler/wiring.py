@@ -146,7 +146,6 @@ class CloudConnection:
         of_product = replace(fleets, fleets=tuple(fleet for fleet in fleets.fleets if fleet.product in words))
         policies = [fleet.rollout.health for fleet in of_product.fleets]
         signs = Signs(
-            clock=_wall_clock,
             events=(event.name for policy in policies for event in policy.events),
             paths=(bound.path for policy in policies for bound in policy.vitals),
         )

@@ -74,6 +74,20 @@ class _Words:
         return Bars({name: count for name, count in planned.items() if count}, colour=self.colour)
 
 
+_firmware_cache_option = click.option(
+    "--firmware-cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A folder that keeps the Device OS modules that were downloaded. One folder for one cloud.",
+)
+_allow_commands_option = click.option(
+    "--allow-commands",
+    is_flag=True,
+    envvar="RECONCILER_ALLOW_COMMANDS",
+    show_envvar=True,
+    help="Run the programs that manifests name as health checks.",
+)
+
+
 @click.command("apply")
 @click.argument("paths", metavar="PATH…|PLANFILE", nargs=-1, required=True)
 @catalog_option
@@ -88,18 +102,8 @@ class _Words:
 )
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until everything is verified.")
 @click.option("--poll-seconds", type=click.FloatRange(min=0.05), help="Between looks without news; default 15 or more.")
-@click.option(
-    "--firmware-cache",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="A folder that keeps the Device OS modules that were downloaded. One folder for one cloud.",
-)
-@click.option(
-    "--allow-commands",
-    is_flag=True,
-    envvar="RECONCILER_ALLOW_COMMANDS",
-    show_envvar=True,
-    help="Run the programs that manifests name as health checks.",
-)
+@_firmware_cache_option
+@_allow_commands_option
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For whom.")
 @cloud_options
 @output_options("no_color", "quiet", "verbose")

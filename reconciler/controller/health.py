@@ -45,6 +45,7 @@ def note_health(run: Run, scope: Scope, plan: Plan, observation: Observation) ->
     run.read_on()
     devices = {device.id: device for device in observation.devices}
     wards = [ward for fleet_plan in plan.fleets if (ward := _ward(run, fleet_plan, devices)) is not None]
+    scope.hearing.signs.look(observation.observed_at)
     scope.hearing.signs.watch(device_id for ward in wards for device_id in ward.memory.devices)
     for ward in wards:
         _look_after(run, scope, ward, observation.observed_at)
@@ -163,7 +164,7 @@ def _out_of_reach(ward: _Ward, now: Instant) -> frozenset[DeviceId]:
 
 def _reading(run: Run, signs: Signs, ward: _Ward, device: ObservedDevice, *, is_current: bool, now: Instant) -> Reading:
     watched, heard = ward.memory.devices[device.id], signs.of(device.id)
-    listening = {name: seconds for name in signs.events if (seconds := signs.listening_seconds(name)) is not None}
+    unbroken = {name: since for name in signs.events if (since := signs.listening_since(name)) is not None}
     vitals_heard = heard.vitals_heard
     settled_until = ward.story.counts_since(device.id)
     return Reading(
@@ -172,14 +173,13 @@ def _reading(run: Run, signs: Signs, ward: _Ward, device: ObservedDevice, *, is_
         last_step_at=watched.last_step_at,
         settled_until=settled_until,
         reachable_since=watched.reachable_since,
-        resets=tuple(Reset(reason=reset.words, at=Instant(now - reset.seconds_ago)) for reset in heard.resets),
+        resets=tuple(
+            Reset(reason=reset.words, heard_at=reset.at, at=reset.at if reset.dated is None else reset.dated)
+            for reset in heard.resets
+        ),
         went_wrong=_went_wrong(run, ward, device, is_current=is_current),
-        heard={
-            name: Instant(now - event.seconds_ago)
-            for name, event in heard.events.items()
-            if _is_of_session(event, watched, now)
-        },
-        unbroken_since={name: Instant(now - seconds) for name, seconds in listening.items()},
+        heard={name: event.at for name, event in heard.events.items() if _is_of_session(event, watched, now)},
+        unbroken_since=unbroken,
         vitals=heard.vitals if vitals_heard is not None and _is_of_session(vitals_heard, watched, now) else None,
     )
 
@@ -188,7 +188,7 @@ def _is_of_session(heard: Heard, watched: WatchedDevice, now: Instant) -> bool:
     """Whether something was said by what is desired now, and not by what ran before."""
     if heard.dated is not None and watched.session_began is not None:
         return heard.dated >= watched.session_began - _SESSION_SLACK_SECONDS
-    return now - heard.seconds_ago >= (watched.as_desired_since or now)
+    return heard.at >= (watched.as_desired_since or now)
 
 
 def _went_wrong(run: Run, ward: _Ward, device: ObservedDevice, *, is_current: bool) -> Mapping[str, str]:

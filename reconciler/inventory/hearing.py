@@ -71,7 +71,7 @@ class Hearing:
         on_news: Callable[[], None] = lambda: None,
         signs: Signs | None = None,
     ) -> None:
-        self.signs = signs or Signs(clock=clock)
+        self.signs = signs or Signs()
         self._clock = clock
         self._on_news = on_news
         self._lock = threading.Lock()

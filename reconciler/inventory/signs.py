@@ -1,7 +1,8 @@
 """Signs of how devices are: restarts that nobody asked for, events that fleets expect, and vitals, as they were heard.
 
-Only devices that are watched are remembered, each of them in bounded memory. Times of hearing are of one clock of our
-own: between them durations hold, whatever other clocks say. What a device itself dated is kept beside it.
+Only devices that are watched are remembered, each of them in bounded memory. There is no clock here: what was heard
+between two looks at the devices was heard at the later one, by the cloud's time of that look. So all times compare with
+each other, whatever clocks say. What a device itself dated is kept beside it.
 
 Events get lost (facts 5.8). So of every stream is known since when it has been listened to without a gap; who was not
 listened to may have said anything.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ import msgspec
 
 from reconciler.model.device import DeviceId
 from reconciler.model.health import unasked_reset
-from reconciler.model.instant import Instant
+from reconciler.model.instant import NEVER, Instant
 from reconciler.particle.stream import EVENT_PREFIX, CloudEvent
 
 _RESETS_REMEMBERED: Final = 32
@@ -30,9 +31,9 @@ _VITALS_BYTES_MAX: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """Something that was heard so many seconds ago; `dated` by who sent it, None where it was not."""
+    """Something that was heard at a look; `dated` by who sent it, None where it was not."""
 
-    seconds_ago: float
+    at: Instant
     dated: Instant | None
     words: str = ""
 
@@ -50,16 +51,16 @@ class DeviceSigns:
     vitals_heard: Heard | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Told:
-    """Something that was heard, by our own clock and by its date."""
+    """Something that was heard. `at` None: since the last look."""
 
-    heard_at: Instant
     dated: Instant | None
     words: str = ""
+    at: Instant | None = None
 
-    def ago(self, now: Instant) -> Heard:
-        return Heard(seconds_ago=max(0.0, now - self.heard_at), dated=self.dated, words=self.words)
+    def heard(self, looked_at: Instant) -> Heard:
+        return Heard(at=looked_at if self.at is None else self.at, dated=self.dated, words=self.words)
 
 
 @dataclass(slots=True)
@@ -69,6 +70,12 @@ class _Memory:
     vitals: Mapping[str, float] = field(default_factory=dict)
     vitals_told: _Told | None = None
 
+    def all_told(self) -> Iterator[_Told]:
+        yield from self.resets
+        yield from self.events.values()
+        if self.vitals_told is not None:
+            yield self.vitals_told
+
 
 class Signs:
     """A memory that several threads may tell and ask.
@@ -76,15 +83,15 @@ class Signs:
     `events` are the names (or how they begin) of the events that fleets expect; `paths` are the vitals that they want.
     """
 
-    def __init__(self, *, clock: Callable[[], Instant], events: Iterable[str] = (), paths: Iterable[str] = ()) -> None:
+    def __init__(self, *, events: Iterable[str] = (), paths: Iterable[str] = ()) -> None:
         self.events = tuple(dict.fromkeys(events))
-        self._clock = clock
         self._paths = tuple(dict.fromkeys(paths))
         self._lock = threading.Lock()
         self._watched: set[DeviceId] = set()
         self._memories: dict[DeviceId, _Memory] = {}
         self._ears: dict[str, Callable[[], bool]] = {}
         self._unbroken_since: dict[str, Instant] = {}
+        self._looked_at = NEVER
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -95,20 +102,29 @@ class Signs:
         """A stream of the events with this prefix is there from now on; `connected` tells whether it is right now."""
         with self._lock:
             self._ears[prefix] = connected
-            self._unbroken_since[prefix] = self._clock()
 
     def miss(self, prefix: str) -> None:
         """Nobody listened to the stream of this prefix until now: give it to an EventStream as its `on_gap`."""
         with self._lock:
-            self._unbroken_since[prefix] = self._clock()
+            self._unbroken_since.pop(prefix, None)
 
-    def listening_seconds(self, name: str) -> float | None:
-        """For how long an event of this name cannot have been missed; None: nobody listens now."""
-        prefix = EVENT_PREFIX if name.startswith(EVENT_PREFIX) else name
+    def look(self, now: Instant) -> None:
+        """There was a look at the devices: what was told since the last one was heard at this one."""
         with self._lock:
-            connected, since = self._ears.get(prefix), self._unbroken_since.get(prefix)
-            is_deaf = connected is None or since is None or not connected()
-            return None if is_deaf or since is None else max(0.0, self._clock() - since)
+            self._looked_at = now
+            for prefix, connected in self._ears.items():
+                if not connected():
+                    self._unbroken_since.pop(prefix, None)
+                else:
+                    self._unbroken_since.setdefault(prefix, now)
+            for memory in self._memories.values():
+                for told in memory.all_told():
+                    told.at = now if told.at is None else told.at
+
+    def listening_since(self, name: str) -> Instant | None:
+        """Since which look an event of this name cannot have been missed; None: nobody listened at the last one."""
+        with self._lock:
+            return self._unbroken_since.get(EVENT_PREFIX if name.startswith(EVENT_PREFIX) else name)
 
     def watch(self, devices: Iterable[DeviceId]) -> None:
         """From now on these devices are watched, and no others: what was heard of others is forgotten."""
@@ -127,7 +143,7 @@ class Signs:
         with self._lock:
             if event.device_id is None or event.device_id not in self._watched:
                 return False
-            told = _Told(self._clock(), event.published_at)
+            told = _Told(event.published_at)
             memory = self._memories.setdefault(event.device_id, _Memory())
             for name in self.events:
                 if event.name.startswith(name):
@@ -147,19 +163,19 @@ class Signs:
             memory = self._memories.setdefault(device_id, _Memory())
             known = memory.vitals_told
             if known is None or known.dated is None or dated is None or known.dated < dated:
-                self._remember_vitals(memory, payload, _Told(self._clock(), dated))
+                self._remember_vitals(memory, payload, _Told(dated))
 
     def of(self, device_id: DeviceId) -> DeviceSigns:
         """What was heard of a device since it is watched."""
         with self._lock:
-            memory, now = self._memories.get(device_id), self._clock()
+            memory, now = self._memories.get(device_id), self._looked_at
             if memory is None:
                 return DeviceSigns()
             return DeviceSigns(
-                resets=tuple(told.ago(now) for told in memory.resets),
-                events={name: told.ago(now) for name, told in memory.events.items()},
+                resets=tuple(told.heard(now) for told in memory.resets),
+                events={name: told.heard(now) for name, told in memory.events.items()},
                 vitals=memory.vitals,
-                vitals_heard=None if memory.vitals_told is None else memory.vitals_told.ago(now),
+                vitals_heard=None if memory.vitals_told is None else memory.vitals_told.heard(now),
             )
 
     def _remember_vitals(self, memory: _Memory, payload: str, told: _Told) -> None:
@@ -178,7 +194,7 @@ def _remember_reset(memory: _Memory, said: str, told: _Told) -> bool:
     is_known = told.dated is not None and any(reset.dated == told.dated for reset in memory.resets)
     if reason is None or is_known:
         return False
-    memory.resets.append(_Told(told.heard_at, told.dated, reason))
+    memory.resets.append(_Told(told.dated, reason))
     return True
 
 

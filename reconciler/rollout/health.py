@@ -35,9 +35,13 @@ its time an event may be missing before that means something."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reset:
-    """A restart that nobody asked for; `reason` in the device's words."""
+    """A restart that nobody asked for; `reason` in the device's words.
+
+    `heard_at` is the look at which it was known; `at` is when it was by the device's own word, or else the same.
+    """
 
     reason: str
+    heard_at: Instant
     at: Instant
 
 
@@ -139,7 +143,7 @@ def _opinion(policy: HealthPolicy, reading: Reading, records: Mapping[str, Check
 def _loop(policy: ResetLoop, reading: Reading) -> str | None:
     """The restarts that are a loop, in words; None: there is none."""
     since = max(reading.last_step_at, reading.settled_until)
-    resets = [reset for reset in sorted(reading.resets, key=lambda reset: reset.at) if reset.at >= since]
+    resets = [reset for reset in sorted(reading.resets, key=lambda reset: reset.at) if reset.heard_at >= since]
     for last in range(policy.resets - 1, len(resets)):
         together = resets[last - policy.resets + 1 : last + 1]
         if together[-1].at - together[0].at <= policy.within_seconds:

@@ -15,14 +15,18 @@ RESET = "spark/device/last_reset"
 
 @dataclass
 class Ear:
-    """Signs with a clock to turn."""
+    """Signs with looks at times of their own."""
 
     now: float = 500.0
     signs: Signs = field(init=False)
 
     def __post_init__(self) -> None:
-        self.signs = Signs(clock=lambda: Instant(self.now), events=("app/alive", "spark/beat"), paths=("device.a.b",))
+        self.signs = Signs(events=("app/alive", "spark/beat"), paths=("device.a.b",))
         self.signs.watch([ONE])
+
+    def look(self, later: float = 0.0) -> None:
+        self.now += later
+        self.signs.look(Instant(self.now))
 
     def hear(self, name: str, data: str = "", *, device: DeviceId | None = ONE, at: float | None = 100.0) -> bool:
         published_at = None if at is None else Instant(at)
@@ -51,12 +55,18 @@ def test_restarts_without_a_date_are_each_one() -> None:
     assert len(ear.signs.of(ONE).resets) == 2
 
 
-def test_how_long_ago_something_was_heard_goes_by_our_own_clock() -> None:
+def test_what_was_heard_between_two_looks_was_heard_at_the_later_one() -> None:
     ear = Ear()
+    ear.look()
     ear.hear("app/alive/3", at=90_000.0)
-    ear.now += 40
+    ear.look(40)
+    ear.look(60)
     heard = ear.signs.of(ONE).events["app/alive"]
-    assert (heard.seconds_ago, heard.dated) == (40.0, 90_000.0)
+    assert (heard.at, heard.dated) == (540.0, 90_000.0)
+    ear.hear("app/alive/4", at=None)
+    ear.look(5)
+    heard = ear.signs.of(ONE).events["app/alive"]
+    assert (heard.at, heard.dated) == (605.0, None)
 
 
 def test_only_devices_that_are_watched_are_remembered() -> None:
@@ -117,25 +127,31 @@ def test_only_events_of_applications_need_a_stream_of_their_own() -> None:
 def test_since_when_is_listened_follows_the_stream_of_the_event() -> None:
     ear = Ear()
     connected = True
-    assert ear.signs.listening_seconds("app/alive") is None
+    ear.look()
+    assert ear.signs.listening_since("app/alive") is None
     ear.signs.attach("app/alive", lambda: connected)
     ear.signs.attach("spark", lambda: True)
-    ear.now += 30
+    ear.look(10)
+    ear.look(30)
+    assert ear.signs.listening_since("app/alive") == 510.0
     ear.signs.miss("app/alive")
-    ear.now += 10
-    assert ear.signs.listening_seconds("app/alive") == 10.0
-    assert ear.signs.listening_seconds("spark/beat") == 40.0
+    assert ear.signs.listening_since("app/alive") is None
+    ear.look(10)
+    assert ear.signs.listening_since("app/alive") == 550.0
+    assert ear.signs.listening_since("spark/beat") == 510.0
     connected = False
-    assert ear.signs.listening_seconds("app/alive") is None
+    ear.look(10)
+    assert ear.signs.listening_since("app/alive") is None
 
 
 def test_a_gap_of_the_main_stream_is_one_of_its_events_too() -> None:
     ear = Ear()
-    hearing = Hearing(clock=lambda: Instant(ear.now), signs=ear.signs)
+    hearing = Hearing(clock=lambda: Instant(0.0), signs=ear.signs)
     ear.signs.attach("spark", lambda: True)
-    ear.now += 30
+    ear.look()
     hearing.miss()
-    assert ear.signs.listening_seconds("spark/beat") == 0.0
+    ear.look(30)
+    assert ear.signs.listening_since("spark/beat") == 530.0
 
 
 def test_bad_news_wakes_whoever_waits_for_news() -> None:

@@ -37,7 +37,7 @@ def reading(*, at: float = ARRIVED, **changes: Any) -> Reading:
 
 
 def resets(*times: float, reason: str = "panic, hard_fault") -> tuple[Reset, ...]:
-    return tuple(Reset(reason=reason, at=Instant(at)) for at in times)
+    return tuple(Reset(reason=reason, heard_at=Instant(at), at=Instant(at)) for at in times)
 
 
 def judged(policy: HealthPolicy, now: float, *, record: CheckRecord | None = None, **known: Any) -> Judgement:

@@ -279,7 +279,6 @@ class Play:
     def _scope(self, product: str | None) -> Scope:
         policies = [fleet.rollout.health for fleet in self.fleets.fleets if fleet.product == product]
         signs = Signs(
-            clock=self.virtual.clock,
             events=(event.name for policy in policies for event in policy.events),
             paths=(bound.path for policy in policies for bound in policy.vitals),
         )
