@@ -93,6 +93,7 @@ def _ward(run: Run, plan: FleetPlan, devices: Mapping[DeviceId, ObservedDevice])
     memory = run.health.get(fleet)
     if memory is None or memory.rollout_id != rollout.id:
         memory = run.health[fleet] = _remembered(run, fleet, rollout)
+    memory.wave = wave.name
     if memory.counting_since != story.counting_since:
         memory.counting_since = story.counting_since
         memory.checks.clear()
@@ -279,9 +280,17 @@ def _tell_of_doubt(run: Run, ward: _Ward, now: Instant) -> None:
     if not lasting or ward.wave.name in ward.memory.told_of:
         return
     ward.memory.told_of.add(ward.wave.name)
-    count = f"{len(lasting)} of its devices" if len(lasting) > 1 else f"device {lasting[0]}"
-    message = (
-        f"wave {ward.wave.name} of fleet {ward.fleet} stays where it is: for {patience / 60:g} min the "
-        f"health of {count} is unknown: {ward.memory.doubts[lasting[0]]}"
-    )
+    message = f"{_doubt_in_words(ward.fleet, ward.memory)}, for {patience / 60:g} min now"
     run.tools.tell(Finding(at=now, code="PFR2320", message=message))
+
+
+def doubts_in_words(run: Run) -> list[str]:
+    """What keeps waves where they are, one line a fleet: devices of which the last look could not say how they are."""
+    return [_doubt_in_words(fleet, memory) for fleet, memory in sorted(run.health.items()) if memory.doubts]
+
+
+def _doubt_in_words(fleet: str, memory: FleetHealth) -> str:
+    first, why = min(memory.doubts.items())
+    others = len(memory.doubts) - 1
+    whose = f"{first} and {others} more" if others else first
+    return f"{fleet}: wave {memory.wave} stays, the health of {whose} is unknown ({why})"

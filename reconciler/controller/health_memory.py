@@ -47,7 +47,7 @@ class AskedCheck:
 
 @dataclass(slots=True, kw_only=True)
 class FleetHealth:
-    """One rollout of one fleet.
+    """One rollout of one fleet, with the wave that is under way.
 
     - `noted`: the findings that the journal has, by device and check, and when. `told_of`: waves of whose doubts a
       person was told.
@@ -56,6 +56,7 @@ class FleetHealth:
     """
 
     rollout_id: str
+    wave: str = ""
     devices: dict[DeviceId, WatchedDevice] = field(default_factory=dict)
     noted: dict[tuple[DeviceId, str], Instant] = field(default_factory=dict)
     checks: dict[tuple[str, str], AskedCheck] = field(default_factory=dict)

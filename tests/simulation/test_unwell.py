@@ -202,7 +202,7 @@ def test_vitals_that_no_device_reports_are_a_doubt_of_which_a_person_is_told_onc
     assert seen.unwell() == []
     assert len(seen.doubtful()) == 3
     (said,) = seen.told("PFR2320")
-    assert "wave canary of fleet cold-chain" in said
+    assert "cold-chain: wave canary stays" in said
     assert "device.no.such.number" in said
 
 
