@@ -6,7 +6,7 @@ failed device for whoever judges the wave (`rollout/health.py` says what is a fi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +20,7 @@ from reconciler.model.event import Finding
 from reconciler.model.health import CheckAnswer, CheckQuestion, CheckWord, HealthPolicy
 from reconciler.model.instant import NEVER, Instant
 from reconciler.model.plan import FleetPlan, Plan
-from reconciler.model.rollout import FleetStory, Rollout, StartedWave
+from reconciler.model.rollout import FleetStory, Rollout, RolloutState, StartedWave
 from reconciler.model.rollout_entry import DeviceUnwell
 from reconciler.rollout.health import Reading, Reset, judge
 
@@ -31,7 +31,7 @@ _SESSION_SLACK_SECONDS: Final = 5.0
 """An event and the handshake of its session are stamped by different machines of the cloud."""
 
 _VITALS_ASKED_EVERY_SECONDS: Final = 600.0
-_VITALS_ASKED_AT_ONCE_MAX: Final = 20
+_VITALS_ASKED_AT_ONCE_MAX: Final = 10
 """Devices asked for their vitals in one pass, with two requests each."""
 
 _STANDING: Final = ("mode", "version", "vitals ")
@@ -46,7 +46,7 @@ def note_health(run: Run, scope: Scope, plan: Plan, observation: Observation) ->
     devices = {device.id: device for device in observation.devices}
     wards = [ward for fleet_plan in plan.fleets if (ward := _ward(run, fleet_plan, devices)) is not None]
     scope.hearing.signs.look(observation.observed_at)
-    scope.hearing.signs.watch(device_id for ward in wards for device_id in ward.memory.devices)
+    scope.hearing.signs.watch(device_id for ward in wards for device_id in ward.members)
     for ward in wards:
         _look_after(run, scope, ward, observation.observed_at)
 
@@ -60,7 +60,7 @@ def doubtful(run: Run, fleet: str) -> frozenset[DeviceId]:
 def doubt_may_pass(run: Run, fleet: str) -> bool:
     """Whether a later look may know more. A doubt that has lasted so long that a person was told is left to them."""
     memory = run.health.get(fleet)
-    return memory is not None and bool(memory.doubts) and not memory.told_of
+    return memory is not None and bool(memory.doubts) and memory.wave not in memory.told_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,8 @@ def _ward(run: Run, plan: FleetPlan, devices: Mapping[DeviceId, ObservedDevice])
     fleet, story = plan.fleet.name, run.story_of(plan.fleet.name)
     rollout = story.rollout
     wave = None if rollout is None else rollout.wave_under_way
-    if rollout is None or wave is None:
+    is_live = rollout is not None and rollout.state in (RolloutState.ROLLING, RolloutState.HALTED)
+    if rollout is None or wave is None or not is_live or rollout.intent != plan.fleet.desired.intent:
         run.health.pop(fleet, None)
         return None
     memory = run.health.get(fleet)
@@ -176,13 +177,25 @@ def _reading(run: Run, signs: Signs, ward: _Ward, device: ObservedDevice, *, is_
         reachable_since=watched.reachable_since,
         resets=tuple(
             Reset(reason=reset.words, heard_at=reset.at, at=reset.at if reset.dated is None else reset.dated)
-            for reset in heard.resets
+            for reset in _resets_that_count(heard.resets, watched, now, is_current=is_current)
         ),
         went_wrong=_went_wrong(run, ward, device, is_current=is_current),
         heard={name: event.at for name, event in heard.events.items() if _is_of_session(event, watched, now)},
         unbroken_since=unbroken,
         vitals=heard.vitals if vitals_heard is not None and _is_of_session(vitals_heard, watched, now) else None,
     )
+
+
+def _resets_that_count(
+    resets: Sequence[Heard], watched: WatchedDevice, now: Instant, *, is_current: bool
+) -> Sequence[Heard]:
+    """The restarts of what the rollout brought. What restarted before that is what it may be there to mend."""
+    if is_current and watched.as_desired_since is not None:
+        return [reset for reset in resets if _is_of_session(reset, watched, now)]
+    since = watched.changed_since
+    if since is None or any(reset.at < since for reset in resets):
+        return ()
+    return resets
 
 
 def _is_of_session(heard: Heard, watched: WatchedDevice, now: Instant) -> bool:

@@ -19,6 +19,7 @@ class WatchedDevice:
     """A device that took steps of the rollout.
 
     - `last_step_at`, `step_ended_at`: when its last step was intended and ended; None: it is under way.
+    - `changed_since`: when its first step of the rollout was verified; None: it runs what it ran before.
     - `as_desired_since`: since when it is as desired, None: not seen so since its last step. `session_began` is the
       handshake of the session in which that was seen first, by the cloud's record of the device.
     - `reachable_since`, `away_since`: since when it was connected, or was not, at every look; one of the two is None.
@@ -27,6 +28,7 @@ class WatchedDevice:
 
     last_step_at: Instant
     step_ended_at: Instant | None
+    changed_since: Instant | None = None
     as_desired_since: Instant | None = None
     session_began: Instant | None = None
     reachable_since: Instant | None = None
@@ -71,11 +73,15 @@ class FleetHealth:
                 continue
             known = self.devices.get(attempt.device_id)
             if known is None or known.last_step_at < attempt.intended_at:
-                self.devices[attempt.device_id] = WatchedDevice(
-                    last_step_at=attempt.intended_at, step_ended_at=attempt.ended_at
+                known = self.devices[attempt.device_id] = WatchedDevice(
+                    last_step_at=attempt.intended_at,
+                    step_ended_at=attempt.ended_at,
+                    changed_since=None if known is None else known.changed_since,
                 )
             elif known.last_step_at == attempt.intended_at:
                 known.step_ended_at = attempt.ended_at
+            if attempt.state is AttemptState.VERIFIED and attempt.ended_at is not None:
+                known.changed_since = min(known.changed_since or attempt.ended_at, attempt.ended_at)
 
 
 def _may_have_reached(attempt: Attempt) -> bool:

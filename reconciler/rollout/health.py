@@ -52,6 +52,7 @@ class Reading:
     - `as_desired_since`: None: it is between steps, and only its restarts count.
     - `last_step_at`: when its last step was intended. `settled_until`: what was before it has been seen by a person.
     - `reachable_since`: since when it has been connected whenever somebody looked; None: it is not connected now.
+    - `resets`: those that may be laid to what the rollout brought.
     - `went_wrong`: what its own record shows, by check: that it is in safe mode, that it runs a lower version again.
     - `heard`: by expected event, when it was last heard in the session of what is desired now.
     - `unbroken_since`: by expected event, since when none can have been missed; left out: nobody listens.
@@ -142,7 +143,7 @@ def _opinion(policy: HealthPolicy, reading: Reading, records: Mapping[str, Check
 
 def _loop(policy: ResetLoop, reading: Reading) -> str | None:
     """The restarts that are a loop, in words; None: there is none."""
-    since = max(reading.last_step_at, reading.settled_until)
+    since = reading.settled_until
     resets = [reset for reset in sorted(reading.resets, key=lambda reset: reset.at) if reset.heard_at >= since]
     for last in range(policy.resets - 1, len(resets)):
         together = resets[last - policy.resets + 1 : last + 1]

@@ -143,6 +143,17 @@ def test_a_crash_loop_that_begins_after_five_minutes_is_durable_within_a_pass_of
     assert seen.exposed() == seen.canaries().keys()
 
 
+def test_what_a_release_is_there_to_mend_is_not_held_against_it(tmp_path: Path) -> None:
+    seen = watch(tmp_path, "{}")
+    for device in seen.play.virtual.cloud.state.devices.values():
+        device.crashes = 1
+        seen.play.virtual.cloud.state.life.set_online(device, False, seen.now)
+        seen.play.virtual.cloud.state.life.set_online(device, True, seen.now)
+    seen.look(60)
+    assert seen.all_arrived()
+    assert seen.unwell() == []
+
+
 def test_an_application_that_says_nothing_is_unwell_after_its_time_and_in_doubt_before(tmp_path: Path) -> None:
     seen = watch(tmp_path, "{events: [{name: app/alive, within: 15m}]}", fault="silent-application")
     seen.look(15)
