@@ -76,6 +76,14 @@ class Watch:
         assert rollout.waves[0].members is not None
         return {device_id: self.play.virtual.cloud.state.devices[device_id] for device_id in rollout.waves[0].members}
 
+    def publish(self, name: str, data: str) -> None:
+        """Every canary publishes an event now."""
+        for device in self.canaries().values():
+            event = Event(
+                name=name, data=data, device_id=device.id, product_id=device.product_id, version=1, at=self.now
+            )
+            self.play.virtual.cloud.state.hub.publish(event)
+
     def exposed(self) -> set[str]:
         """The devices that got the new application."""
         return {d.id for d in self.play.virtual.cloud.state.devices.values() if d.application_version == 2}
@@ -145,11 +153,15 @@ def test_a_crash_loop_that_begins_after_five_minutes_is_durable_within_a_pass_of
 
 def test_what_a_release_is_there_to_mend_is_not_held_against_it(tmp_path: Path) -> None:
     seen = watch(tmp_path, "{}")
-    for device in seen.play.virtual.cloud.state.devices.values():
-        device.crashes = 1
-        seen.play.virtual.cloud.state.life.set_online(device, False, seen.now)
-        seen.play.virtual.cloud.state.life.set_online(device, True, seen.now)
-    seen.look(60)
+    seen.look(5, until=lambda: len(seen.journal.open_attempts()) == 3)
+    for _ in range(3):
+        seen.play.virtual.sleep(1)
+        seen.publish("spark/device/last_reset", "panic, hard_fault")
+    seen.play.virtual.sleep(1)
+    assert not seen.all_arrived()
+    (scope,) = seen.play.scopes
+    assert {len(scope.hearing.signs.of(DeviceId(each)).resets) for each in seen.canaries()} == {3}
+    seen.look(30)
     assert seen.all_arrived()
     assert seen.unwell() == []
 
@@ -182,17 +194,7 @@ def test_what_the_old_application_said_does_not_count_for_the_new_one(tmp_path: 
     seen = watch(tmp_path, "{events: [{name: app/alive, within: 15m}]}", fault="silent-application")
     seen.look(5, until=lambda: len(seen.journal.open_attempts()) == 3)
     state, (scope,) = seen.play.virtual.cloud.state, seen.play.scopes
-    for device in seen.canaries().values():
-        state.hub.publish(
-            Event(
-                name="app/alive",
-                data="1",
-                device_id=device.id,
-                product_id=device.product_id,
-                version=1,
-                at=seen.now,
-            )
-        )
+    seen.publish("app/alive", "1")
     seen.play.virtual.sleep(1)
     assert not seen.all_arrived()
     assert all(scope.hearing.signs.of(DeviceId(device_id)).events for device_id in seen.canaries())
