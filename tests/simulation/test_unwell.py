@@ -193,7 +193,7 @@ def test_behind_a_gap_silence_is_a_doubt_until_a_full_time_was_listened_to(tmp_p
 def test_what_the_old_application_said_does_not_count_for_the_new_one(tmp_path: Path) -> None:
     seen = watch(tmp_path, "{events: [{name: app/alive, within: 15m}]}", fault="silent-application")
     seen.look(5, until=lambda: len(seen.journal.open_attempts()) == 3)
-    state, (scope,) = seen.play.virtual.cloud.state, seen.play.scopes
+    (scope,) = seen.play.scopes
     seen.publish("app/alive", "1")
     seen.play.virtual.sleep(1)
     assert not seen.all_arrived()
