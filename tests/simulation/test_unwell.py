@@ -35,12 +35,11 @@ MINUTE = 60.0
 
 @dataclass(kw_only=True)
 class Watch:
-    """A rollout that soaks, pass by pass; `asked` are the questions that an outside check got."""
+    """A rollout that soaks, pass by pass."""
 
     play: Play
     run: Run
     journal: Journal
-    doubts: Mapping[DeviceId, str] = field(default_factory=dict)
 
     @property
     def now(self) -> Instant:
