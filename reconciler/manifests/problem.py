@@ -50,7 +50,7 @@ class ProblemCode(StrEnum):
     PATH = "PFR1214"
     BINARY = "PFR1215"
     INTEGRITY = "PFR1216"
-    HEALTH = "PFR1220"
+    HEALTH = "PFR1230"
 
     @property
     def headline(self) -> str:
