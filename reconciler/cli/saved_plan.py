@@ -18,8 +18,9 @@ from reconciler.manifests import load_manifests
 from reconciler.model.error import OperatorError
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import Instant
+from reconciler.model.saved_plan import SavedPlan
 from reconciler.render.plan_json import plan_json_pieces
-from reconciler.render.plan_reading import SavedPlan, plan_from_document
+from reconciler.render.plan_reading import check_in_force, whole_plan_from_document
 
 _OF_MANIFESTS: Final = frozenset({".yaml", ".yml"})
 _PLAN_AGAIN: Final = "make a new plan with: reconciler plan MANIFESTS --out FILE"
@@ -88,7 +89,7 @@ def read_saved_plan(path: Path, catalog: Catalog, *, now: Instant) -> PlanFile:
         raise OperatorError("PFR6701", message, next_step=_PLAN_AGAIN) from None
     except (ValueError, RecursionError) as error:
         raise OperatorError("PFR6401", f"{path} is not JSON: {error}", next_step=_PLAN_AGAIN) from None
-    plan = plan_from_document(document, catalog, now=now)
+    plan = whole_plan_from_document(document, catalog)
     if plan.source.catalog_digest != catalog.digest:
         message = f"{path} was planned with another release catalog"
         raise OperatorError("PFR6407", message, next_step=f"give the same --catalog, or {_PLAN_AGAIN}")
@@ -101,6 +102,7 @@ def read_saved_plan(path: Path, catalog: Catalog, *, now: Instant) -> PlanFile:
     if fleets.digest != plan.source.manifest_digest:
         message = f"{path} holds other manifests than those it was planned from"
         raise OperatorError("PFR6403", message, next_step=_PLAN_AGAIN)
+    check_in_force(plan, now)
     # A plan file of an earlier version has no applications: then nothing is known of their files.
     applications = manifests.get("applications", {}) if isinstance(manifests, dict) else {}
     return PlanFile(plan=plan, fleets=with_saved_applications(fleets, applications))

@@ -63,6 +63,7 @@ def _decide(run: Run, scope: Scope, plan: Plan, in_flight: Sequence[InFlight], o
     now = observation.observed_at
     # A person's halt, by another command, reaches a run that is going on.
     run.halted.update(halt.fleet for halt in run.tools.journal.halts())
+    run.read_on()
     decided: dict[str, Sequence[Verdict]] = {}
     for fleet_plan in plan.fleets:
         name = fleet_plan.fleet.name
@@ -84,6 +85,7 @@ def _decide(run: Run, scope: Scope, plan: Plan, in_flight: Sequence[InFlight], o
             receiving=receiving(scope.hearing, moving, observation, fleet_plan.fleet.rollout),
             halted=name in run.halted,
             agreed=run.tools.agreement.steps,
+            approvals=run.approvals_of(fleet_plan.fleet, scope.fleets.approvals),
             lacking=uploads.lacking,
             awaited_uploads=uploads.awaited,
         )

@@ -65,7 +65,7 @@ def ending_of(run: Run, rest: Rest) -> Ending:
         return Ending.ERROR
     if failed_devices(run) or failed_actions(run) or holds & _FAILURES:
         return Ending.DEVICES_FAILED
-    if stale_devices(run):
+    if stale_devices(run) or Hold.APPROVAL_STALE in holds:
         return Ending.STALE
     if Hold.AWAITING_APPROVAL in holds:
         return Ending.AWAITING_APPROVAL

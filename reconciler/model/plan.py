@@ -6,6 +6,8 @@ a value: the dry run shows it and `apply` executes it.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from dataclasses import dataclass, fields
 from enum import Enum, StrEnum
@@ -108,6 +110,21 @@ class Situation:
     def __hash__(self) -> int:
         """Equal situations have equal hashes; few differ in the rest alone."""
         return hash((self.platform, self.device_os, self.application))
+
+    @property
+    def state_hash(self) -> str:
+        """`sha256:…` over what steps depend on: the same for devices that are the same, however that is known."""
+        modules = (*self.modules, *(() if self.user_part is None else (self.user_part,)))
+        said = {
+            "platform": self.platform,
+            "device_os": None if self.device_os is None else self.device_os.text,
+            "application": self.application,
+            "mode": self.mode.value,
+            "modules": {str(module.slot): module.version for module in modules},
+            "development": self.development,
+            "own": self.own,
+        }
+        return f"sha256:{hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

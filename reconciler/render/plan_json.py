@@ -1,9 +1,12 @@
 """The plan as a JSON document (contracts section 4).
 
 The same plan gives the same bytes: devices ascend by id, fleets by name, everything else by its own content. The digest
-covers all that the plan would do and what it was made from, not when and not against what it was held: `plan_id`,
-`digest`, `created_at`, `expires_at`, `base`, each fleet's `membership` and the list of current devices (present on
-request only) stand outside. So a plan that was reviewed with `--base` is the plan that is made without.
+covers all that the plan would do and what it was made from, not when and not against what it was held: `plan_id`, the
+digests, `created_at`, `expires_at`, `base`, `checked`, each fleet's `membership` and the list of current devices
+(present on request only) stand outside. So a plan that was reviewed with `--base` is the plan that is made without.
+
+What it was made from includes the time of the observation. The content digest covers what would be done alone: two
+plans of the same devices in the same situations have the same one, whenever they were made.
 """
 
 from __future__ import annotations
@@ -24,14 +27,26 @@ from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Situation, Su
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.render.change_json import change_document, membership_document
 from reconciler.render.desired_json import desired_document
+from reconciler.render.rollout_json import rollout_document
 
 FORMAT_VERSION: Final = "1.0"
 OUTSIDE_DIGEST: Final = frozenset(
-    {"plan_id", "digest", "created_at", "expires_at", "base", "manifests", "console_changes"}
+    {
+        "plan_id",
+        "digest",
+        "content_digest",
+        "created_at",
+        "expires_at",
+        "base",
+        "checked",
+        "manifests",
+        "console_changes",
+    }
 )
 CURRENT_DEVICES: Final = "current"
 """The field of a fleet that lists its current devices; the count under the same name stands in `summary`."""
 OUTSIDE_DIGEST_OF_FLEET: Final = frozenset({CURRENT_DEVICES, "membership"})
+_CONTENT_OF_FLEET: Final = frozenset({"name", "desired", "rollout", "routes", "preparation", "conclusion"})
 
 _ID_DIGITS: Final = 10
 _INDENT: Final = 2
@@ -78,6 +93,7 @@ def plan_document(
         **document,
         "plan_id": plan_id_of(plan.source.revision, digest),
         "digest": digest,
+        "content_digest": content_digest_of(document),
         "created_at": iso_from_instant(plan.created_at),
         "expires_at": iso_from_instant(plan.expires_at),
     }
@@ -101,6 +117,16 @@ def digest_of(document: Mapping[str, Any]) -> str:
         {key: value for key, value in fleet.items() if key not in OUTSIDE_DIGEST_OF_FLEET}
         for fleet in document["fleets"]
     ]
+    return _sha256(covered)
+
+
+def content_digest_of(document: Mapping[str, Any]) -> str:
+    """`sha256:…` over what a plan would do to which device, and how it is rolled out; not over when it was made."""
+    fleets = [{key: value for key, value in fleet.items() if key in _CONTENT_OF_FLEET} for fleet in document["fleets"]]
+    return _sha256({"fleets": fleets})
+
+
+def _sha256(covered: Mapping[str, Any]) -> str:
     digest = hashlib.sha256()
     for piece in _pieces(covered, _ENTRY_DEPTH, b""):
         digest.update(piece)
@@ -161,6 +187,7 @@ def _fleet(plan: FleetPlan, change: Change | None, *, show_current: bool) -> dic
     document: dict[str, Any] = {
         "name": plan.fleet.name,
         "desired": desired_document(plan.fleet.desired),
+        "rollout": rollout_document(plan.fleet),
         "summary": summary_document(plan.summary),
         "cost": _cost(plan),
         "routes": [_route(route) for route in plan.routes],
@@ -215,6 +242,7 @@ def _route(route: Route) -> dict[str, Any]:
     healed = {"healed_by_cloud": list(map(step_document, route.healed_by_cloud))} if route.healed_by_cloud else {}
     return {
         "situation": _situation(route.situation),
+        "state_hash": route.situation.state_hash,
         "reason": route.reason.value,
         "hops": [hop.text for hop in route.hops],
         "steps": [step_document(step) for step in route.steps],

@@ -163,9 +163,10 @@ def action_in_words(action: ProductAction) -> str:
 def pace_in_words(plan: FleetPlan) -> str:
     """By which hand, how many at a time, how long in all, and when the fleet halts."""
     fleet = plan.fleet
-    if fleet.rollout.waves or fleet.approval_required:
-        asked = "rollout.waves" if fleet.rollout.waves else "approval.required"
-        return f"Held: this version of `apply` does not carry out {asked}, and starts nothing in the fleet"
+    if fleet.rollout.waves:
+        return "Held: this version of `apply` does not carry out rollout.waves, and starts nothing in the fleet"
+    if fleet.approval_required:
+        return "Held until a person approves the plan: reconciler approve"
     if plan.minutes is None:
         return f"Held: rollout.maxConcurrent is 0, nothing is started {OVER[fleet.delivery.via]}"
     at_a_time = fleet.rollout.concurrent_max.of(plan.summary.upgrade)

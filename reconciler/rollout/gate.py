@@ -18,6 +18,7 @@ from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Route, WaitingReason
 from reconciler.model.step import LockApplication, Step
 from reconciler.model.version import ApplicationVersion
+from reconciler.rollout.approval import NO_APPROVALS, Approvals
 from reconciler.rollout.retry import GIVEN_UP, may_start_at
 from reconciler.rollout.verdict import Hold, Start, Verdict, Wait
 from reconciler.rollout.window import is_open
@@ -40,6 +41,7 @@ class Ledger:
     - `receiving`: devices to which a transfer is under way that is no attempt of ours, as far as was heard.
     - `halted`: whether the fleet is halted, by this run or by an earlier one.
     - `agreed`: the steps that were agreed to, by device. A step that is not among them is never started.
+    - `approvals`: what people agreed to, where the fleet or a wave asks for it.
     - `lacking`: applications that the product lacks, or that nobody has seen to be the planned ones there;
       `awaited_uploads`: those of them that this run brings, or is finding out about.
     """
@@ -51,6 +53,7 @@ class Ledger:
     halted: bool
     receiving: frozenset[DeviceId] = frozenset()
     agreed: Mapping[DeviceId, frozenset[Step]]
+    approvals: Approvals = NO_APPROVALS
     lacking: frozenset[ApplicationVersion] = frozenset()
     awaited_uploads: frozenset[ApplicationVersion] = frozenset()
 
@@ -63,7 +66,7 @@ def verdicts(plan: FleetPlan, ledger: Ledger, *, now: Instant) -> Iterator[Verdi
     for route in plan.routes:
         for device_id in route.devices:
             has_slot = device_id in holders or slots > 0
-            verdict = _verdict(route, device_id, fleet_hold, ledger, now=now, has_slot=has_slot)
+            verdict = _verdict(plan.fleet, route, device_id, fleet_hold, ledger, now=now, has_slot=has_slot)
             slots -= isinstance(verdict, Start) and device_id not in holders
             yield verdict
 
@@ -86,7 +89,7 @@ def _slot_holders(plan: FleetPlan, ledger: Ledger, now: Instant) -> frozenset[De
         device_id
         for route in plan.routes
         for device_id in begun.intersection(route.devices)
-        if _hold_for_this_run(route, device_id, ledger) is not None
+        if _hold_for_this_run(plan.fleet, route, device_id, ledger) is not None
     }
     between = begun | pausing | _out_of_sight(plan, ledger, now)
     return frozenset(under_way | (between - ledger.given_up - overdue - stuck))
@@ -115,8 +118,6 @@ def hold_of_fleet(plan: FleetPlan, now: Instant, *, halted: bool) -> Hold | None
     fleet = plan.fleet
     if fleet.rollout.waves:
         return Hold.WAVES_UNSUPPORTED
-    if fleet.approval_required:
-        return Hold.AWAITING_APPROVAL
     if not is_open(fleet.windows_allow, fleet.windows_deny, now):
         return Hold.OUTSIDE_WINDOW
     if halted:
@@ -125,6 +126,7 @@ def hold_of_fleet(plan: FleetPlan, now: Instant, *, halted: bool) -> Hold | None
 
 
 def _verdict(
+    fleet: Fleet,
     route: Route,
     device_id: DeviceId,
     fleet_hold: Hold | None,
@@ -139,7 +141,7 @@ def _verdict(
         return Wait(device_id=device_id, hold=Hold.GIVEN_UP)
     if fleet_hold is not None:
         return Wait(device_id=device_id, hold=fleet_hold)
-    stays = _hold_for_this_run(route, device_id, ledger)
+    stays = _hold_for_this_run(fleet, route, device_id, ledger)
     if stays is not None:
         return Wait(device_id=device_id, hold=stays)
     if device_id in ledger.receiving:
@@ -155,11 +157,14 @@ def _verdict(
     return Start(device_id=device_id, route=route, step=step)
 
 
-def _hold_for_this_run(route: Route, device_id: DeviceId, ledger: Ledger) -> Hold | None:
+def _hold_for_this_run(fleet: Fleet, route: Route, device_id: DeviceId, ledger: Ledger) -> Hold | None:
     """Why this run will not start the next step of the device, however long it waits; such a device holds no slot."""
     step = route.steps[0]
     if step not in ledger.agreed.get(device_id, frozenset()):
         return Hold.NOT_APPROVED
+    unapproved = ledger.approvals.hold(fleet, None, route, device_id)
+    if unapproved is not None:
+        return unapproved
     if isinstance(step, LockApplication) and step.application in ledger.lacking - ledger.awaited_uploads:
         return Hold.NOT_UPLOADED
     return Hold.TURNED_BACK if ledger.turned_back.get(device_id, 0) >= TURNED_BACK_MAX else None

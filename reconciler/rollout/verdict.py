@@ -21,7 +21,8 @@ class Hold(Enum):
     GIVEN_UP = "its steps keep failing"
     TURNED_BACK = "it changed every time just before its step"
     HALTED = "the fleet is halted; a person lifts it with `reconciler resume`"
-    AWAITING_APPROVAL = "the fleet asks for an approval"
+    AWAITING_APPROVAL = "a person has to approve a plan first"
+    APPROVAL_STALE = "it is not as it was in the plan that was approved"
     OUTSIDE_WINDOW = "outside the fleet's windows"
     WAVES_UNSUPPORTED = "the fleet asks for waves, which this version does not roll out"
     CONCURRENCY_ZERO = "rollout.maxConcurrent is 0"
@@ -56,6 +57,7 @@ FINAL_HOLDS = frozenset(
         Hold.TURNED_BACK,
         Hold.HALTED,
         Hold.AWAITING_APPROVAL,
+        Hold.APPROVAL_STALE,
         Hold.OUTSIDE_WINDOW,
         Hold.WAVES_UNSUPPORTED,
         Hold.CONCURRENCY_ZERO,
