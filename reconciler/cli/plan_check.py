@@ -78,7 +78,7 @@ class Checked:
     def agreement(self, fresh: Agreement) -> Agreement:
         """What of a fresh plan was agreed to by the saved one.
 
-        Every step is one of the saved plan's for that device; only with replan a device that has drifted may get others.
+        Every step is one of the saved plan's for that device; only with replan a drifted device may get others.
         """
         kinds = [Found.UNCHANGED, Found.ADVANCED]
         if self.policy.on_stale == "replan":

@@ -54,7 +54,8 @@ _Place = Route | Refused | Waiting | None
 def _places(saved: SavedPlan, fresh: Plan) -> Iterator[tuple[DeviceId, tuple[str, _Place]]]:
     for plan in fresh.fleets:
         yield from ((each, (plan.fleet.name, None)) for each in plan.current if each in saved.by_device)
-        for place in (*plan.routes, *plan.refused, *plan.waiting):
+        places: tuple[Route | Refused | Waiting, ...] = (*plan.routes, *plan.refused, *plan.waiting)
+        for place in places:
             yield from ((each, (plan.fleet.name, place)) for each in place.devices if each in saved.by_device)
 
 
