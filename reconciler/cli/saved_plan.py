@@ -28,9 +28,10 @@ _PLAN_AGAIN: Final = "make a new plan with: reconciler plan MANIFESTS --out FILE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanFile:
-    """What a plan file holds: the plan as it was agreed to, and the fleets of its manifests."""
+    """What a plan file holds: the plan as it was saved, its document, and the fleets of its manifests."""
 
     plan: SavedPlan
+    document: Mapping[str, Any]
     fleets: FleetSet
 
 
@@ -82,13 +83,7 @@ def read_saved_plan(path: Path, catalog: Catalog, *, now: Instant) -> PlanFile:
         PlanExpiredError: PFR6404 it was good once.
         OperatorError: PFR6701 it cannot be read; PFR6401 to PFR6407 it is not what was agreed to, or not any more.
     """
-    try:
-        document = json.loads(path.read_bytes())
-    except OSError as error:
-        message = f"{path} cannot be read: {error.strerror or type(error).__name__}"
-        raise OperatorError("PFR6701", message, next_step=_PLAN_AGAIN) from None
-    except (ValueError, RecursionError) as error:
-        raise OperatorError("PFR6401", f"{path} is not JSON: {error}", next_step=_PLAN_AGAIN) from None
+    document = _read(path)
     plan = whole_plan_from_document(document, catalog)
     if plan.source.catalog_digest != catalog.digest:
         message = f"{path} was planned with another release catalog"
@@ -105,7 +100,17 @@ def read_saved_plan(path: Path, catalog: Catalog, *, now: Instant) -> PlanFile:
     check_in_force(plan, now)
     # A plan file of an earlier version has no applications: then nothing is known of their files.
     applications = manifests.get("applications", {}) if isinstance(manifests, dict) else {}
-    return PlanFile(plan=plan, fleets=with_saved_applications(fleets, applications))
+    return PlanFile(plan=plan, document=document, fleets=with_saved_applications(fleets, applications))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror or type(error).__name__}"
+        raise OperatorError("PFR6701", message, next_step=_PLAN_AGAIN) from None
+    except (ValueError, RecursionError) as error:
+        raise OperatorError("PFR6401", f"{path} is not JSON: {error}", next_step=_PLAN_AGAIN) from None
 
 
 def _is_texts(value: object) -> TypeGuard[dict[str, str]]:

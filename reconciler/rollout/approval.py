@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 from reconciler.model.action import ProductAction, is_within
@@ -16,6 +17,7 @@ from reconciler.model.device import DeviceId
 from reconciler.model.fleet import Fleet, PlanApproval, Wave
 from reconciler.model.instant import Instant
 from reconciler.model.plan import Route
+from reconciler.model.rollout import FleetStory, RolloutState
 from reconciler.model.rollout_entry import Approved
 from reconciler.model.saved_plan import SavedPlan, is_rest_of
 from reconciler.rollout.verdict import Hold
@@ -26,8 +28,17 @@ _FILE: Final = "file "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approvals:
-    """The approved plans of one fleet that count now: for the fleet as a whole, and by wave; the latest first."""
+    """What one fleet asks for, and the approved plans that count now.
 
+    - `required`: nothing starts in the fleet without an approval; `required_waves`: neither in these waves, which are
+      not covered by one for the fleet as a whole. `intent` is what the fleet desires.
+    - `whole`: plans that were approved for the fleet as a whole; `waves`: by wave; the latest first.
+    """
+
+    fleet: str = ""
+    intent: str = ""
+    required: bool = False
+    required_waves: frozenset[str] = frozenset()
     whole: tuple[SavedPlan, ...] = ()
     waves: Mapping[str, tuple[SavedPlan, ...]] = field(default_factory=dict)
 
@@ -35,26 +46,38 @@ class Approvals:
         """Whether a wave may start, as far as approvals go."""
         return not wave.approval_required or wave.name in self.waves
 
-    def hold(self, fleet: Fleet, wave: Wave | None, route: Route, device_id: DeviceId) -> Hold | None:
+    def hold(self, story: FleetStory, route: Route, device_id: DeviceId) -> Hold | None:
         """Why the next step of a device must not start; None: nobody has to agree, or somebody has.
 
-        `wave` is the one that the device belongs to, None where there are none. A wave that asks for an approval of its
-        own is not covered by one for the fleet as a whole.
+        Of a device whose wave has not started every approval counts that may turn out to be for its wave.
         """
-        of_its_own = wave is not None and wave.approval_required
-        if not fleet.approval_required and not of_its_own:
+        wave = self._wave_of(story, device_id)
+        if wave in self.required_waves:
+            plans = self.waves.get(wave or "", ())
+        elif not self.required:
             return None
-        plans = (*self.waves.get(wave.name if wave is not None else "", ()), *(() if of_its_own else self.whole))
+        else:
+            of_waves = chain.from_iterable(self.waves.values()) if wave is None else self.waves.get(wave, ())
+            plans = (*self.whole, *of_waves)
         if not plans:
             return Hold.AWAITING_APPROVAL
-        is_covered = any(covers(plan, fleet.name, route, device_id) for plan in plans)
+        is_covered = any(covers(plan, self.fleet, route, device_id) for plan in plans)
         return None if is_covered else Hold.APPROVAL_STALE
 
-    def allow(self, fleet: Fleet, action: ProductAction) -> bool:
-        """Whether something may be done to the fleet's product: it is in a plan approved for the fleet as a whole."""
-        if not fleet.approval_required:
+    def allow(self, action: ProductAction) -> bool:
+        """Whether something may be done to the fleet's product: it is in an approved plan, of whatever wave."""
+        if not self.required:
             return True
-        return any(is_within(action, agreed) for plan in self.whole for agreed in plan.actions)
+        plans = (*self.whole, *chain.from_iterable(self.waves.values()))
+        return any(is_within(action, agreed) for plan in plans for agreed in plan.actions)
+
+    def _wave_of(self, story: FleetStory, device_id: DeviceId) -> str | None:
+        """The started wave of the rollout to this very intent that has the device."""
+        rollout = story.rollout
+        if rollout is None or rollout.intent != self.intent or rollout.state is RolloutState.SUPERSEDED:
+            return None
+        wave = rollout.wave_of(device_id)
+        return None if wave is None else wave.name
 
 
 NO_APPROVALS: Final = Approvals()
@@ -92,7 +115,14 @@ def approvals_of(
         if plan is None or is_withdrawn or not _counts(entry, plan, fleet, now):
             continue
         (whole if entry.wave is None else waves.setdefault(entry.wave, [])).insert(0, plan)
-    return Approvals(whole=tuple(whole), waves={name: tuple(found) for name, found in waves.items()})
+    return Approvals(
+        fleet=fleet.name,
+        intent=fleet.desired.intent,
+        required=fleet.approval_required,
+        required_waves=frozenset(wave.name for wave in fleet.rollout.waves if wave.approval_required),
+        whole=tuple(whole),
+        waves={name: tuple(found) for name, found in waves.items()},
+    )
 
 
 def entries_of_file(approval: PlanApproval, plan: SavedPlan) -> Iterator[Approved]:

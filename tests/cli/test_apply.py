@@ -263,7 +263,7 @@ def test_a_plan_file_that_was_tampered_with_is_refused(bench: Bench, name: str) 
         case "expires_at":
             document["expires_at"] = "2126-01-01T00:00:00Z"
         case "manifests":
-            document["manifests"]["files"]["fleet.yaml"] += "# harmless\n"
+            document["manifests"]["files"]["fleet.yaml"] += "  # a remark\n  drift: {mode: detect}\n"
         case "digest":
             document["digest"] = "sha256:" + "0" * 64
     path.write_text(json.dumps(document), encoding="utf-8")
