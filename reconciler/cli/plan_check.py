@@ -23,7 +23,7 @@ _SHOWN_MAX: Final = 10
 _WORDS: Final[Mapping[Found, str]] = {
     Found.UNCHANGED: "as planned on",
     Found.SATISFIED: "as desired already",
-    Found.ADVANCED: "further on their way; what is left of it is done",
+    Found.COMPATIBLE: "further on their way; what is left of the plan is done",
     Found.DRIFTED: "changed by something else",
     Found.VANISHED: "in their fleet no more",
     Found.DEFERRED: "offline or held for now",
@@ -100,7 +100,7 @@ class Checked:
 
         Every step is one of the saved plan's for that device; only with replan a drifted device may get others.
         """
-        kinds = [Found.UNCHANGED, Found.ADVANCED]
+        kinds = [Found.UNCHANGED, Found.COMPATIBLE]
         if self.policy.on_stale == "replan":
             kinds.append(Found.DRIFTED)
         allowed: Collection[DeviceId] = {device_id for found in kinds for device_id in self.devices[found]}

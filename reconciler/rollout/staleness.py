@@ -22,8 +22,8 @@ class Found(StrEnum):
     """As it was planned on: its steps are carried out."""
     SATISFIED = "satisfied"
     """As desired already: nothing is left to do."""
-    ADVANCED = "advanced"
-    """Further on the same route: what is left of it is carried out."""
+    COMPATIBLE = "compatible"
+    """In another state, from which the same steps lead on, or the last of them: further on its way, as a rule."""
     DRIFTED = "drifted"
     """Something else than the plan has changed it: `--on-stale` decides."""
     VANISHED = "vanished"
@@ -69,6 +69,6 @@ def _found(planned: SavedRoute, fleet: str, place: _Place) -> Found:
             return Found.DEFERRED
         case Route() if is_rest_of(place.steps, planned.steps):
             same = planned.state_hash in (None, place.situation.state_hash) and place.steps == planned.steps
-            return Found.UNCHANGED if same else Found.ADVANCED
+            return Found.UNCHANGED if same else Found.COMPATIBLE
         case _:
             return Found.DRIFTED
