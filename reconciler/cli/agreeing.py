@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -142,6 +143,8 @@ class Proposal:
         fresh = agreement_on(self.document["plan_id"], self.plan)
         if self.checked is None:
             return fresh
+        if words.output == "json":
+            say(json.dumps({"event": "plan_checked", **self.checked.document}, sort_keys=True))
         for line in self.checked.lines():
             words.say(f"{line}\n")
         if self.checked.is_stale:
