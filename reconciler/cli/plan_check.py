@@ -87,7 +87,9 @@ class Checked:
         return {"plan_id": self.saved.plan_id, "digest": self.saved.digest, "devices": devices}
 
     def lines(self) -> Iterator[str]:
-        """For people: how many are how, and which are left alone."""
+        """For people: how many are how, and which are left alone; nothing where all are as they were planned on."""
+        if len(self.devices[Found.UNCHANGED]) == len(self.saved.by_device):
+            return
         for found, ids in self.devices.items():
             if ids:
                 some = ", ".join(ids[:_SHOWN_MAX]) + (" …" if len(ids) > _SHOWN_MAX else "")
