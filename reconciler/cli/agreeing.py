@@ -7,16 +7,16 @@ import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Self
 
 import click
 
 from reconciler import __version__
+from reconciler.cli.agreement_terms import Terms
 from reconciler.cli.carrying_out import agreement_on
 from reconciler.cli.going_on import still_agreed
 from reconciler.cli.inputs import Intent, text_width
-from reconciler.cli.plan_check import Checked, StalePolicy, check_saved_plan
+from reconciler.cli.plan_check import Checked, check_saved_plan
 from reconciler.cli.progress import Bars, Display, JsonLines, Lines, Silent
 from reconciler.cli.saying import say
 from reconciler.controller.approvals import KeptPlans, keep, note_file_approvals, noted_approvals
@@ -25,7 +25,6 @@ from reconciler.controller.run import Agreement, Run
 from reconciler.journal.journal import Journal
 from reconciler.model.action import is_within
 from reconciler.model.plan import FleetPlan, Plan
-from reconciler.model.saved_plan import SavedPlan
 from reconciler.planning.waves import waves_of
 from reconciler.render.plan_json import plan_document
 from reconciler.render.plan_text import plan_text
@@ -60,20 +59,6 @@ class Words:
             for fleet in plan.fleets
         }
         return Bars({name: count for name, count in planned.items() if count}, colour=self.colour)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What a person said beforehand: a saved plan, what to do where it is stale, a content digest that is expected.
-
-    `journal_given` is the journal's file where one was named, for commands that are shown.
-    """
-
-    saved: SavedPlan | None
-    stale: StalePolicy
-    expected: str | None
-    auto_approve: bool
-    journal_given: Path | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.agreeing import Proposal, Terms, Words
+from reconciler.cli.agreeing import Proposal, Words
+from reconciler.cli.agreement_terms import Terms, agreement_options
 from reconciler.cli.carrying_out import Carried, Pace, carry_out, terminated_like_interrupted
 from reconciler.cli.catalog_file import read_catalog
 from reconciler.cli.display_options import output_options, wants_color
 from reconciler.cli.inputs import Intent, catalog_option, journal_option, plan_on, read_intent, text_width
 from reconciler.cli.options import cloud_access, cloud_options
-from reconciler.cli.plan_check import SHARE, StalePolicy, check_same_manifests
+from reconciler.cli.plan_check import check_same_manifests
 from reconciler.cli.saved_plan import PlanFile, is_plan_file, read_saved_plan
 from reconciler.cli.saying import say
 from reconciler.controller.knowledge import Knowledge
@@ -28,7 +29,6 @@ from reconciler.journal.location import journal_location
 from reconciler.journal.lock import sole_run
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.error import OperatorError
-from reconciler.model.fleet import Share
 from reconciler.model.instant import Instant
 from reconciler.render.outcome import outcome_document, outcome_text
 from reconciler.render.plan_reading import PlanExpiredError
@@ -43,35 +43,6 @@ _INTERRUPTED = 130
 @click.argument("paths", metavar="PATH…|PLANFILE", nargs=-1, required=True)
 @catalog_option
 @journal_option
-@click.option("--auto-approve", is_flag=True, help="Do not ask before acting.")
-@click.option(
-    "--on-stale",
-    type=click.Choice(["fail", "skip", "replan"]),
-    default="fail",
-    show_default=True,
-    help="What to do when a device of a saved plan is not as it was planned on.",
-)
-@click.option(
-    "--stale-max",
-    type=SHARE,
-    default="10%",
-    show_default=True,
-    metavar="COUNT|PERCENT",
-    help="With --on-stale fail: up to so many such devices are left out; with more of them nothing is done.",
-)
-@click.option(
-    "--manifests",
-    "beside",
-    metavar="PATH",
-    multiple=True,
-    help="With PLANFILE: refuse it unless it was made from these manifests. Approvals among them count.",
-)
-@click.option(
-    "--expect-plan-digest",
-    "expected",
-    metavar="sha256:…",
-    help="Refuse unless what is planned now has this content digest, and then do not ask.",
-)
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until everything is verified.")
 @click.option("--poll-seconds", type=click.FloatRange(min=0.05), help="Between looks without news; default 15 or more.")
 @click.option(
@@ -82,15 +53,12 @@ _INTERRUPTED = 130
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For whom.")
 @cloud_options
 @output_options("no_color", "quiet", "verbose")
+@agreement_options
 def command(
     paths: tuple[str, ...],
     catalog: Path | None,
     journal: Path | None,
-    auto_approve: bool,
-    on_stale: str,
-    stale_max: Share,
-    beside: tuple[str, ...],
-    expected: str | None,
+    terms: Terms,
     wait: bool,
     poll_seconds: float | None,
     firmware_cache: Path | None,
@@ -107,7 +75,8 @@ def command(
     130 interrupted.
     """
     words = Words(output=output, colour=wants_color(no_color=no_color), quiet=quiet, verbose=verbose)
-    intent, saved = _intent(paths, catalog, beside)
+    intent, saved = _intent(paths, catalog, terms.beside)
+    terms = replace(terms, saved=None if saved is None else saved.plan, journal_given=journal)
     access = cloud_access(api_url, token_file)
     settings = CloudSettings(api_url=access.api_url, token=access.token, firmware_cache=firmware_cache)
     try:
@@ -117,13 +86,6 @@ def command(
             sole_run(kept.path, now=Instant(time.time())),
             CloudConnection(settings, intent.fleets, intent.manifests) as cloud,
         ):
-            terms = Terms(
-                saved=None if saved is None else saved.plan,
-                stale=StalePolicy(on_stale=on_stale, drifted_max=stale_max),
-                expected=expected,
-                auto_approve=auto_approve,
-                journal_given=journal,
-            )
             code = _apply(words, cloud, kept, intent, Pace(poll_seconds=poll_seconds, until_done=wait), terms)
     except (KeyboardInterrupt, click.Abort):
         say("interrupted; nothing was sent that is not in the journal: run the same command again", err=True)

@@ -6,10 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import click
-
 from reconciler.controller.run import Agreement
-from reconciler.manifests.quantity import share_of
 from reconciler.model.device import DeviceId
 from reconciler.model.error import OperatorError
 from reconciler.model.fleet import FleetSet, Share
@@ -30,23 +27,6 @@ _WORDS: Final[Mapping[Found, str]] = {
 }
 _LISTED: Final = (Found.DRIFTED, Found.VANISHED, Found.DEFERRED)
 """What nothing is done to is shown by its ids."""
-
-
-class _ShareOption(click.ParamType[Share]):
-    """A number of devices, as a count or as a percentage."""
-
-    name = "share"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Share:
-        if isinstance(value, Share):
-            return value
-        try:
-            return share_of(int(value) if str(value).isdecimal() else str(value))
-        except ValueError:
-            self.fail(f"{value!r} is neither a count such as 5 nor a percentage such as 10%", param, ctx)
-
-
-SHARE: Final = _ShareOption()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
