@@ -17,7 +17,7 @@ from reconciler.model.step import Step
 class SavedRoute:
     """What was planned for some devices of one fleet: these steps, in this order.
 
-    `state_hash` is that of the situation they were in (`Situation.state_hash`); None in a plan of an earlier version.
+    `state_hash` is that of the situation they were in (`state_hash.py`); None in a plan of an earlier version.
     """
 
     fleet: str

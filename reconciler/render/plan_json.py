@@ -22,8 +22,10 @@ import msgspec
 from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.allowance import REQUESTS
 from reconciler.model.change import Change
+from reconciler.model.fleet import Share
 from reconciler.model.instant import iso_from_instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Situation, Summary, Waiting
+from reconciler.model.state_hash import state_hash
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.render.change_json import change_document, membership_document
 from reconciler.render.desired_json import desired_document
@@ -183,7 +185,6 @@ def _budget(plan: Plan) -> dict[str, Any]:
 
 
 def _fleet(plan: FleetPlan, change: Change | None, *, show_current: bool) -> dict[str, Any]:
-    upgraded = sorted(device for route in plan.routes for device in route.devices)
     document: dict[str, Any] = {
         "name": plan.fleet.name,
         "desired": desired_document(plan.fleet.desired),
@@ -194,7 +195,7 @@ def _fleet(plan: FleetPlan, change: Change | None, *, show_current: bool) -> dic
         "refused": [set_aside_document(refused) for refused in plan.refused],
         "waiting": [set_aside_document(waiting) for waiting in plan.waiting],
         "membership": membership_document(change, plan.fleet.name),
-        "waves": [] if plan.fleet.rollout.waves or not upgraded else [{"name": "all", "devices": upgraded}],
+        "waves": _waves(plan),
     }
     if plan.preparation:
         document["preparation"] = [action_document(action) for action in plan.preparation]
@@ -205,6 +206,23 @@ def _fleet(plan: FleetPlan, change: Change | None, *, show_current: bool) -> dic
     if show_current:
         document[CURRENT_DEVICES] = list(plan.current)
     return document
+
+
+def _waves(plan: FleetPlan) -> list[dict[str, Any]]:
+    times, limits = plan.wave_minutes, plan.wave_failures_that_halt
+    return [
+        {
+            "name": planned.name,
+            "size": int(size.value) if isinstance(size, Share) and not size.percent else str(size),
+            "halts_at_failures": limit,
+            "soak_seconds": math.ceil(planned.wave.soak_seconds),
+            "approval_required": planned.wave.approval_required,
+            "minutes": minutes,
+            "devices": list(planned.devices),
+        }
+        for planned, minutes, limit in zip(plan.waves, times, limits, strict=False)
+        for size in (planned.wave.size,)
+    ]
 
 
 def action_document(action: ProductAction) -> dict[str, Any]:
@@ -242,7 +260,7 @@ def _route(route: Route) -> dict[str, Any]:
     healed = {"healed_by_cloud": list(map(step_document, route.healed_by_cloud))} if route.healed_by_cloud else {}
     return {
         "situation": _situation(route.situation),
-        "state_hash": route.situation.state_hash,
+        "state_hash": state_hash(route.situation),
         "reason": route.reason.value,
         "hops": [hop.text for hop in route.hops],
         "steps": [step_document(step) for step in route.steps],

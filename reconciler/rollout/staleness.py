@@ -13,6 +13,7 @@ from reconciler.model.device import DeviceId
 from reconciler.model.fleet import Share
 from reconciler.model.plan import Plan, Refused, Route, Waiting
 from reconciler.model.saved_plan import SavedPlan, SavedRoute, is_rest_of
+from reconciler.model.state_hash import state_hash
 
 
 class Found(StrEnum):
@@ -68,7 +69,7 @@ def _found(planned: SavedRoute, fleet: str, place: _Place) -> Found:
         case Waiting():
             return Found.DEFERRED
         case Route() if is_rest_of(place.steps, planned.steps):
-            same = planned.state_hash in (None, place.situation.state_hash) and place.steps == planned.steps
+            same = planned.state_hash in (None, state_hash(place.situation)) and place.steps == planned.steps
             return Found.UNCHANGED if same else Found.COMPATIBLE
         case _:
             return Found.DRIFTED
