@@ -192,7 +192,7 @@ def _waves_to_approve(run: Run, fleet: FleetPlan) -> set[str | None]:
     waves = waves_of(fleet.fleet.rollout, devices)
     of_their_own = {wave.name for wave in waves if wave.approval_required}
     to_come = next((wave.name for wave in waves if wave.name not in started), None)
-    found: set[str | None] = set()
+    found: set[str | None] = {None for action in fleet.due_actions if action in run.unapproved}
     for verdict in run.verdicts.get(fleet.fleet.name, ()):
         if isinstance(verdict, Wait) and verdict.hold in (Hold.AWAITING_APPROVAL, Hold.APPROVAL_STALE):
             wave = None if rollout is None else rollout.wave_of(verdict.device_id)

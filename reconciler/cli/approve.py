@@ -116,6 +116,6 @@ def _check_name(what: str, name: str, known: Sequence[str] | Mapping[str, str]) 
 
 
 def _same(entry: Approved, before: Sequence[Approved]) -> Approved | None:
-    """The first earlier word to the same, whoever gave it."""
-    what = (entry.fleet, entry.wave, entry.digest)
-    return next((old for old in before if (old.fleet, old.wave, old.digest) == what and old.expires is None), None)
+    """The first earlier word by command to the same, whoever gave it. One in a file may be taken out again."""
+    what = (entry.fleet, entry.wave, entry.digest, entry.source)
+    return next((old for old in before if (old.fleet, old.wave, old.digest, old.source) == what), None)

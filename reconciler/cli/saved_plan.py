@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeGuard
 
@@ -100,7 +100,9 @@ def read_saved_plan(path: Path, catalog: Catalog, *, now: Instant) -> PlanFile:
     check_in_force(plan, now)
     # A plan file of an earlier version has no applications: then nothing is known of their files.
     applications = manifests.get("applications", {}) if isinstance(manifests, dict) else {}
-    return PlanFile(plan=plan, document=document, fleets=with_saved_applications(fleets, applications))
+    # Approvals stand outside of every digest here: they count where review protects them, and not in this file.
+    fleets = replace(with_saved_applications(fleets, applications), approvals=())
+    return PlanFile(plan=plan, document=document, fleets=fleets)
 
 
 def _read(path: Path) -> Any:

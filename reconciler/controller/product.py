@@ -121,7 +121,9 @@ def _may(run: Run, scope: Scope, plan: FleetPlan, action: ProductAction, now: In
     if run.stopping or hold_of_fleet(plan, run.story_of(plan.fleet.name), now) is not None:
         return False
     if not run.approvals_of(plan.fleet, scope.fleets.approvals).allow(action):
+        run.unapproved.add(action)
         return False
+    run.unapproved.discard(action)
     if action in run.product_held or not run.tools.agreement.allows(action):
         return False
     attempts: Sequence[ProductAttempt] = run.product_ended.get(action, ())

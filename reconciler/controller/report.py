@@ -67,7 +67,7 @@ def ending_of(run: Run, rest: Rest) -> Ending:
         return Ending.DEVICES_FAILED
     if stale_devices(run) or Hold.APPROVAL_STALE in holds:
         return Ending.STALE
-    if Hold.AWAITING_APPROVAL in holds:
+    if Hold.AWAITING_APPROVAL in holds or run.unapproved:
         return Ending.AWAITING_APPROVAL
     return Ending.OUTSIDE_WINDOW if Hold.OUTSIDE_WINDOW in holds else Ending.DONE
 

@@ -93,6 +93,7 @@ class Run:
     - `plans`, `verdicts`: every fleet's last plan, and what the gate said of its routes.
     - `product_ended`: the attempts of this run on products that have ended, by action, the latest first.
     - `product_held`: actions on products that turned out not to be harmless, and why.
+    - `unapproved`: actions on products that wait for a person's approval, at the last look.
     - `direct_flashes`: whether the cloud takes Device OS modules for devices that are not marked as development.
     - `stories`: the lives of the rollouts, by fleet, folded from the first `entries_read` entries of the journal.
     - `latest`: the cloud's time of the last look, `looked_at` that of each product. `stopping`: a person wants no new
@@ -115,6 +116,7 @@ class Run:
     verdicts: dict[str, Sequence[Verdict]] = field(default_factory=dict)
     product_ended: dict[ProductAction, list[ProductAttempt]] = field(default_factory=dict)
     product_held: dict[ProductAction, str] = field(default_factory=dict)
+    unapproved: set[ProductAction] = field(default_factory=set)
     direct_flashes: DirectFlashes = field(default_factory=DirectFlashes)
     latest: Instant = NEVER
     looked_at: dict[str | None, Instant] = field(default_factory=dict)

@@ -332,6 +332,25 @@ def test_an_approval_among_the_manifests_beside_a_plan_file_counts(bench: Bench)
     assert bench.versions(ONE) == ("6.3.4", 44)
 
 
+def test_an_approval_that_came_in_the_plan_file_itself_counts_for_nothing(bench: Bench) -> None:
+    bench.write(ASKS + RELEASE)
+    document = plan_document(bench)
+    document["manifests"]["files"]["fleet.yaml"] += in_a_file(document)
+    (bench.folder / "plan.json").write_text(json.dumps(document), encoding="utf-8")
+    assert (bench.apply(what="plan.json").exit_code, bench.writes()) == (5, 0)
+
+
+def test_what_a_file_approved_may_be_approved_by_command_and_then_stands_without_the_file(bench: Bench) -> None:
+    bench.write(ASKS + RELEASE)
+    document = plan_document(bench)
+    bench.write(ASKS + RELEASE + in_a_file(document, digest="digest"))
+    assert approve(bench, "plan.json").exit_code == 0
+    assert approve(bench, "plan.json").exit_code == 0
+    bench.write(ASKS + RELEASE)
+    assert bench.apply(approve=False).exit_code == 0
+    assert bench.versions(ONE) == ("6.3.4", 44)
+
+
 # --- an expected digest, for who keeps no files ---
 
 
