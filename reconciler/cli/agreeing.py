@@ -76,7 +76,7 @@ class Proposal:
     def of(cls, plan: Plan, intent: Intent, kept: Journal, terms: Terms) -> Self:
         """The proposal to carry out a fresh plan, or what of it a saved one names."""
         document = plan_document(plan, tool_version=__version__)
-        checked = None if terms.saved is None else check_saved_plan(terms.saved, plan, terms.stale)
+        checked = None if terms.saved is None else check_saved_plan(terms.saved.plan, plan, terms.stale)
         if checked is not None:
             document["checked"] = checked.document
         return cls(plan=plan, document=document, checked=checked, intent=intent, kept=kept, terms=terms)
@@ -99,7 +99,7 @@ class Proposal:
         agreement = self._with_earlier(words, agreement)
         due = [action for fleet in self.plan.fleets for action in fleet.due_actions if agreement.allows(action)]
         if agreement.steps or due:
-            keep(self.kept, self.document)
+            self._keep()
             if self.terms.expected is None and not self._is_approved(agreement, plans):
                 self._ask(shown=shown, devices=len(agreement.steps))
         return agreement
@@ -113,8 +113,14 @@ class Proposal:
             waves = _waves_to_approve(run, fleet) if run is not None else {None} if has_something else set()
             for wave in sorted(waves, key=lambda each: each or ""):
                 of_wave = "" if wave is None else f" --wave {shlex.quote(wave)}"
-                plan_id = self.document["plan_id"]
+                plan_id = self.document["plan_id"] if self.terms.saved is None else self.terms.saved.plan.plan_id
                 say(f"approve it with: reconciler approve {plan_id} --fleet {name}{of_wave}{journal}", err=True)
+
+    def _keep(self) -> None:
+        """Keep what is proposed, and the saved plan that it was held against."""
+        keep(self.kept, self.document)
+        if self.terms.saved is not None:
+            keep(self.kept, self.terms.saved.document)
 
     def _hold_against_expected(self) -> None:
         expected, found = self.terms.expected, self.document["content_digest"]
@@ -137,15 +143,22 @@ class Proposal:
             say(f"the plan is stale: {len(drifted)} devices are not as they were planned on:", err=True)
             say("\n".join(f"  {device_id}" for device_id in drifted), err=True)
             say("nothing was sent; plan again, or choose --on-stale skip or replan", err=True)
-            keep(self.kept, self.document)
+            self._keep()
             sys.exit(Ending.STALE.value)
         return self.checked.agreement(fresh)
 
     def _with_earlier(self, words: Words, agreement: Agreement) -> Agreement:
         """With what an earlier run has under way; a saved plan is not widened by it."""
-        saved = self.terms.saved
         going_on = still_agreed(self.kept, self.plan, self.intent.catalog)
-        added = {device: steps for device, steps in going_on.items() if saved is None or device in saved.by_device}
+        saved = self.terms.saved
+        if saved is not None:
+            routes = saved.plan.by_device
+            going_on = {
+                device: steps.intersection(routes[device].steps)
+                for device, steps in going_on.items()
+                if device in routes
+            }
+        added = {device: steps for device, steps in going_on.items() if steps}
         if added:
             noun = "device has" if len(added) == 1 else "devices have"
             words.say(f"{len(added)} waiting {noun} a step of an earlier run under way; it goes on as agreed to then\n")

@@ -11,9 +11,9 @@ from typing import Any, Final
 import click
 
 from reconciler.cli.plan_check import StalePolicy
+from reconciler.cli.saved_plan import PlanFile
 from reconciler.manifests.quantity import share_of
 from reconciler.model.fleet import Share
-from reconciler.model.saved_plan import SavedPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Terms:
     """What a person said beforehand.
 
     - `stale`: what to do where a saved plan is stale; `expected`: the content digest that the plan must have.
-    - `beside`: manifests that a saved plan must have been made from. `saved` is that plan, once it is read.
+    - `beside`: manifests that a saved plan must have been made from. `saved` is that plan file, once it is read.
     - `journal_given`: the journal's file where one was named, for commands that are shown.
     """
 
@@ -29,7 +29,7 @@ class Terms:
     stale: StalePolicy
     expected: str | None
     beside: tuple[str, ...]
-    saved: SavedPlan | None = None
+    saved: PlanFile | None = None
     journal_given: Path | None = None
 
 

@@ -76,7 +76,7 @@ def command(
     """
     words = Words(output=output, colour=wants_color(no_color=no_color), quiet=quiet, verbose=verbose)
     intent, saved = _intent(paths, catalog, terms.beside)
-    terms = replace(terms, saved=None if saved is None else saved.plan, journal_given=journal)
+    terms = replace(terms, saved=saved, journal_given=journal)
     access = cloud_access(api_url, token_file)
     settings = CloudSettings(api_url=access.api_url, token=access.token, firmware_cache=firmware_cache)
     try:

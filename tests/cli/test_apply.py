@@ -263,7 +263,8 @@ def test_a_plan_file_that_was_tampered_with_is_refused(bench: Bench, name: str) 
         case "expires_at":
             document["expires_at"] = "2126-01-01T00:00:00Z"
         case "manifests":
-            document["manifests"]["files"]["fleet.yaml"] += "  # a remark\n  drift: {mode: detect}\n"
+            files = document["manifests"]["files"]
+            files["fleet.yaml"] = files["fleet.yaml"].replace("6.3.4", "6.3.3")
         case "digest":
             document["digest"] = "sha256:" + "0" * 64
     path.write_text(json.dumps(document), encoding="utf-8")
@@ -321,7 +322,7 @@ def test_a_plan_made_with_another_catalog_is_refused(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("asked", "code", "word"),
     [
-        ("  rollout: {waves: [{name: canary, size: 1}, {name: rest, size: remaining}]}", 1, "waves"),
+        ("  rollout: {waves: [{name: canary, size: 1, approval: required}]}", 5, "approval"),
         ("  approval: {required: true}", 5, "approval"),
         ("  windows: [{deny: {from: 2000-01-01, until: 2100-01-01, reason: peak}}]", 6, "windows"),
         ("  rollout: {maxConcurrent: 0}", 0, "maxConcurrent"),

@@ -326,7 +326,9 @@ def test_manifests_beside_a_plan_file_must_be_those_it_was_made_from(bench: Benc
 def test_an_approval_among_the_manifests_beside_a_plan_file_counts(bench: Bench) -> None:
     bench.write(ASKS + RELEASE)
     document = plan_document(bench)
-    assert bench.apply(what="plan.json").exit_code == 5
+    first = bench.apply(what="plan.json")
+    assert first.exit_code == 5
+    assert f"approve it with: reconciler approve {document['plan_id']} --fleet eu" in first.stderr
     bench.write(ASKS + RELEASE + in_a_file(document))
     assert bench.apply("--manifests", "fleet.yaml", what="plan.json").exit_code == 0
     assert bench.versions(ONE) == ("6.3.4", 44)
