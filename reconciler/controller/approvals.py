@@ -83,8 +83,8 @@ def note_file_approvals(
         plan_id = _plan_of(approval, plans, noted, document)
         if plan_id is None:
             unknown.append(
-                f"{approval.place}: the approval of {approval.plan_id} counts for nothing: the journal does not keep "
-                "that plan, and what is planned now is not the same (PFR6724)"
+                f"{approval.place}: the approval of {approval.plan_id} counts for nothing: the journal keeps no such "
+                "plan that was in force then, and what is planned now is not the same (PFR6724)"
             )
             continue
         if plan_id == document["plan_id"]:
@@ -98,7 +98,7 @@ def _plan_of(
     approval: PlanApproval, plans: KeptPlans, noted: Iterable[Approved], document: Mapping[str, Any]
 ) -> str | None:
     kept = plans.get(approval.plan_id)
-    if kept is not None and approval.digest in (kept.digest, kept.content_digest):
+    if kept is not None and approval.digest in (kept.digest, kept.content_digest) and approval.at < kept.expires_at:
         return kept.plan_id
     found = next((entry.plan_id for entry in noted if entry.digest == approval.digest and entry.plan_id in plans), None)
     if found is None and approval.digest in (document["digest"], document["content_digest"]):

@@ -177,6 +177,17 @@ def test_a_file_stays_bound_to_its_plan_when_the_devices_have_moved_on() -> None
     assert len(world.journal.entries()) == 1
 
 
+def test_a_file_that_approves_a_kept_plan_after_its_day_is_told_and_not_noted() -> None:
+    world = world_of(device(1))
+    document = document_of(planned(world, FLEET))
+    keep(world.journal, document)
+    world.skip(25 * 3600)
+    approval = replace(in_a_file(document["digest"], document["plan_id"]), at=world.now)
+    (told,) = noted_of(world, approval, planned(world, FLEET))
+    assert "in force" in told
+    assert world.journal.entries() == ()
+
+
 def test_a_file_that_approves_another_plan_is_told_and_not_noted() -> None:
     world = world_of(device(1))
     (told,) = noted_of(world, in_a_file("sha256:" + "0" * 64), planned(world, FLEET))
