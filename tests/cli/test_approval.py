@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.manifests.schema import load_schema
 from reconciler.model.error import ReconcilerError
+from reconciler.model.instant import instant_from_iso
 from reconciler.model.rollout_entry import Approved
 from tests.cli.test_apply import FLEET, ONE, RELEASE, TWO, Bench, bench
 
@@ -201,12 +202,13 @@ spec:
 def test_an_approval_in_a_file_counts_for_what_is_planned_again_and_for_the_rest_of_it(bench: Bench) -> None:
     bench.write(ASKS + RELEASE)
     document = plan_document(bench)
-    bench.write(ASKS + RELEASE + in_a_file(document))
+    bench.write(ASKS + RELEASE + in_a_file(document, more="  expires: 2126-01-01T00:00:00Z\n"))
     assert bench.apply(approve=False).exit_code == 0
     assert bench.versions(ONE) == bench.versions(TWO) == ("6.3.4", 44)
     (word,) = approved(bench)
     assert (word.by, word.digest) == ("ann", document["content_digest"])
     assert word.source.startswith("file fleet.yaml:")
+    assert word.expires == instant_from_iso("2126-01-01T00:00:00Z")
     assert bench.apply().exit_code == 0
     assert len(approved(bench)) == 1
 
