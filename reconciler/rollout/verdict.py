@@ -24,6 +24,7 @@ class Hold(Enum):
     AWAITING_APPROVAL = "the fleet, or its wave, asks for an approval"
     APPROVAL_STALE = "it is not as in the plan that was approved; approve a new one"
     OUTSIDE_WINDOW = "outside the fleet's windows"
+    WINDOW_ENDING = "what is left of the fleet's window is too short for its next step"
     SUSPENDED = "the fleet is suspended by a person; `reconciler resume` ends that"
     EARLIER_WAVE = "an earlier wave is not complete"
     SOAKING = "an earlier wave soaks"
@@ -61,6 +62,7 @@ FINAL_HOLDS = frozenset(
         Hold.AWAITING_APPROVAL,
         Hold.APPROVAL_STALE,
         Hold.OUTSIDE_WINDOW,
+        Hold.WINDOW_ENDING,
         Hold.SUSPENDED,
         Hold.EARLIER_WAVE,
         Hold.SOAKING,
