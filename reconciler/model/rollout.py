@@ -238,6 +238,12 @@ def story_of(fleet: str, entries: Iterable[RolloutEntry]) -> FleetStory:
     return story
 
 
+def is_suspended(story: FleetStory, now: Instant) -> bool:
+    """Whether a person's `suspend` holds the fleet now: from its end on it holds nothing, without anybody's word."""
+    suspended = story.suspended
+    return suspended is not None and (suspended.until is None or now < suspended.until)
+
+
 def _wave_started(rollout: Rollout, entry: WaveStarted) -> Rollout:
     if rollout.state is not RolloutState.ROLLING or rollout.wave_under_way is not None:
         raise _impossible(f"wave {entry.wave} cannot start now in rollout {rollout.id}, which is {rollout.state}")
