@@ -9,6 +9,7 @@ import click
 
 from reconciler.cli.console_look import look_at_console
 from reconciler.cli.display_options import output_options, wants_color
+from reconciler.cli.found_device import find_device
 from reconciler.cli.inputs import (
     catalog_option,
     journal_option,
@@ -20,8 +21,7 @@ from reconciler.cli.inputs import (
 )
 from reconciler.cli.options import cloud_options
 from reconciler.model.console import ConsoleChange
-from reconciler.model.device import DeviceId, Observation, ObservedDevice
-from reconciler.model.error import OperatorError
+from reconciler.model.device import DeviceId
 from reconciler.model.fleet import Fleet
 from reconciler.model.plan import Plan, Refused, Route, Waiting
 from reconciler.render.explain_text import explain_text
@@ -48,7 +48,7 @@ def command(
     """Say what is planned for DEVICE (its id or name) under the manifests in PATH, and why."""
     intent = read_intent(paths, catalog)
     observation = observe(intent, observed=observed, api_url=api_url, token_file=token_file, journal=journal)
-    found = _find(observation, device)
+    found = find_device(observation, device)
     plan = plan_on(intent, observation)
     fleet, placed = _place(plan, found.id)
     changes: tuple[ConsoleChange, ...] = ()
@@ -58,22 +58,6 @@ def command(
     colour = wants_color(no_color=no_color) and sys.stdout.isatty()
     text = explain_text(found, fleet, placed, intent.catalog, of_device, width=text_width(), colour=colour)
     click.echo(text, nl=False)
-
-
-def _find(observation: Observation, name: str) -> ObservedDevice:
-    # An id wins: a device may be named like another's id.
-    found = [device for device in observation.devices if device.id == name.lower()]
-    found = found or [device for device in observation.devices if device.name == name]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        ids = ", ".join(device.id for device in found)
-        raise OperatorError("PFR6704", f"{len(found)} devices are called {name!r}: {ids}", next_step="give the id")
-    raise OperatorError(
-        "PFR6703",
-        f"no device is called {name!r} among the {len(observation.devices)} observed",
-        next_step="give its 24-digit id or its exact name; devices outside the manifests' products are not looked at",
-    )
 
 
 def _place(plan: Plan, device_id: DeviceId) -> tuple[Fleet | None, Route | Refused | Waiting | None]:

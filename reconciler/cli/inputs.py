@@ -76,9 +76,14 @@ def journal_option(command: Command) -> Command:
 
 def by_option(command: Command) -> Command:
     """Adds `--by`; the command gets `by`, the person whose word it is."""
-    return click.option(
-        "--by", default=getpass.getuser, show_default="who runs the command", help="Whose word this is."
-    )(command)
+    return click.option("--by", default=_who, show_default="who runs the command", help="Whose word this is.")(command)
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container a user may have no name
+        return f"user {os.getuid()}"
 
 
 def observed_option(command: Command) -> Command:
@@ -111,7 +116,7 @@ def observe(
 ) -> Observation:
     """The snapshot, or one look at the cloud with what our journal knows of its devices. Raises OperatorError."""
     if observed is not None:
-        return _snapshot(observed)
+        return read_snapshot(observed)
     # Imported here: a plan on a snapshot needs neither the network nor a database.
     from reconciler.wiring import CloudConnection, CloudSettings
 
@@ -160,7 +165,7 @@ def text_width() -> int:
         return 100
 
 
-def _snapshot(path: Path) -> Observation:
+def read_snapshot(path: Path) -> Observation:
     """A snapshot without a date of its own is as old as its file. A pipe is read once."""
     with _readable(path) as file:
         content = file.read(SNAPSHOT_BYTES_MAX + 1)

@@ -338,7 +338,7 @@ def test_a_fleet_that_may_not_start_has_an_exit_code_and_a_reason(
 
 
 def test_a_halted_fleet_is_left_alone_until_a_person_resumes_it(bench: Bench) -> None:
-    assert bench.call("halt", "eu", "--journal", "journal.sqlite").exit_code == 0
+    assert bench.call("halt", "eu", "--force", "--journal", "journal.sqlite").exit_code == 0
     held = bench.apply()
     assert (held.exit_code, bench.writes()) == (3, 0)
     assert "resume" in held.stdout
@@ -347,7 +347,7 @@ def test_a_halted_fleet_is_left_alone_until_a_person_resumes_it(bench: Bench) ->
 
 
 def test_resume_of_a_fleet_that_is_not_halted_says_which_are(bench: Bench) -> None:
-    bench.call("halt", "eu", "--journal", "journal.sqlite")
+    bench.call("halt", "eu", "--force", "--journal", "journal.sqlite")
     result = bench.call("resume", "us", "--journal", "journal.sqlite")
     assert result.exit_code == 1
     assert "eu" in result.stderr
