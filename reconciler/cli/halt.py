@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from reconciler.cli.display_options import output_options
-from reconciler.cli.inputs import by_option, journal_option
+from reconciler.cli.journal_options import by_option, journal_option
 from reconciler.cli.word import (
     force_option,
     hearing_in_words,
@@ -19,7 +19,7 @@ from reconciler.cli.word import (
     word_output_option,
 )
 from reconciler.journal.sqlite import SqliteJournal
-from reconciler.model.instant import iso_from_instant
+from reconciler.render.step_words import time_in_words
 from reconciler.render.word import Told
 
 
@@ -69,7 +69,7 @@ def _halt(kept: SqliteJournal, fleet: str, reason: str, by: str, *, force: bool)
     standing = next(halt for halt in kept.halts() if halt.fleet == fleet)
     if standing.at != at:
         who = "by itself" if standing.by is None else f"by {standing.by}"
-        message = f"fleet {fleet} was halted already, {who} at {iso_from_instant(standing.at)}: {standing.reason}"
+        message = f"fleet {fleet} was halted already, {who} at {time_in_words(standing.at)}: {standing.reason}"
     else:
         message = f"fleet {fleet} is halted; {hearing_in_words(kept, fleet)}"
     return Told(done=True, fleet=fleet, message=message, next_step=f"lift it with: reconciler resume {fleet}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import getpass
 import os
 import sys
 import time
@@ -16,6 +15,8 @@ from typing import Any, BinaryIO, Final, TypeVar
 import click
 
 from reconciler.cli.catalog_file import read_catalog
+from reconciler.cli.display_options import text_width
+from reconciler.cli.journal_options import by_option, journal_option
 from reconciler.cli.options import cloud_access
 from reconciler.firmware.catalog import Catalog
 from reconciler.inventory.snapshot import observation_from_document
@@ -31,6 +32,8 @@ from reconciler.planning.naming import Naming
 from reconciler.planning.planner import plan_fleets
 from reconciler.sources import ManifestSet, read_manifests
 from reconciler.sources.applications import with_applications
+
+__all__ = ["by_option", "journal_option", "text_width"]  # beside what is defined here: most commands need all of it
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -63,27 +66,6 @@ def catalog_option(command: Command) -> Command:
         type=click.Path(path_type=Path, dir_okay=False),
         help="A release catalog that adds to the known one.",
     )(command)
-
-
-def journal_option(command: Command) -> Command:
-    """Adds `--journal`; the command gets `journal`."""
-    return click.option(
-        "--journal",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="The journal's file. Default: $RECONCILER_JOURNAL, else .reconciler/journal.sqlite.",
-    )(command)
-
-
-def by_option(command: Command) -> Command:
-    """Adds `--by`; the command gets `by`, the person whose word it is."""
-    return click.option("--by", default=_who, show_default="who runs the command", help="Whose word this is.")(command)
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # in a container a user may have no name
-        return f"user {os.getuid()}"
 
 
 def observed_option(command: Command) -> Command:
@@ -155,14 +137,6 @@ def plan_on(
     """The plan for these manifests on this observation, by this machine's date unless `now` is given."""
     moment = Instant(time.time()) if now is None else now
     return plan_fleets(intent.fleets, observation, intent.catalog, now=moment, revision=revision)
-
-
-def text_width() -> int:
-    """The columns of this terminal, between 60 and 120; 100 where there is none."""
-    try:
-        return max(60, min(120, os.get_terminal_size().columns))
-    except OSError:
-        return 100
 
 
 def read_snapshot(path: Path) -> Observation:

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from reconciler.cli.display_options import output_options
-from reconciler.cli.inputs import by_option, journal_option
+from reconciler.cli.journal_options import by_option, journal_option
 from reconciler.cli.word import journal_of_runs, moment, tell, unknown_fleet, until_in_words, word_output_option
 from reconciler.journal.journal import Journal
 from reconciler.model.device import DeviceId
-from reconciler.model.instant import iso_from_instant
 from reconciler.model.rollout import is_suspended, story_of
 from reconciler.model.rollout_entry import Resumed
+from reconciler.render.step_words import time_in_words
 from reconciler.render.word import Told
 
 
@@ -94,7 +94,7 @@ def _lift(kept: Journal, fleet: str, *, by: str) -> Told:
     stood = []
     if story.halted is not None:
         who = "by itself" if story.halted.by is None else f"by {story.halted.by}"
-        stood.append(f"halted {who} at {iso_from_instant(story.halted.at)}: {story.halted.reason}")
+        stood.append(f"halted {who} at {time_in_words(story.halted.at)}: {story.halted.reason}")
     if story.suspended is not None and is_suspended(story, at):
         who = f"by {story.suspended.by} " if story.suspended.by else ""
         stood.append(f"suspended {who}{until_in_words(story.suspended.until, now=at)}: {story.suspended.reason}")

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import click
 
 from reconciler.cli.display_options import output_options
 from reconciler.cli.found_device import find_device
-from reconciler.cli.inputs import by_option, journal_option, read_snapshot
+from reconciler.cli.journal_options import by_option, journal_option
 from reconciler.cli.word import journal_of_runs, moment, tell, unknown_fleet, word_output_option
 from reconciler.journal.journal import Journal
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.attempt import Attempt
-from reconciler.model.device import DeviceId
+from reconciler.model.device import DeviceId, is_device_id
 from reconciler.model.failure import CONSEQUENCES
 from reconciler.model.rollout import FleetStory, story_of
 from reconciler.model.rollout_entry import Retried
@@ -25,8 +23,6 @@ from reconciler.render.ink import counted
 from reconciler.render.step_words import duration_in_words, step_in_words
 from reconciler.render.word import Told
 from reconciler.rollout.retry import last_failure
-
-DEVICE_ID: Final = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +88,12 @@ def command(
 
 def _ids(devices: Sequence[str], observed: Path | None) -> tuple[DeviceId, ...]:
     if observed is not None:
+        # Imported here: only names need the machinery of planning.
+        from reconciler.cli.inputs import read_snapshot
+
         observation = read_snapshot(observed)
         return tuple(dict.fromkeys(find_device(observation, name).id for name in devices))
-    names = [name for name in devices if not DEVICE_ID.fullmatch(name)]
+    names = [name for name in devices if not is_device_id(name.lower())]
     if names:
         message = f"the journal knows devices by their ids, 24 hexadecimal digits: {names[0]!r} is none"
         raise click.BadParameter(f"{message}; with --observed FILE a snapshot tells their names", param_hint="DEVICE")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from reconciler.cli.display_options import output_options
-from reconciler.cli.inputs import by_option, journal_option
+from reconciler.cli.journal_options import by_option, journal_option
 from reconciler.cli.word import (
     force_option,
     hearing_in_words,

@@ -19,16 +19,16 @@ from typing import Any, TypeVar
 import click
 
 from reconciler import __version__
-from reconciler.cli.inputs import text_width
+from reconciler.cli.display_options import text_width
 from reconciler.journal.journal import Journal
 from reconciler.journal.location import journal_location
 from reconciler.journal.lock import holder_of
 from reconciler.journal.sqlite import SqliteJournal
-from reconciler.manifests.quantity import seconds_of
 from reconciler.model.device import DeviceId
+from reconciler.model.duration import seconds_of
 from reconciler.model.error import JournalError, OperatorError
-from reconciler.model.instant import Instant, instant_from_iso, iso_from_instant
-from reconciler.render.step_words import duration_in_words
+from reconciler.model.instant import Instant, instant_from_iso
+from reconciler.render.step_words import duration_in_words, time_in_words
 from reconciler.render.word import Told, told_text, word_document
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -57,7 +57,8 @@ def journal_of_runs(journal: Path | None, *, create: bool = False) -> SqliteJour
     raise JournalError(
         "PFR5001",
         f"there is no journal at {place}, so no run here would hear it",
-        next_step="name the journal of the run with --journal or RECONCILER_JOURNAL",
+        next_step="name the journal of the run with --journal or RECONCILER_JOURNAL; before the first run, `halt` and "
+        "`suspend` make it with --force",
     )
 
 
@@ -89,8 +90,7 @@ def until_in_words(until: Instant | None, *, now: Instant) -> str:
     """`until 2026-12-01T00:00:00Z, 2 days 3 h from now`, or until when nobody knows."""
     if until is None:
         return "until `resume`"
-    whole = Instant(math.ceil(until))
-    return f"until {iso_from_instant(whole)}, {duration_in_words(until - now)} from now"
+    return f"until {time_in_words(until)}, {duration_in_words(until - now)} from now"
 
 
 def unknown_fleet(kept: Journal, fleet: str) -> OperatorError | None:

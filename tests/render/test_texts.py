@@ -15,10 +15,14 @@ from reconciler.model.instant import instant_from_iso
 from reconciler.model.plan import Cost, Plan, Refused, Waiting
 from reconciler.render.drift_text import drift_text, drifted_devices
 from reconciler.render.explain_text import explain_text
+from reconciler.render.history import chapters_of, last_of, stories_of
+from reconciler.render.history_text import history_text, in_force_text
 from reconciler.render.ink import Page, byte_size, device_sample, duration, harmless
 from reconciler.render.outcome import Outcome, outcome_document, outcome_text
 from reconciler.render.plan_text import budget_in_words, plan_text
 from reconciler.render.status_text import status_text
+from tests.fleet_samples import device_id
+from tests.render.sample_history import STORY, later
 from tests.render.sample_plan import (
     ARGON_REPAIR,
     BORON_ROUTE,
@@ -93,6 +97,12 @@ TEXTS = {
     "status-fine": status_text(FINE),
     "status-blind": status_text(BLIND),
     "status-no-journal": status_text(NO_JOURNAL),
+    "history": history_text(chapters_of(STORY))
+    + "\n"
+    + in_force_text(STORY, stories_of(STORY.entries).values(), now=later(10)),
+    "history-narrow": history_text(chapters_of(STORY), width=60),
+    "history-verbose": history_text(last_of(chapters_of(STORY, since=later(4), each_alone=True), 12)),
+    "history-device": history_text(chapters_of(STORY, device_id=device_id(3), each_alone=True)),
 }
 
 
