@@ -22,7 +22,8 @@ from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.device import DeviceId, is_device_id
 from reconciler.model.error import OperatorError
 from reconciler.model.instant import Instant
-from reconciler.render.history import Chapter, History, attempts_of, chapters_of, last_of, rollouts_of, stories_of
+from reconciler.model.rollout import stories_of
+from reconciler.render.history import Chapter, History, attempts_of, chapters_of, last_of, rollouts_of
 from reconciler.render.history_json import history_document, move_document
 from reconciler.render.history_text import history_text, in_force_text
 

@@ -11,7 +11,7 @@ from reconciler.cli.journal_options import by_option, journal_option
 from reconciler.cli.word import journal_of_runs, moment, tell, unknown_fleet, until_in_words, word_output_option
 from reconciler.journal.journal import Journal
 from reconciler.model.device import DeviceId
-from reconciler.model.rollout import is_suspended, story_of
+from reconciler.model.rollout import story_of
 from reconciler.model.rollout_entry import Resumed
 from reconciler.render.step_words import time_in_words
 from reconciler.render.word import Told
@@ -44,8 +44,9 @@ def command(
 ) -> None:
     """Lift the halt and the suspension of FLEET, let go of devices, or forget a refusal.
 
-    Who resumes a fleet has seen what failed in it: from now on failures are counted anew, and its devices are tried
-    again. A suspension that stands in a manifest is lifted in Git. To try single devices again, `retry`.
+    Who resumes a fleet has seen what failed in it: from now on failures are counted anew. Devices that are held because
+    their steps kept failing stay held until their time: `retry` tries them at once. A suspension that stands in a
+    manifest is lifted in Git.
 
     Exit codes: 0 done, 1 there was nothing to lift, 2 usage.
     """
@@ -95,14 +96,14 @@ def _lift(kept: Journal, fleet: str, *, by: str) -> Told:
     if story.halted is not None:
         who = "by itself" if story.halted.by is None else f"by {story.halted.by}"
         stood.append(f"halted {who} at {time_in_words(story.halted.at)}: {story.halted.reason}")
-    if story.suspended is not None and is_suspended(story, at):
+    if story.suspended is not None and story.is_suspended(at):
         who = f"by {story.suspended.by} " if story.suspended.by else ""
         stood.append(f"suspended {who}{until_in_words(story.suspended.until, now=at)}: {story.suspended.reason}")
     if not stood:
         return _nothing_to_lift(kept, fleet)
     kept.note([Resumed(fleet=fleet, at=at, by=by)])
     message = f"fleet {fleet} may go on, failures are counted anew. It was {'; and it was '.join(stood)}"
-    next_step = "`apply` goes on where it was stopped; a suspension in its manifest is lifted in Git"
+    next_step = f"`apply` goes on where it was stopped; devices that are held: reconciler retry --fleet {fleet} --all"
     return Told(done=True, fleet=fleet, message=message, next_step=next_step)
 
 

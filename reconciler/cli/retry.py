@@ -60,8 +60,9 @@ def command(
 ) -> None:
     """Try DEVICE (its id, or its name with --observed) again in the next pass, and forget what failed on it so far.
 
-    Failures that are forgotten do not count against the rollout either. It lifts neither the halt of a fleet (`resume
-    FLEET`) nor the hold of a device that somebody kept setting back (`resume --device ID`), and says where one is.
+    What is forgotten does not count against the rollout either, and no longer holds the device. It lifts neither the
+    halt of a fleet (`resume FLEET`) nor the hold of a device that somebody kept setting back (`resume --device ID`),
+    and says where one is.
 
     Exit codes: 0 done, 1 a device had nothing that failed, 2 usage.
     """
@@ -135,8 +136,8 @@ def _story(kept: Journal, fleet: str | None) -> FleetStory:
 
 
 def _wrong(story: FleetStory, device_id: DeviceId, attempts: Sequence[Attempt]) -> str:
-    """What failed since a person last said that it is settled; empty: nothing."""
-    since = story.settled_until(device_id)
+    """What failed on the device in this rollout and was not tried again by a person's word; empty: nothing."""
+    since = story.tries_since(device_id)
     ended = [attempt for attempt in attempts if not attempt.is_open and attempt.intended_at >= since]
     last = last_failure(ended)
     found = []

@@ -22,7 +22,7 @@ from reconciler.cli.word import (
 )
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.instant import Instant
-from reconciler.model.rollout import is_suspended, story_of
+from reconciler.model.rollout import story_of
 from reconciler.model.rollout_entry import Suspended
 from reconciler.render.word import Told
 
@@ -72,7 +72,7 @@ def _suspend(kept: SqliteJournal, fleet: str, reason: str, until: Instant | None
     entries = [noted.entry for noted in kept.entries(fleet=fleet)]
     message = f"fleet {fleet} is suspended {until_in_words(until, now=at)}; {hearing_in_words(kept, fleet)}"
     before = story_of(fleet, entries[:-1])
-    if before.suspended is not None and is_suspended(before, at):
+    if before.suspended is not None and before.is_suspended(at):
         message += f". It was suspended {until_in_words(before.suspended.until, now=at)}: {before.suspended.reason}"
     if before.halted is not None:
         message += f". It is halted as well: {before.halted.reason}"

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from reconciler.controller.progress import ledger_of_look, progress_of
 from reconciler.journal.journal import Journal
 from reconciler.model.allowance import REQUESTS
 from reconciler.model.attempt import Attempt, AttemptState
@@ -16,7 +17,7 @@ from reconciler.model.device import DeviceId
 from reconciler.model.fleet import Fleet, FleetSet, RolloutPolicy
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Waiting
-from reconciler.model.rollout import FleetStory
+from reconciler.model.rollout import FleetStory, RolloutState, stories_of
 from reconciler.render.status import BudgetStatus, FailedDevice, FleetStatus, Halted, LastRun, UnderWay
 from reconciler.rollout.gate import hold_of_fleet
 from reconciler.rollout.retry import held_until, last_failure
@@ -29,8 +30,9 @@ class Memory:
     """What the journal remembers, read once."""
 
     def __init__(self, journal: Journal) -> None:
-        self.halts = {halt.fleet: Halted(reason=halt.reason, at=halt.at) for halt in journal.halts()}
+        self.halts = {halt.fleet: Halted(reason=halt.reason, at=halt.at, by=halt.by) for halt in journal.halts()}
         self.open_attempts = journal.open_attempts()
+        self.stories = stories_of(noted.entry for noted in journal.entries())
         self.attempts = journal.attempts(limit=ATTEMPTS_READ_MAX)
         self.by_device: dict[DeviceId, list[Attempt]] = {}
         for attempt in self.attempts:
@@ -75,12 +77,25 @@ def fleet_statuses(
     if memory is None:
         return tuple(found)
     known = {attempt.fleet for attempt in memory.attempts} | {attempt.fleet for attempt in memory.open_attempts}
-    others = (_status(name, None, None, memory, now) for name in sorted((known | memory.halts.keys()) - wanted.keys()))
-    return (*found, *(other for other in others if other.halted or other.under_way or other.failed))
+    others = (
+        _status(name, None, None, memory, now) for name in sorted((known | memory.stories.keys()) - wanted.keys())
+    )
+    return (*found, *(other for other in others if _is_open(other)))
+
+
+def _is_open(status: FleetStatus) -> bool:
+    """Whether anything is open or wrong in a fleet."""
+    progress = status.progress
+    is_rolling = progress.rollout is not None and progress.rollout.state is RolloutState.ROLLING
+    return bool(status.halted or progress.suspensions or is_rolling or status.under_way or status.failed)
 
 
 def _status(name: str, fleet: Fleet | None, plan: FleetPlan | None, memory: Memory | None, now: Instant) -> FleetStatus:
     halted = None if memory is None else memory.halts.get(name)
+    story = FleetStory(fleet=name) if memory is None else memory.stories.get(name, FleetStory(fleet=name))
+    ledger = None
+    if plan is not None and memory is not None:
+        ledger = ledger_of_look(plan, story, memory.attempts, memory.open_attempts, now)
     return FleetStatus(
         name=name,
         desired=None if fleet is None else fleet.desired,
@@ -89,6 +104,7 @@ def _status(name: str, fleet: Fleet | None, plan: FleetPlan | None, memory: Memo
         held="" if plan is None else _held(plan, now),
         under_way=() if memory is None else _under_way(name, fleet, memory.open_attempts, now),
         failed=() if memory is None else _failed(name, plan, memory.by_device, now),
+        progress=progress_of(story, fleet, plan, ledger, now),
     )
 
 

@@ -7,7 +7,7 @@ is complete; a halt; a word of a person) tries at the same step are one happenin
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.model.attempt import Attempt
@@ -56,14 +56,6 @@ class Chapter:
     fleet: str
     rollout: Rollout | None
     happenings: tuple[Happening, ...]
-
-
-def stories_of(entries: Iterable[RolloutEntry]) -> Mapping[str, FleetStory]:
-    """What the entries come to, by fleet."""
-    stories: dict[str, FleetStory] = {}
-    for entry in entries:
-        stories[entry.fleet] = stories.get(entry.fleet, FleetStory(fleet=entry.fleet)).after(entry)
-    return stories
 
 
 def rollouts_of(entries: Iterable[RolloutEntry]) -> tuple[Rollout, ...]:

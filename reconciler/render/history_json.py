@@ -11,7 +11,7 @@ from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.console import ConsoleChange
 from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.product_attempt import ProductAttempt
-from reconciler.model.rollout import FleetStory, Rollout, is_suspended
+from reconciler.model.rollout import FleetStory, Rollout
 from reconciler.model.rollout_entry import RolloutEntry
 from reconciler.render.console_json import console_change_document, latch_document
 from reconciler.render.history import Chapter, History, when
@@ -67,7 +67,7 @@ def history_document(
                 "by": story.suspended.by,
             }
             for story in stories
-            if story.suspended is not None and is_suspended(story, now)
+            if story.suspended is not None and story.is_suspended(now)
         ],
         "latches": list(map(latch_document, history.latches)),
         "refusals": [

@@ -11,7 +11,7 @@ from reconciler.model.console import ConsoleChange
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
 from reconciler.model.product_attempt import ProductAttempt
-from reconciler.model.rollout import FleetStory, RolloutState, is_suspended
+from reconciler.model.rollout import FleetStory, RolloutState
 from reconciler.model.rollout_entry import (
     DeviceUnwell,
     Halted,
@@ -22,10 +22,10 @@ from reconciler.model.rollout_entry import (
     WaveCompleted,
 )
 from reconciler.render.console_text import change_with_undoing, console_change_in_words
-from reconciler.render.entry_words import entry_in_words, halted_by, intent_in_words, until_when
 from reconciler.render.history import Chapter, Happening, History
 from reconciler.render.ink import Page, Style, counted, device_sample
 from reconciler.render.plan_text import action_in_words
+from reconciler.render.rollout_words import entry_in_words, halted_by, intent_in_words, until_when
 from reconciler.render.step_words import duration_in_words, step_in_words, time_in_words
 
 _EVIDENCE: Final = {
@@ -73,7 +73,7 @@ def in_force_text(
         if story.halted is not None:
             since = f"since {time_in_words(story.halted.at)}, {halted_by(story.halted.by)}"
             told.append(f"Fleet {story.fleet} is halted {since}: {story.halted.reason}")
-        if story.suspended is not None and is_suspended(story, now):
+        if story.suspended is not None and story.is_suspended(now):
             told.append(
                 f"Fleet {story.fleet} is suspended {until_when(story.suspended.until)}: {story.suspended.reason}"
             )
@@ -150,7 +150,7 @@ def _told(happening: Happening) -> tuple[str, list[str], Style | None]:
             if not others:
                 return entry_in_words(first), [], _style(first)
             devices = [one.device_id for one in happening.ones if isinstance(one, DeviceUnwell | Retried)]
-            words = entry_in_words(first).removeprefix(first.device_id).replace("is tried", "are tried")
+            words = entry_in_words(first).removeprefix(first.device_id).replace(" is ", " are ", 1)
             return f"{_many(devices)}{words}", [device_sample(set(devices))], _style(first)
         case _:
             return entry_in_words(first), [], _style(first)

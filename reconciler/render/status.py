@@ -9,14 +9,19 @@ from reconciler.model.attempt import Attempt
 from reconciler.model.fleet import Desired
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan
+from reconciler.render.rollout_status import NO_PROGRESS, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Halted:
-    """Nothing more is started in a fleet, since then and for this reason, until a person lifts it."""
+    """Nothing more is started in a fleet, since then and for this reason, until a person lifts it.
+
+    `by` is the person who halted it; None: the rollout itself.
+    """
 
     reason: str
     at: Instant
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,7 @@ class FleetStatus:
     held: str
     under_way: tuple[UnderWay, ...]
     failed: tuple[FailedDevice, ...]
+    progress: Progress = NO_PROGRESS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

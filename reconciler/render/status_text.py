@@ -9,6 +9,8 @@ from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.plan import Refused, Waiting
 from reconciler.render.ink import Page, Style, counted, harmless
 from reconciler.render.plan_text import counts_in_words, desired_in_words
+from reconciler.render.rollout_status import progress_lines
+from reconciler.render.rollout_words import halted_by
 from reconciler.render.status import (
     BudgetStatus,
     FailedDevice,
@@ -19,7 +21,7 @@ from reconciler.render.status import (
     TokenStatus,
     UnderWay,
 )
-from reconciler.render.step_words import duration_in_words, step_in_words
+from reconciler.render.step_words import duration_in_words, step_in_words, time_in_words
 
 _FRESH_SECONDS: Final = 60.0
 _SHOWN: Final = 3
@@ -49,12 +51,14 @@ def _worst_first(fleet: FleetStatus) -> tuple[object, ...]:
 def _verdict(page: Page, status: Status) -> list[str]:
     fleets = status.fleets
     halted = sum(each.halted is not None for each in fleets)
+    suspended = sum(bool(each.progress.suspensions) for each in fleets)
     failed = sum(len(each.failed) for each in fleets)
     under_way = [each for fleet in fleets for each in fleet.under_way]
     overdue = sum(each.overdue for each in under_way)
     bad = [
         "the token is refused" if status.token.state is TokenState.REFUSED else "",
         f"{counted(halted, 'fleet')} of {len(fleets):,} halted" if halted else "",
+        f"{counted(suspended, 'fleet')} suspended" if suspended else "",
         f"{counted(failed, 'device')} failed" if failed else "",
         f"{counted(overdue, 'step')} past the deadline" if overdue else "",
         "a run broke off" if status.run.broken_off else "",
@@ -86,11 +90,10 @@ def _fleet(page: Page, fleet: FleetStatus, now: Instant, *, is_running: bool) ->
     desired = "is not in these manifests" if fleet.desired is None else f"should run {desired_in_words(fleet.desired)}"
     lines = [page.ink(line, Style.TITLE) for line in page.wrapped(f"Fleet {fleet.name} {desired}", hanging=2)]
     if fleet.halted is not None:
-        lines += _bad(
-            page,
-            f"HALTED since {iso_from_instant(fleet.halted.at)} ({_age(fleet.halted.at, now)}): {fleet.halted.reason}",
-        )
-        lines += _next(page, f"reconciler history --fleet {fleet.name}; then reconciler resume {fleet.name}")
+        when = f"{time_in_words(fleet.halted.at)}, {_age(fleet.halted.at, now)} ago"
+        lines += _bad(page, f"HALTED {halted_by(fleet.halted.by)} at {when}: {fleet.halted.reason}")
+        lines += _next(page, f"reconciler history {fleet.name}; then reconciler resume {fleet.name}")
+    lines += progress_lines(page, fleet.name, fleet.progress, now)
     if fleet.plan is not None:
         lines += page.wrapped(counts_in_words(fleet.plan.summary), indent=2, hanging=2)
     if fleet.held:

@@ -7,7 +7,7 @@ import pytest
 from reconciler.model.device import DeviceId
 from reconciler.model.error import BugError
 from reconciler.model.instant import Instant
-from reconciler.model.rollout import FleetStory, RolloutState, WaveState, is_suspended, story_of
+from reconciler.model.rollout import FleetStory, RolloutState, WaveState, story_of
 from reconciler.model.rollout_entry import (
     DeviceUnwell,
     Halted,
@@ -162,15 +162,15 @@ def suspended(until: float | None) -> Suspended:
 
 def test_a_suspension_ends_at_its_time_by_itself() -> None:
     held = story(suspended(100))
-    assert is_suspended(held, Instant(99))
-    assert not is_suspended(held, Instant(100))
+    assert held.is_suspended(Instant(99))
+    assert not held.is_suspended(Instant(100))
 
 
 def test_a_suspension_without_an_end_lasts_until_a_person_resumes() -> None:
-    assert is_suspended(story(suspended(None)), Instant(1e12))
-    assert not is_suspended(story(suspended(None), resumed()), Instant(51))
-    assert not is_suspended(story(), Instant(51))
+    assert story(suspended(None)).is_suspended(Instant(1e12))
+    assert not story(suspended(None), resumed()).is_suspended(Instant(51))
+    assert not story().is_suspended(Instant(51))
 
 
 def test_of_two_suspensions_the_later_one_counts() -> None:
-    assert not is_suspended(story(suspended(None), suspended(100)), Instant(100))
+    assert not story(suspended(None), suspended(100)).is_suspended(Instant(100))

@@ -12,11 +12,12 @@ from jsonschema import Draft202012Validator
 from reconciler.journal.entries import entry_kind as kind_in_the_journal
 from reconciler.manifests.schema import load_schema
 from reconciler.model.attempt import AttemptState
+from reconciler.model.rollout import stories_of
 from reconciler.model.rollout_entry import RolloutEntry
-from reconciler.render.entry_words import intent_in_words
-from reconciler.render.history import Chapter, One, attempts_of, chapters_of, last_of, rollouts_of, stories_of, when
+from reconciler.render.history import Chapter, One, attempts_of, chapters_of, last_of, rollouts_of, when
 from reconciler.render.history_json import entry_kind, history_document, move_document
 from reconciler.render.history_text import history_text
+from reconciler.render.rollout_words import intent_in_words
 from tests.fleet_samples import device_id
 from tests.render.sample_history import ENTRIES, INTENT, STORY, later, took
 

@@ -13,9 +13,10 @@ from reconciler.firmware.known import known_catalog
 from reconciler.model.device import DeviceMode
 from reconciler.model.instant import instant_from_iso
 from reconciler.model.plan import Cost, Plan, Refused, Waiting
+from reconciler.model.rollout import stories_of
 from reconciler.render.drift_text import drift_text, drifted_devices
 from reconciler.render.explain_text import explain_text
-from reconciler.render.history import chapters_of, last_of, stories_of
+from reconciler.render.history import chapters_of, last_of
 from reconciler.render.history_text import history_text, in_force_text
 from reconciler.render.ink import Page, byte_size, device_sample, duration, harmless
 from reconciler.render.outcome import Outcome, outcome_document, outcome_text
