@@ -16,7 +16,9 @@ from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan
 from reconciler.model.rollout import FleetStory, Rollout, RolloutState, StartedWave, WaveState
 from reconciler.planning.waves import waves_of
+from reconciler.render.device_progress import DeviceProgress
 from reconciler.render.rollout_status import HeldDevice, Progress, RolloutStatus, SuspensionStatus, WaveStatus
+from reconciler.rollout.gate import verdicts
 from reconciler.rollout.ledger import InFlight, Ledger
 from reconciler.rollout.retry import UNTIL_A_PERSON, held_until, last_failure
 from reconciler.rollout.standing import Standing, standings
@@ -60,6 +62,22 @@ def progress_of(
         rollout=rollout,
         suspensions=tuple(_suspensions(story, fleet, now)),
         held=() if ledger is None else held_devices(ledger, now),
+    )
+
+
+def progress_of_device(plan: FleetPlan, ledger: Ledger, device_id: DeviceId, now: Instant) -> DeviceProgress:
+    """Where one device is in the rollout of its fleet."""
+    story = ledger.story
+    found = progress_of(story, plan.fleet, plan, ledger, now)
+    attempts = ledger.ended.get(device_id, ())
+    return DeviceProgress(
+        story=story,
+        wave=None if story.rollout is None else story.rollout.wave_of(device_id),
+        to_come=() if found.rollout is None else found.rollout.to_come,
+        standing=standings(plan, ledger, now).get(device_id),
+        verdict=next((each for each in verdicts(plan, ledger, now=now) if each.device_id == device_id), None),
+        failures=tuple(attempt for attempt in attempts if attempt.failure is not None),
+        held=next((each for each in found.held if each.device_id == device_id), None),
     )
 
 

@@ -23,6 +23,7 @@ SCHEMA_FILES: Final = {
     "plan": "plan.v1.schema.json",
     "status": "status.v1.schema.json",
     "history": "history.v1.schema.json",
+    "explain": "explain.v1.schema.json",
     "word": "word.v1.schema.json",
 }
 """What a schema describes -> its file."""
