@@ -29,6 +29,7 @@ from reconciler.cli.inputs import (
 )
 from reconciler.cli.options import cloud_access, cloud_options
 from reconciler.cli.watch import INTERVAL_SECONDS, JOURNAL_INTERVAL_SECONDS, watch
+from reconciler.cli.word import moment
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.status import Memory, budget_status, fleet_statuses
 from reconciler.journal.journal import Journal
@@ -163,7 +164,9 @@ def _look_at(asked: _Asked) -> Status:
 
 def _status(intent: Intent | None, kept: Journal | None, place: Path, seen: _Seen) -> Status:
     plan = seen.plan
-    now = Instant(time.time()) if seen.cloud_now is None else seen.cloud_now
+    now = seen.cloud_now
+    if now is None:
+        now = Instant(time.time()) if kept is None else moment(kept)
     memory = None if kept is None else Memory(kept)
     holder = holder_of(place)
     words, alive = ("", False) if holder is None else (holder.words, holder.alive)

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -33,7 +33,10 @@ from reconciler.render.word import Told, told_text, word_document
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_NAMED_MAX = 5
+_LATEST: Final = 200
+"""Attempts, the latest begun: as many as may be under way at once, or about that."""
+
+_NAMED_MAX: Final = 5
 """Fleets that are named where one is not known."""
 
 
@@ -63,14 +66,16 @@ def journal_of_runs(journal: Path | None, *, create: bool = False) -> SqliteJour
 
 
 def moment(kept: Journal, *, fleet: str | None = None, device_id: DeviceId | None = None) -> Instant:
-    """Now by this machine's clock, and later than every attempt of the fleet or device that was begun.
+    """Now by this machine's clock, and later than what was last seen of attempts of the fleet or device.
 
     Attempts have the times of the cloud, whose clock may be ahead of ours (a pretend cloud's may be days ahead). A
     person answers to what there is already, so their word never stands before it.
     """
-    latest = kept.attempts(fleet=fleet, device_id=device_id, limit=1)
-    after = math.nextafter(latest[0].intended_at, math.inf) if latest else 0.0
-    return Instant(max(time.time(), after))
+    latest = kept.attempts(fleet=fleet, device_id=device_id, limit=_LATEST)
+    seen = max((attempt.ended_at or attempt.began_at for attempt in latest), default=0.0)
+    # Sent or ended may lie before intended where two clocks differ.
+    seen = max(seen, latest[0].intended_at) if latest else seen
+    return Instant(max(time.time(), math.nextafter(seen, math.inf)))
 
 
 def time_from_words(text: str, *, now: Instant, sign: int = 1) -> Instant:

@@ -17,7 +17,7 @@ from reconciler.model.device import DeviceId
 from reconciler.model.fleet import Fleet, FleetSet, RolloutPolicy
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Waiting
-from reconciler.model.rollout import FleetStory, RolloutState, stories_of
+from reconciler.model.rollout import FleetStory, stories_of
 from reconciler.render.status import BudgetStatus, FailedDevice, FleetStatus, Halted, LastRun, UnderWay
 from reconciler.rollout.gate import hold_of_fleet
 from reconciler.rollout.retry import held_until, last_failure
@@ -86,7 +86,7 @@ def fleet_statuses(
 def _is_open(status: FleetStatus) -> bool:
     """Whether anything is open or wrong in a fleet."""
     progress = status.progress
-    is_rolling = progress.rollout is not None and progress.rollout.state is RolloutState.ROLLING
+    is_rolling = progress.rollout is not None and progress.rollout.is_rolling
     return bool(status.halted or progress.suspensions or is_rolling or status.under_way or status.failed)
 
 

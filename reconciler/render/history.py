@@ -6,7 +6,7 @@ is complete; a halt; a word of a person) tries at the same step are one happenin
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -169,10 +169,16 @@ def _is_asked_for(one: One, device_id: DeviceId | None, since: Instant | None) -
 
 
 def _put_together(ones: Iterable[tuple[int, One]], *, each_alone: bool) -> Iterator[Happening]:
+    """The second try of a device is told after the first ones of all: what lies between them may be its reason."""
     together: dict[Hashable, list[One]] = {}
+    tries: Counter[Hashable] = Counter()
     for number, (turn, one) in enumerate(ones):
         like = None if each_alone else _like(one)
-        together.setdefault(number if like is None else (turn, like), []).append(one)
+        nth = 0
+        if isinstance(one, Attempt):
+            tries[turn, like, one.device_id] += 1
+            nth = tries[turn, like, one.device_id]
+        together.setdefault(number if like is None else (turn, like, nth), []).append(one)
     for like_ones in together.values():
         yield Happening(at=when(like_ones[0]), ones=tuple(like_ones))
 

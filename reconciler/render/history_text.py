@@ -162,14 +162,13 @@ def _step(attempt: Attempt) -> str:
 
 def _steps(attempts: Sequence[Attempt]) -> tuple[str, list[str], Style | None]:
     devices = {attempt.device_id for attempt in attempts}
-    tries = "" if len(devices) == len(attempts) else f", {len(attempts):,} tries"
     states = Counter(attempt.state for attempt in attempts)
     ends = ", ".join(f"{states[state]:,} {state}" for state in _ENDS if states[state])
     presumed = sum(attempt.evidence is Evidence.PRESUMED for attempt in attempts)
     doubt = f" ({presumed:,} of them presumed)" if presumed else ""
     ended = [attempt.ended_at for attempt in attempts if attempt.ended_at is not None]
     within = f", within {duration_in_words(max(ended) - attempts[0].intended_at)}" if ended else ""
-    sentence = f"{_many(devices)}  {step_in_words(attempts[0].step)}{tries}: {ends}{doubt}{within}"
+    sentence = f"{_many(devices)}  {step_in_words(attempts[0].step)}: {ends}{doubt}{within}"
     return sentence, _failures(attempts), Style.BAD if states[AttemptState.FAILED] else None
 
 

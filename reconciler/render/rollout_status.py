@@ -69,6 +69,11 @@ class RolloutStatus:
     to_come: tuple[str, ...] = ()
     awaits_approval: str = ""
 
+    @property
+    def is_rolling(self) -> bool:
+        """Whether it is on its way, and not halted."""
+        return self.state is RolloutState.ROLLING
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuspensionStatus:
@@ -99,9 +104,11 @@ def progress_lines(page: Page, fleet: str, progress: Progress, now: Instant) -> 
     for suspension in progress.suspensions:
         where = "in its manifest" if suspension.in_manifest else "by command"
         by = f" by {suspension.by}" if suspension.by else ""
-        lines += _inked(page, f"SUSPENDED{by}, {where}, {until_when(suspension.until)}: {suspension.reason}")
+        no_end = suspension.in_manifest and suspension.until is None
+        end = "" if no_end else f", {until_when(suspension.until)}"
+        lines += _inked(page, f"SUSPENDED{by}, {where}{end}: {suspension.reason}")
         word = "take it out of the manifest, in Git" if suspension.in_manifest else f"reconciler resume {fleet}"
-        lines += page.wrapped(f"next: to end it before: {word}", indent=4, hanging=2)
+        lines += page.wrapped(f"next: to end it: {word}", indent=4, hanging=2)
     if progress.rollout is not None:
         lines += _rollout(page, fleet, progress.rollout, now)
     lines += _held(page, fleet, progress.held, now)

@@ -58,16 +58,21 @@ def _verdict(page: Page, status: Status) -> list[str]:
     bad = [
         "the token is refused" if status.token.state is TokenState.REFUSED else "",
         f"{counted(halted, 'fleet')} of {len(fleets):,} halted" if halted else "",
-        f"{counted(suspended, 'fleet')} suspended" if suspended else "",
         f"{counted(failed, 'device')} failed" if failed else "",
         f"{counted(overdue, 'step')} past the deadline" if overdue else "",
         "a run broke off" if status.run.broken_off else "",
     ]
     plans = [each.plan for each in fleets if each.plan is not None]
     counts = [(sum(plan.summary.upgrade for plan in plans), "to upgrade")]
-    counts += [(sum(plan.summary.refused for plan in plans), "refused"), (len(under_way), "under way")]
-    neutral = [f"{number:,} {what}" for number, what in counts if number]
-    words = [*filter(None, bad), *neutral]
+    counts += [(sum(plan.summary.refused for plan in plans), "refused")]
+    rolling = sum(each.progress.rollout is not None and each.progress.rollout.is_rolling for each in fleets)
+    neutral = [
+        f"{counted(suspended, 'fleet')} suspended" if suspended else "",
+        f"{counted(rolling, 'rollout')} under way" if rolling else "",
+        *(f"{number:,} {what}" for number, what in counts if number),
+        f"{counted(len(under_way), 'step')} under way" if under_way else "",
+    ]
+    words = [*filter(None, [*bad, *neutral])]
     style = Style.BAD if any(bad) else Style.CHANGE if words else Style.GOOD
     nothing = "all that can be done is done" if plans else "nothing is under way"
     sentence = f"Status at {iso_from_instant(status.at)}: {', '.join(words) or nothing}"
@@ -87,8 +92,10 @@ def _blind(page: Page, status: Status) -> list[str]:
 
 
 def _fleet(page: Page, fleet: FleetStatus, now: Instant, *, is_running: bool) -> list[str]:
-    desired = "is not in these manifests" if fleet.desired is None else f"should run {desired_in_words(fleet.desired)}"
-    lines = [page.ink(line, Style.TITLE) for line in page.wrapped(f"Fleet {fleet.name} {desired}", hanging=2)]
+    desired = (
+        ", known by the journal alone" if fleet.desired is None else f" should run {desired_in_words(fleet.desired)}"
+    )
+    lines = [page.ink(line, Style.TITLE) for line in page.wrapped(f"Fleet {fleet.name}{desired}", hanging=2)]
     if fleet.halted is not None:
         when = f"{time_in_words(fleet.halted.at)}, {_age(fleet.halted.at, now)} ago"
         lines += _bad(page, f"HALTED {halted_by(fleet.halted.by)} at {when}: {fleet.halted.reason}")
@@ -113,7 +120,7 @@ def _failed(page: Page, failed: Sequence[FailedDevice], now: Instant) -> list[st
     for each in failed[:_SHOWN]:
         attempt = each.attempt
         when = "" if attempt.ended_at is None else f" {_age(attempt.ended_at, now)} ago"
-        tries = f"given up after {counted(each.tries, 'try', 'tries')}" if each.given_up else "may be tried again"
+        tries = f"left alone after {counted(each.tries, 'try', 'tries')}" if each.given_up else "may be tried again"
         detail = f": {attempt.detail}" if attempt.detail else ""
         failure = attempt.failure or "failed"
         sentence = f"{attempt.device_id} {step_in_words(attempt.step)}: {failure}{when}, {tries}{detail}"

@@ -57,6 +57,13 @@ def test_like_steps_on_both_sides_of_a_turn_are_told_apart() -> None:
     assert locks == [2, 2, 45, 4]
 
 
+def test_the_second_try_of_a_device_is_told_after_what_lies_between() -> None:
+    again = replace(STORY, attempts=(*STORY.attempts, took(8, later(8.2))))
+    (eu,) = (each for each in chapters_of(again) if each.rollout is not None and each.rollout.id == "eu-9c1e")
+    told = [type(each.ones[0]).__name__ for each in eu.happenings][-5:]
+    assert told == ["Attempt", "ConsoleChange", "Attempt", "WaveCompleted", "RolloutCompleted"]
+
+
 def test_an_approval_after_the_end_of_a_rollout_belongs_to_the_next_one() -> None:
     first, second = chapters_of(STORY)[:2]
     assert "approved" not in history_text([first])
