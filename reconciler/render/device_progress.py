@@ -89,7 +89,7 @@ def device_progress_document(progress: DeviceProgress) -> dict[str, Any]:
 
 def _place(progress: DeviceProgress) -> str:
     rollout, wave = progress.story.rollout, progress.wave
-    stands = "" if progress.standing is None else f"; it counts as {STANDING_WORDS[progress.standing]}"
+    stands = "" if progress.standing is None else f"; it is {STANDING_WORDS[progress.standing]}"
     if rollout is None:
         return f"No rollout of its fleet has begun{stands}."
     head = f"Rollout {rollout.id} is {rollout.state}"

@@ -136,6 +136,8 @@ def _rollout(page: Page, fleet: str, rollout: RolloutStatus, now: Instant) -> li
         f"{counted(rollout.devices, 'device')}, began {age} ago"
     )
     lines = page.wrapped(sentence, indent=2, hanging=2)
+    if rollout.state in (RolloutState.COMPLETE, RolloutState.SUPERSEDED):
+        return lines  # its waves are history
     for number, wave in enumerate(rollout.waves, start=1):
         whole = len(rollout.waves) + len(rollout.to_come)
         lines += page.wrapped(f"wave {wave.name} ({number} of {whole}): {_wave(wave, now)}", indent=4, hanging=2)
