@@ -61,7 +61,7 @@ def progress_of(
     return Progress(
         rollout=rollout,
         suspensions=tuple(_suspensions(story, fleet, now)),
-        held=() if ledger is None else held_devices(ledger, now),
+        held=() if plan is None or ledger is None else _held(plan, ledger, now),
     )
 
 
@@ -81,15 +81,20 @@ def progress_of_device(plan: FleetPlan, ledger: Ledger, device_id: DeviceId, now
     )
 
 
-def held_devices(ledger: Ledger, now: Instant) -> tuple[HeldDevice, ...]:
-    """The devices that are left alone because they keep failing or are unwell, those for a person first."""
+def _held(plan: FleetPlan, ledger: Ledger, now: Instant) -> tuple[HeldDevice, ...]:
+    """The devices that are left alone because they keep failing or are unwell, those for a person first.
+
+    Not those that are as desired by now, whoever made them so, nor those that have left the fleet.
+    """
+    not_there = frozenset(plan.devices) - frozenset(plan.current)
+    unwell = ledger.story.unwell.keys() & frozenset(plan.devices)
     found = []
-    for device_id in sorted(ledger.ended.keys() | ledger.story.unwell.keys()):
+    for device_id in sorted((ledger.ended.keys() & not_there) | unwell):
         attempts = ledger.ended.get(device_id, ())
         until, failure = held_until(attempts, now), last_failure(attempts)
         if device_id in ledger.story.unwell:
-            unwell = ledger.story.unwell[device_id]
-            found.append(HeldDevice(device_id=device_id, why=f"unwell, {unwell.check}: {unwell.why}", until=None))
+            entry = ledger.story.unwell[device_id]
+            found.append(HeldDevice(device_id=device_id, why=f"unwell, {entry.check}: {entry.why}", until=None))
         elif until is not None and failure is not None:
             why = f"{failure.failure}" + (f": {failure.detail}" if failure.detail else "")
             end = None if until == UNTIL_A_PERSON else until

@@ -103,7 +103,7 @@ def _status(name: str, fleet: Fleet | None, plan: FleetPlan | None, memory: Memo
         halted=halted,
         held="" if plan is None else _held(plan, now),
         under_way=() if memory is None else _under_way(name, fleet, memory.open_attempts, now),
-        failed=() if memory is None else _failed(name, plan, memory.by_device, now),
+        failed=() if memory is None else _failed(story, plan, memory.by_device, now),
         progress=progress_of(story, fleet, plan, ledger, now),
     )
 
@@ -126,7 +126,7 @@ def _under_way(name: str, fleet: Fleet | None, attempts: Sequence[Attempt], now:
 
 
 def _failed(
-    name: str, plan: FleetPlan | None, by_device: Mapping[DeviceId, Sequence[Attempt]], now: Instant
+    story: FleetStory, plan: FleetPlan | None, by_device: Mapping[DeviceId, Sequence[Attempt]], now: Instant
 ) -> tuple[FailedDevice, ...]:
     """The latest first. Who is as desired by now, or not of this fleet any more, has not failed."""
     still: set[DeviceId] | None = None
@@ -134,22 +134,23 @@ def _failed(
         entries: tuple[Route | Refused | Waiting, ...] = (*plan.routes, *plan.refused, *plan.waiting)
         still = {device for entry in entries for device in entry.devices}
     found = [
-        _failed_device(attempts, now)
+        _failed_device(story, attempts, now)
         for device_id, attempts in by_device.items()
-        if attempts[0].fleet == name
+        if attempts[0].fleet == story.fleet
         and attempts[0].state is AttemptState.FAILED
         and (still is None or device_id in still)
     ]
     return tuple(sorted(found, key=lambda each: (-(each.attempt.ended_at or 0.0), each.attempt.device_id)))
 
 
-def _failed_device(attempts: Sequence[Attempt], now: Instant) -> FailedDevice:
+def _failed_device(story: FleetStory, attempts: Sequence[Attempt], now: Instant) -> FailedDevice:
     last = last_failure(attempts)
     assert last is not None
     verified = (place for place, each in enumerate(attempts) if each.state is AttemptState.VERIFIED)
-    of_run = [attempt for attempt in attempts if attempt.plan_id == last.plan_id]
+    since = story.tries_since(last.device_id)
+    of_rollout = [attempt for attempt in attempts if attempt.intended_at >= since]
     return FailedDevice(
         attempt=last,
         tries=sum(each.state is AttemptState.FAILED for each in attempts[: next(verified, len(attempts))]),
-        given_up=held_until(of_run, now) is not None,
+        given_up=held_until(of_rollout, now) is not None,
     )

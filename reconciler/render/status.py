@@ -37,7 +37,7 @@ class FailedDevice:
     """A device whose last step failed and that is not as desired since.
 
     `attempt` is its last failure, `tries` how many attempts failed since the last one that was verified, `given_up`
-    whether the run that tried would try no more. The next run tries again.
+    whether it is left alone because its tries in this rollout are used up.
     """
 
     attempt: Attempt

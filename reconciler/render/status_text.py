@@ -126,9 +126,9 @@ def _failed(page: Page, failed: Sequence[FailedDevice], now: Instant) -> list[st
         sentence = f"{attempt.device_id} {step_in_words(attempt.step)}: {failure}{when}, {tries}{detail}"
         lines += page.wrapped(sentence, indent=4, hanging=2)
     lines += _more(len(failed))
-    return lines + _next(
-        page, f"reconciler history --device {failed[0].attempt.device_id}; another `apply` tries again"
-    )
+    worst = failed[0]
+    again = f"reconciler retry {worst.attempt.device_id}" if worst.given_up else "another `apply` tries again"
+    return lines + _next(page, f"reconciler history --device {worst.attempt.device_id}; {again}")
 
 
 def _under_way(page: Page, under_way: Sequence[UnderWay], now: Instant, *, is_running: bool) -> list[str]:

@@ -133,6 +133,12 @@ def test_devices_that_keep_failing_are_held_with_until_when_and_those_for_a_pers
     assert [(each.device_id, each.until) for each in held] == [(device_id(1), None), (device_id(2), at(-300 + 3600))]
 
 
+def test_who_is_as_desired_by_now_or_has_left_the_fleet_is_not_held() -> None:
+    told = story(BEGAN, STARTED)
+    failures = [failure(number, seconds) for number in (1, 9) for seconds in (-400, -600)]
+    assert progress(told, *failures).held == ()
+
+
 def test_a_device_that_a_person_wants_to_be_tried_again_is_not_held() -> None:
     retried = Retried(fleet="eu", at=at(-100), device_id=device_id(2), by="ada")
     assert progress(story(BEGAN, STARTED, retried), failure(2, -400), failure(2, -600)).held == ()
