@@ -181,7 +181,7 @@ def test_a_halted_fleet_that_the_manifests_do_not_name_is_told_too(bench: Bench)
     found = {fleet["name"]: fleet for fleet in document(bench)["fleets"]}
     assert found["elsewhere"]["halted"]["reason"] == "a person halted it"
     assert found["elsewhere"]["desired"] is None
-    assert "Fleet elsewhere is not in these manifests" in status(bench).stdout
+    assert "Fleet elsewhere, known by the journal alone" in status(bench).stdout
 
 
 def test_a_run_that_is_at_work_is_named_and_one_that_broke_off_too(bench: Bench) -> None:
