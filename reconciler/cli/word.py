@@ -100,8 +100,6 @@ def until_in_words(until: Instant | None, *, now: Instant) -> str:
 
 def unknown_fleet(kept: Journal, fleet: str) -> OperatorError | None:
     """PFR6706 when nothing of the fleet was ever written down, with a fleet that may be meant; None: it is known."""
-    if kept.attempts(fleet=fleet, limit=1) or kept.entries(fleet=fleet):
-        return None
     known = kept.fleets()
     if fleet in known:
         return None
