@@ -472,7 +472,7 @@ def test_what_the_cloud_refused_for_a_product_is_shown_and_forgotten_by_a_person
     journal = bench.folder / "journal.sqlite"
     with SqliteJournal(journal) as kept:
         kept.keep_refusal(SystemFlashRefusal(product_id=12345, at=Instant(1_795_338_000.0), words="403 not allowed"))
-    shown = bench.call("history", "--journal", str(journal)).stdout
+    shown = " ".join(bench.call("history", "--journal", str(journal)).stdout.split())
     assert "the cloud refuses Device OS modules for product 12345" in shown
     assert "tried again after 2026-11-29" in shown
     other = bench.call("resume", "--product", "777", "--journal", str(journal))
