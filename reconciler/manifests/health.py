@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from reconciler.manifests.document import Document, Node
 from reconciler.manifests.problem import ProblemCode
-from reconciler.manifests.quantity import seconds_of
 from reconciler.manifests.scope import Scope, section, text_of
+from reconciler.model.duration import seconds_of
 from reconciler.model.health import ExpectedEvent, HealthCheck, HealthPolicy, ResetLoop, VitalsBound
 
 _TIMEOUT_SECONDS_MAX: Final = 60.0

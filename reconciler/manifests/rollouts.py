@@ -8,9 +8,10 @@ from typing import Final
 from reconciler.manifests.document import Document, Node
 from reconciler.manifests.health import health_of
 from reconciler.manifests.problem import ProblemCode
-from reconciler.manifests.quantity import seconds_of, share_of
+from reconciler.manifests.quantity import share_of
 from reconciler.manifests.scope import Scope, section, text_of
 from reconciler.manifests.windows import Windows, windows_of
+from reconciler.model.duration import seconds_of
 from reconciler.model.fleet import RolloutPolicy, Share, Wave, WaveSize
 
 _YEAR_SECONDS: Final = 365 * 86400

@@ -23,6 +23,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CUT = "…"
 VOLATILE = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"), "<instant>"),
+    (re.compile(r"pumps-[0-9a-f]{12}-\d+"), "<rollout>"),
     (re.compile(r"127\.0\.0\.1:\d+"), "<address>"),
     (re.compile(r"plan-local-[0-9a-f]{10}"), "<plan>"),
     (re.compile(r"after (?:\d+ h ?)?(?:\d+ min ?)?(?:\d+ s)?"), "after <duration>"),
