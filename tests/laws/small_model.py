@@ -1,9 +1,9 @@
 """A small world of two devices, one journal and two controllers, to be explored completely.
 
-What the model leaves out it leaves out on purpose: one step a device, one fleet, no waves. What it has is what goes wrong
-between processes: crashes between any two acts, answers that are lost, lists that are stale, a person who halts, and a
-controller that sleeps while another one takes over. An attempt moves by the real methods of `Attempt` and the real rules
-of the journal, and an open one is ended by the real judge, so that the model is of this code and not of an idea of it.
+What the model leaves out it leaves out on purpose: one step a device, one fleet, no waves. What it has is what goes
+wrong between processes: crashes between any two acts, answers that are lost, lists that are stale, a person who halts,
+and a controller that sleeps while another one takes over. An attempt moves by the real methods of `Attempt` and the
+real rules of the journal, and an open one is ended by the real judge: the model is of this code, not of an idea of it.
 
 Only what differs matters to a state: there are no clocks and no counters. Time is one event, "the deadline passes". It
 does not pass while a transfer goes on (the cloud cancels one long before) or while a controller is between its intent
@@ -117,6 +117,9 @@ class Controller(NamedTuple):
     answer: Answer | None = None
     is_old: bool = False
     failures: frozenset[int] = frozenset()
+
+
+_NOTHING_SEEN = Controller().seen
 
 
 class Budget(NamedTuple):
@@ -272,15 +275,16 @@ def _starts(state: State, who: int) -> Step:
 
 def _goes(state: State, who: int, at: At, event: str, broken: tuple[str, ...] = (), **changes: object) -> Step:
     """A controller goes on, and forgets what it does not look at any more: fewer states, and the same lives."""
-    controllers = put(state.controllers, who, at=at, **changes)
-    controllers = put(controllers, who, **_forgotten(controllers[who]))
+    gone = state.controllers[who]._replace(at=at, **changes)
+    gone = gone._replace(**_forgotten(gone))
+    controllers = (gone, state.controllers[1]) if who == 0 else (state.controllers[0], gone)
     return Step(f"controller {who} {event}", state._replace(controllers=controllers), broken)
 
 
 def _forgotten(controller: Controller) -> dict[str, object]:
     match controller.at:
         case At.LOOK:
-            return {"seen": Controller().seen, "device": 0, "mine": False, "answer": None, "is_old": False}
+            return {"seen": _NOTHING_SEEN, "device": 0, "mine": False, "answer": None, "is_old": False}
         case At.SETTLE | At.DECIDE:
             return {"is_old": False}
         case At.LOOK_AGAIN:
@@ -288,9 +292,9 @@ def _forgotten(controller: Controller) -> dict[str, object]:
             seen = (shown, Shown.SAME) if controller.device == 0 else (Shown.SAME, shown)
             return {"seen": seen, "is_old": False}
         case At.BEGIN:
-            return {"seen": Controller().seen}
+            return {"seen": _NOTHING_SEEN}
         case _:
-            return {"seen": Controller().seen, "is_old": False}
+            return {"seen": _NOTHING_SEEN, "is_old": False}
 
 
 def _ends(state: State, who: int, event: str) -> Step:
@@ -426,8 +430,8 @@ def _send(state: State, _: Rules, who: int) -> Iterator[Step]:
         yield _goes(state._replace(left=left), who, At.RECORD, f"{words}, refused", broken, answer=Answer.REFUSED)
     if state.left.lost_answers:
         left = state.left._replace(lost_answers=state.left.lost_answers - 1)
-        for after, how in ((arrived, "the answer is lost"), (state, "the request is lost")):
-            after = after._replace(devices=put(after.devices, number, unlooked=True), left=left)
+        for fate, how in ((arrived, "the answer is lost"), (state, "the request is lost")):
+            after = fate._replace(devices=put(fate.devices, number, unlooked=True), left=left)
             yield _goes(after, who, At.RECORD, f"{words}, {how}", broken, answer=Answer.LOST)
 
 
@@ -445,7 +449,11 @@ def _record(state: State, rules: Rules, who: int) -> Iterator[Step]:
     if not _may_write(state, rules, who) or after is None:
         yield _ends(state, who, "is told that somebody else has moved its attempt")
         return
-    changed = state._replace(kept=put(state.kept, number, state=after[0], failed=kept.failed or after[1]))
+    # The deadline of a step counts from its answer, where there is one.
+    overdue = kept.overdue and answer is not Answer.ACCEPTED
+    changed = state._replace(
+        kept=put(state.kept, number, state=after[0], failed=kept.failed or after[1], overdue=overdue)
+    )
     yield _goes(changed, who, At.LOOK, f"writes down: {answer.value}", answer=None, mine=False)
 
 
@@ -466,8 +474,8 @@ def broken_in(state: State) -> tuple[str, ...]:
     for number, device in enumerate(state.devices):
         if device.transfers > 1:
             found.append(f"S5 two transfers to device {number} at once")
-    if sum(device.transfers > 0 for device in state.devices) > CONCURRENT_MAX or (
-        sum(kept.is_open for kept in state.kept) > CONCURRENT_MAX
-    ):
+    if sum(device.transfers > 0 for device in state.devices) > CONCURRENT_MAX:
         found.append("S12 more devices in flight than may be")
+    if sum(kept.is_open for kept in state.kept) > CONCURRENT_MAX:
+        found.append("S12 more intents open than there are slots")
     return tuple(found)
