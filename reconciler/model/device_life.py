@@ -22,7 +22,8 @@ class DeviceState(StrEnum):
 
     - DONE: as desired, by an observation newer than its last step, and not known to be unwell.
     - READY: its next step may start, by all that is the device's own: it waits for its wave, a window, a slot.
-    - MOVING: a step is under way, or it is between two, pausing before another try, or restarting.
+    - MOVING: a step is under way, or it restarts after one.
+    - PAUSING: a step has failed, and it is left in peace for a while before another try.
     - FAILED: it counts against the limits, and nothing more is tried on it now.
     - UNREACHED: out of sight; it may come back by itself.
     - EXEMPT: nothing will start on it now: refused, held by a person or for failing again and again, not agreed to.
@@ -31,6 +32,7 @@ class DeviceState(StrEnum):
     DONE = "done"
     READY = "ready"
     MOVING = "moving"
+    PAUSING = "pausing"
     FAILED = "failed"
     UNREACHED = "unreached"
     EXEMPT = "exempt"
@@ -40,40 +42,54 @@ DEVICE_MOVES: Final[Mapping[DeviceState, Mapping[DeviceState, str]]] = MappingPr
     {
         DeviceState.DONE: {
             DeviceState.READY: "something else is desired, or it has drifted",
+            DeviceState.PAUSING: "it has drifted soon after a failure",
             DeviceState.FAILED: "a check finds it unwell",
             DeviceState.UNREACHED: "something else is desired, and it is out of sight",
             DeviceState.EXEMPT: "something else is desired, and it is refused or held",
         },
         DeviceState.READY: {
             DeviceState.MOVING: "its step is sent",
+            DeviceState.PAUSING: "its step failed at once",
             DeviceState.DONE: "a look shows it as desired",
-            DeviceState.FAILED: "its step is over at once, and counts",
+            DeviceState.FAILED: "its step failed at once, and counts",
             DeviceState.UNREACHED: "it is out of sight",
             DeviceState.EXEMPT: "it is held, refused, or not agreed to",
         },
         DeviceState.MOVING: {
             DeviceState.DONE: "a look shows it as desired",
-            DeviceState.READY: "its step is verified, or its pause is over",
+            DeviceState.READY: "its step is verified, and there is another one",
+            DeviceState.PAUSING: "its step has failed",
             DeviceState.FAILED: "its step has failed for good, or is past its deadline",
             DeviceState.UNREACHED: "it does not come back within the time of a step",
             DeviceState.EXEMPT: "it is held, refused, or not agreed to",
         },
+        DeviceState.PAUSING: {
+            DeviceState.READY: "its pause is over",
+            DeviceState.MOVING: "its pause is over and its step is sent, or it restarts",
+            DeviceState.DONE: "a look shows it as desired after all",
+            DeviceState.FAILED: "a check finds it unwell",
+            DeviceState.UNREACHED: "it is out of sight",
+            DeviceState.EXEMPT: "it is held, refused, or not agreed to",
+        },
         DeviceState.FAILED: {
             DeviceState.READY: "a person resumes the fleet or retries it, or its hold is over",
-            DeviceState.MOVING: "its step is judged after its deadline, and it pauses before another try",
+            DeviceState.PAUSING: "its overdue step is judged, and it may be tried again",
+            DeviceState.MOVING: "its overdue step is judged, and it restarts",
             DeviceState.DONE: "a look shows it as desired after all",
-            DeviceState.UNREACHED: "a person resumes the fleet, and it is out of sight",
-            DeviceState.EXEMPT: "it is held, or a person resumes the fleet and it is refused",
+            DeviceState.UNREACHED: "it is out of sight, and does not count any more",
+            DeviceState.EXEMPT: "it is held or refused, and does not count any more",
         },
         DeviceState.UNREACHED: {
             DeviceState.READY: "it is back",
+            DeviceState.PAUSING: "it is back before its pause is over",
             DeviceState.DONE: "it is back, as desired",
             DeviceState.FAILED: "a check finds it unwell",
             DeviceState.EXEMPT: "it is back and refused, or held",
         },
         DeviceState.EXEMPT: {
             DeviceState.READY: "its hold is over, or a person agrees",
-            DeviceState.MOVING: "its hold is over and it pauses, or it restarts",
+            DeviceState.PAUSING: "its hold is over before its pause is",
+            DeviceState.MOVING: "it restarts after its last step",
             DeviceState.DONE: "a look shows it as desired",
             DeviceState.FAILED: "what it failed with counts again",
             DeviceState.UNREACHED: "its hold is over, and it is out of sight",

@@ -23,7 +23,7 @@ def standings(plan: FleetPlan, ledger: Ledger, now: Instant) -> Mapping[DeviceId
     for route in plan.routes:
         found.update((device_id, _of_route(ledger, route, device_id, now)) for device_id in route.devices)
     for device_id in failed_devices(plan, ledger) & found.keys():
-        if found[device_id] not in (DeviceState.MOVING, DeviceState.READY):
+        if found[device_id] not in (DeviceState.MOVING, DeviceState.PAUSING, DeviceState.READY):
             found[device_id] = DeviceState.FAILED
     for device_id, flight in ledger.in_flight.items():
         if device_id in found:
@@ -44,7 +44,7 @@ def _of_route(ledger: Ledger, route: Route, device_id: DeviceId, now: Instant) -
     if is_held or hold_for_this_run(route, device_id, ledger) is not None:
         return DeviceState.EXEMPT
     earliest = may_start_at(ledger.ended.get(device_id, ()))
-    return DeviceState.MOVING if earliest is not None and now < earliest else DeviceState.READY
+    return DeviceState.PAUSING if earliest is not None and now < earliest else DeviceState.READY
 
 
 def is_restarting(plan: FleetPlan, ledger: Ledger, device_id: DeviceId, now: Instant) -> bool:

@@ -231,7 +231,7 @@ def _blocks(seen: Pass, wave: StartedWave, standing: DeviceState) -> bool:
     """Whether a device keeps its wave from being over."""
     if standing is DeviceState.UNREACHED:
         return seen.now - wave.started_at < seen.policy.offline_deadline_seconds
-    return standing in (DeviceState.READY, DeviceState.MOVING)
+    return standing in (DeviceState.READY, DeviceState.PAUSING, DeviceState.MOVING)
 
 
 def _standings_of(seen: Pass, rollout: Rollout, wave: StartedWave) -> Mapping[DeviceId, DeviceState]:

@@ -141,8 +141,8 @@ def page() -> str:
         diagram(attempt_arrows(), AttemptState.INTENDED, ended),
         "## A device in a rollout",
         "Where it stands from one pass to the next (`reconciler/model/device_life.py`).",
-        "Nothing of it is stored: every pass derives it from what it saw. No device is found moving that was seen as desired, "
-         "or out of sight, a pass before.",
+        "Nothing of it is stored: every pass derives it from what it saw.",
+        "No device is found moving that was seen as desired, or out of sight, a pass before.",
         diagram(device_arrows(), DeviceState.READY, [DeviceState.DONE]),
         "## A rollout",
         "One fleet on its way to one intent (`reconciler/model/rollout.py`). The arrows are entries of the journal.",
