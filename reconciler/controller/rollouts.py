@@ -71,6 +71,7 @@ def _ledger(run: Run, scope: Scope, plan: FleetPlan, in_flight: Sequence[InFligh
     return Ledger(
         story=run.story_of(fleet),
         agreed=run.tools.agreement.steps,
+        approvals=run.approvals_of(plan.fleet, scope.fleets.approvals),
         in_flight={
             flight.attempt.device_id: flight
             for flight in in_flight

@@ -11,6 +11,7 @@ from concurrent.futures import Executor as Pool
 from dataclasses import dataclass, field
 from functools import reduce
 
+from reconciler.controller.approvals import KeptPlans
 from reconciler.controller.direct_flash import DirectFlashes
 from reconciler.controller.knowledge import Knowledge
 from reconciler.execution.executor import Executor
@@ -23,7 +24,7 @@ from reconciler.model.action import ProductAction, is_within
 from reconciler.model.attempt import Attempt
 from reconciler.model.device import DeviceId, ObservedDevice
 from reconciler.model.event import AttemptMoved, Event, Finding, ProductAttemptMoved, RolloutMoved
-from reconciler.model.fleet import FleetSet
+from reconciler.model.fleet import Fleet, FleetSet, PlanApproval
 from reconciler.model.instant import NEVER, Instant
 from reconciler.model.plan import FleetPlan
 from reconciler.model.product_attempt import ProductAttempt
@@ -31,6 +32,7 @@ from reconciler.model.rollout import FleetStory
 from reconciler.model.rollout_entry import Halted, Retried, RolloutBegan, RolloutEntry
 from reconciler.model.step import Step
 from reconciler.planning.answer import Answers
+from reconciler.rollout.approval import Approvals
 from reconciler.rollout.verdict import Verdict
 
 
@@ -91,6 +93,7 @@ class Run:
     - `plans`, `verdicts`: every fleet's last plan, and what the gate said of its routes.
     - `product_ended`: the attempts of this run on products that have ended, by action, the latest first.
     - `product_held`: actions on products that turned out not to be harmless, and why.
+    - `unapproved`: actions on products that wait for a person's approval, at the last look.
     - `direct_flashes`: whether the cloud takes Device OS modules for devices that are not marked as development.
     - `stories`: the lives of the rollouts, by fleet, folded from the first `entries_read` entries of the journal.
     - `latest`: the cloud's time of the last look, `looked_at` that of each product. `stopping`: a person wants no new
@@ -113,6 +116,7 @@ class Run:
     verdicts: dict[str, Sequence[Verdict]] = field(default_factory=dict)
     product_ended: dict[ProductAction, list[ProductAttempt]] = field(default_factory=dict)
     product_held: dict[ProductAction, str] = field(default_factory=dict)
+    unapproved: set[ProductAction] = field(default_factory=set)
     direct_flashes: DirectFlashes = field(default_factory=DirectFlashes)
     latest: Instant = NEVER
     looked_at: dict[str | None, Instant] = field(default_factory=dict)
@@ -120,10 +124,12 @@ class Run:
     stories: dict[str, FleetStory] = field(default_factory=dict)
     entries_read: int = 0
     answers: Answers = field(init=False)
+    kept_plans: KeptPlans = field(init=False)
 
     def __post_init__(self) -> None:
         """Every pass asks the same questions, so that their answers are worked out once a run."""
         self.answers = Answers(self.tools.catalog)
+        self.kept_plans = KeptPlans(self.tools.journal, self.tools.catalog)
 
     def look(self, scope: Scope, device_id: DeviceId) -> ObservedDevice | None:
         """One device as it is now, with what we know of it besides; None: it is gone. Raises WireError."""
@@ -133,6 +139,10 @@ class Run:
     def story_of(self, fleet: str) -> FleetStory:
         """The life of a fleet's rollouts, as far as it was read."""
         return self.stories.get(fleet, FleetStory(fleet=fleet))
+
+    def approvals_of(self, fleet: Fleet, files: Sequence[PlanApproval]) -> Approvals:
+        """What people have agreed to in a fleet, as far as was read; `files` are the approvals among the manifests."""
+        return self.kept_plans.approvals(fleet, self.story_of(fleet.name).approvals, files, now=self.latest)
 
     def read_on(self) -> None:
         """Read what the journal has noted since, by this run or by a person's command."""

@@ -38,6 +38,7 @@ from reconciler.model.rollout_entry import (
     WaveStarted,
 )
 from reconciler.planning.waves import placed, rollout_order, rollout_salt, waves_of
+from reconciler.rollout.approval import NO_APPROVALS, Approvals
 from reconciler.rollout.ledger import Ledger, failed_devices
 from reconciler.rollout.retry import halts_fleet
 from reconciler.rollout.standing import standings
@@ -94,13 +95,15 @@ def judgement(seen: Pass) -> tuple[RolloutEntry, ...]:
     return tuple(entries)
 
 
-def before_its_wave(policy: RolloutPolicy, story: FleetStory) -> tuple[Hold, Instant | None]:
+def before_its_wave(
+    policy: RolloutPolicy, story: FleetStory, approvals: Approvals = NO_APPROVALS
+) -> tuple[Hold, Instant | None]:
     """Why a device whose wave has not started waits, and until when at least where that is known."""
     rollout = story.rollout
     under_way = None if rollout is None else rollout.wave_under_way
     if rollout is not None and under_way is not None and under_way.soaking_since is not None:
         return Hold.SOAKING, Instant(under_way.soaking_since + _asked(policy, rollout, under_way).soak_seconds)
-    if rollout is not None and under_way is None and not _is_approved(_next_wave(policy, rollout), story):
+    if rollout is not None and under_way is None and not approvals.names(_next_wave(policy, rollout)):
         return Hold.AWAITING_APPROVAL, None
     return Hold.EARLIER_WAVE, None
 
@@ -134,7 +137,7 @@ def _next_entry(seen: Pass, story: FleetStory) -> RolloutEntry | None:
     if rollout.state is RolloutState.COMPLETE:
         return None
     under_way = rollout.wave_under_way
-    return _next_start(seen, story, rollout) if under_way is None else _next_move(seen, rollout, under_way)
+    return _next_start(seen, rollout) if under_way is None else _next_move(seen, rollout, under_way)
 
 
 def _why_to_halt(seen: Pass, story: FleetStory) -> str | None:
@@ -177,12 +180,12 @@ def _began(seen: Pass, before: Rollout | None) -> RolloutBegan | None:
     )
 
 
-def _next_start(seen: Pass, story: FleetStory, rollout: Rollout) -> WaveStarted | RolloutCompleted | None:
+def _next_start(seen: Pass, rollout: Rollout) -> WaveStarted | RolloutCompleted | None:
     fleet, now = rollout.fleet, seen.now
     if rollout.waves and rollout.waves[-1].members is None:
         return RolloutCompleted(fleet=fleet, at=now)
     wave = _next_wave(seen.policy, rollout)
-    if not _is_approved(wave, story):
+    if not seen.ledger.approvals.names(wave):
         return None
     unplaced = _unplaced(seen, rollout)
     if wave.size is WaveSize.REMAINING:
@@ -258,10 +261,6 @@ def _pending(policy: RolloutPolicy, rollout: Rollout) -> tuple[Wave, ...]:
 
 def _next_wave(policy: RolloutPolicy, rollout: Rollout) -> Wave:
     return _pending(policy, rollout)[0]
-
-
-def _is_approved(wave: Wave, story: FleetStory) -> bool:
-    return not wave.approval_required or any(approval.wave == wave.name for approval in story.approvals)
 
 
 def _asked(policy: RolloutPolicy, rollout: Rollout, wave: StartedWave) -> Wave:
