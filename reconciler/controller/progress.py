@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.model.attempt import Attempt
 from reconciler.model.device import DeviceId
+from reconciler.model.device_life import DeviceState
 from reconciler.model.fleet import Fleet
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan
@@ -21,7 +22,7 @@ from reconciler.render.rollout_status import HeldDevice, Progress, RolloutStatus
 from reconciler.rollout.gate import verdicts
 from reconciler.rollout.ledger import InFlight, Ledger
 from reconciler.rollout.retry import UNTIL_A_PERSON, held_until, last_failure
-from reconciler.rollout.standing import Standing, standings
+from reconciler.rollout.standing import standings
 from reconciler.rollout.verdict import Hold
 from reconciler.rollout.waves import before_its_wave
 
@@ -103,7 +104,7 @@ def _held(plan: FleetPlan, ledger: Ledger, now: Instant) -> tuple[HeldDevice, ..
 
 
 def _rollout(
-    story: FleetStory, rollout: Rollout, fleet: Fleet | None, found: Mapping[DeviceId, Standing] | None
+    story: FleetStory, rollout: Rollout, fleet: Fleet | None, found: Mapping[DeviceId, DeviceState] | None
 ) -> RolloutStatus:
     # What another intent asks of its waves says nothing of this one's.
     policy = fleet.rollout if fleet is not None and fleet.desired.intent == rollout.intent else None
@@ -127,7 +128,7 @@ def _rollout(
 
 
 def _wave(
-    rollout: Rollout, wave: StartedWave, soak_seconds: float | None, found: Mapping[DeviceId, Standing] | None
+    rollout: Rollout, wave: StartedWave, soak_seconds: float | None, found: Mapping[DeviceId, DeviceState] | None
 ) -> WaveStatus:
     soaks_until = None
     if wave.state is WaveState.SOAKING and wave.soaking_since is not None and soak_seconds is not None:

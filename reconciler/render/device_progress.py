@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.model.attempt import Attempt
+from reconciler.model.device_life import DeviceState
 from reconciler.model.failure import CONSEQUENCES
 from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.rollout import FleetStory, StartedWave
@@ -14,7 +15,6 @@ from reconciler.render.ink import Page, Style
 from reconciler.render.rollout_status import STANDING_WORDS, HeldDevice
 from reconciler.render.rollout_words import halted_by, until_when
 from reconciler.render.step_words import duration_in_words, step_in_words, time_in_words
-from reconciler.rollout.standing import Standing
 from reconciler.rollout.verdict import Start, Verdict
 
 
@@ -29,7 +29,7 @@ class DeviceProgress:
 
     story: FleetStory
     to_come: tuple[str, ...]
-    standing: Standing | None
+    standing: DeviceState | None
     verdict: Verdict | None
     failures: Sequence[Attempt]
     held: HeldDevice | None

@@ -7,20 +7,21 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.model.device import DeviceId
+from reconciler.model.device_life import DeviceState
 from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.rollout import RolloutState, WaveState
 from reconciler.render.ink import Page, Style, counted
 from reconciler.render.rollout_words import intent_in_words, until_when
 from reconciler.render.step_words import duration_in_words, time_in_words
-from reconciler.rollout.standing import Standing
 
-STANDING_WORDS: Final[Mapping[Standing, str]] = {
-    Standing.DONE: "as desired",
-    Standing.MOVING: "under way",
-    Standing.READY: "to come",
-    Standing.FAILED: "failed",
-    Standing.UNREACHED: "not reached",
-    Standing.EXEMPT: "held or refused",
+STANDING_WORDS: Final[Mapping[DeviceState, str]] = {
+    DeviceState.DONE: "as desired",
+    DeviceState.MOVING: "under way",
+    DeviceState.READY: "to come",
+    DeviceState.PAUSING: "pausing before another try",
+    DeviceState.FAILED: "failed",
+    DeviceState.UNREACHED: "not reached",
+    DeviceState.EXEMPT: "held or refused",
 }
 _STATE_WORDS: Final = {
     RolloutState.ROLLING: "under way",
@@ -44,7 +45,7 @@ class WaveStatus:
     devices: int
     started_at: Instant
     soaks_until: Instant | None = None
-    standings: Mapping[Standing, int] | None = None
+    standings: Mapping[DeviceState, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

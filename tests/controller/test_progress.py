@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from reconciler.controller.progress import ledger_of_look, progress_of, progress_of_device
 from reconciler.manifests.schema import load_schema
 from reconciler.model.attempt import Attempt, FailureClass
+from reconciler.model.device_life import DeviceState
 from reconciler.model.fleet import Fleet, RolloutPolicy, Share, Suspension, Wave, WaveSize
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan
@@ -29,7 +30,6 @@ from reconciler.model.rollout_entry import (
 from reconciler.render.device_progress import DeviceProgress
 from reconciler.render.explain_json import explain_document
 from reconciler.render.rollout_status import Progress
-from reconciler.rollout.standing import Standing
 from reconciler.rollout.verdict import Hold, Start, Wait
 from tests.fleet_samples import NOW, attempt, device, device_id, fleet, plan_of
 
@@ -83,7 +83,7 @@ def test_a_wave_is_counted_by_where_its_devices_are_now() -> None:
     rollout = progress(story(BEGAN, STARTED)).rollout
     assert rollout is not None
     (canary,) = rollout.waves
-    assert canary.standings == {Standing.DONE: 1, Standing.READY: 1}
+    assert canary.standings == {DeviceState.DONE: 1, DeviceState.READY: 1}
     assert rollout.to_come == ("rest",)
 
 

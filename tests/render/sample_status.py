@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.model.attempt import Attempt, AttemptState, FailureClass
+from reconciler.model.device_life import DeviceState
 from reconciler.model.instant import Instant
 from reconciler.model.rollout import RolloutState, WaveState
 from reconciler.render.rollout_status import HeldDevice, Progress, RolloutStatus, SuspensionStatus, WaveStatus
@@ -20,7 +21,6 @@ from reconciler.render.status import (
     TokenStatus,
     UnderWay,
 )
-from reconciler.rollout.standing import Standing
 from tests.render.sample_plan import BORON_ROUTE, COLD_CHAIN_PLAN, NOTHING_TO_DO, NOW, WORKSHOP, ids
 
 
@@ -62,7 +62,7 @@ PROGRESS = Progress(
                 devices=30,
                 started_at=ago(4000),
                 soaks_until=ago(-600),
-                standings={Standing.DONE: 27, Standing.FAILED: 1, Standing.UNREACHED: 2},
+                standings={DeviceState.DONE: 27, DeviceState.FAILED: 1, DeviceState.UNREACHED: 2},
             ),
         ),
         to_come=("late", "rest"),

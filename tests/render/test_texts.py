@@ -11,6 +11,7 @@ import pytest
 
 from reconciler.firmware.known import known_catalog
 from reconciler.model.device import DeviceMode
+from reconciler.model.device_life import DeviceState
 from reconciler.model.instant import instant_from_iso
 from reconciler.model.plan import Cost, Plan, Refused, Waiting
 from reconciler.model.rollout import FleetStory, Rollout, RolloutState, StartedWave, WaveState, stories_of
@@ -25,7 +26,6 @@ from reconciler.render.outcome import Outcome, outcome_document, outcome_text
 from reconciler.render.plan_text import budget_in_words, plan_text
 from reconciler.render.rollout_status import HeldDevice
 from reconciler.render.status_text import status_text
-from reconciler.rollout.standing import Standing
 from reconciler.rollout.verdict import Hold, Wait
 from tests.fleet_samples import device_id
 from tests.render.sample_history import STORY, later
@@ -88,7 +88,7 @@ DEVICE_PROGRESS = DeviceProgress(
     ),
     wave=WAVE,
     to_come=("rest",),
-    standing=Standing.FAILED,
+    standing=DeviceState.FAILED,
     verdict=Wait(device_id=ids(0, 1)[0], hold=Hold.HELD, until=ago(-3000)),
     failures=(failed(0, 700, "no \x07space").attempt, failed(0, 2000, "").attempt),
     held=HeldDevice(device_id=ids(0, 1)[0], why="install: no \x07space", until=ago(-3000)),
