@@ -28,6 +28,15 @@ TRANSFER_FAULTS: Final = MappingProxyType(
 )
 """What strikes a transfer to a device."""
 
+APPLICATION_FAULTS: Final = MappingProxyType(
+    {
+        "crash-loop": "an application that was sent runs for 300 s, then crashes soon after every start",
+        "silent-application": "an application that was sent publishes nothing",
+        "vitals-low": "the vitals of a device say that its battery is at 3 % and its memory is nearly used up",
+    }
+)
+"""What is wrong with an application whose version is right: it strikes when the application, or a report, arrives."""
+
 REQUEST_FAULTS: Final = MappingProxyType(
     {
         "lost-answer": "the request takes effect; then the connection breaks, or a proxy answers 502 in HTML",
@@ -70,7 +79,9 @@ PERSON_FAULTS: Final = MappingProxyType(
 )
 """What a person in the console does: after a request about devices of a product, and once a virtual hour."""
 
-FAULTS: Final = MappingProxyType({**TRANSFER_FAULTS, **REQUEST_FAULTS, **SIGHT_FAULTS, **PERSON_FAULTS})
+FAULTS: Final = MappingProxyType(
+    {**TRANSFER_FAULTS, **APPLICATION_FAULTS, **REQUEST_FAULTS, **SIGHT_FAULTS, **PERSON_FAULTS}
+)
 """Every fault and what it does."""
 
 STALE_SECONDS: Final = 60.0

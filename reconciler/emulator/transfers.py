@@ -83,6 +83,15 @@ class Transfers:
             device, Moment.TRANSFER_FAILED, now, cause=transfer.cause, detail=f"connection lost at byte {received}"
         )
 
+    def crash(self, device: Device, now: Instant) -> None:
+        """The application of a device that runs panics, and the device starts anew."""
+        assert device.crashes is not None
+        device.crashes += 1
+        if device.transfer is not None:
+            self.break_off(device, now)
+            self._give_up_later(device, now)
+        self._reboot(device, now, "panic, hard_fault")
+
     def _kept(self, device: Device, payload: Payload) -> int:
         """How many bytes of this very payload the device has from an earlier try."""
         partial, device.partial = device.partial, None
@@ -160,6 +169,9 @@ class Transfers:
             self._give_up_later(device, now)
         if strikes("boot-crash"):
             device.crashing = True
+        if _brings_application(payload):
+            device.crashes = 0 if strikes("crash-loop") else None
+            device.silent = strikes("silent-application")
         self._reboot(device, now, "update" if said_so else "power_down")
 
     def _fail(self, device: Device, now: Instant, cause: int | None, detail: str) -> None:
@@ -224,3 +236,8 @@ class Transfers:
         device.bytes_received += int(left * min(1.0, seconds / transfer.seconds))
         synced = seconds - seconds % _SYNC_SECONDS
         return transfer.offset + int(left * min(1.0, synced / transfer.seconds))
+
+
+def _brings_application(payload: Artifact | Combined) -> bool:
+    parts = payload.parts if isinstance(payload, Combined) else (payload,)
+    return any(part.is_application for part in parts)

@@ -25,6 +25,7 @@ CUT = "…"
 ENDS_WITH = re.compile(r"  # ends with (\d+)$")
 VOLATILE = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"), "<instant>"),
+    (re.compile(r"pumps-[0-9a-f]{12}-\d+"), "<rollout>"),
     (re.compile(r"127\.0\.0\.1:\d+"), "<address>"),
     (re.compile(r"plan-local-[0-9a-f]{10}"), "<plan>"),
     (re.compile(r"HALTED by itself: \d+ of the"), "HALTED by itself: <some> of the"),
