@@ -37,7 +37,7 @@ COMMANDS: Final = {
     "firmware": ("reconciler.cli.firmware", "Look into module binaries."),
     "catalog": ("reconciler.cli.catalog", "Build, show and check the release catalog."),
     "emulate": ("reconciler.cli.emulate", "Serve a pretend Particle cloud with devices."),
-    "demo": ("reconciler.cli.demo", "The guided tour, on a pretend cloud."),
+    "demo": ("reconciler.cli.demo.tour", "The guided tour, on a pretend cloud."),
 }
 """Name -> module with a click command called `command`, and the line that help shows."""
 

@@ -90,16 +90,22 @@ STALE_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultOrder:
-    """A fault as it was asked for. `device` is an id or `*`; `count` None: without end; a `rate` of 0 lifts it."""
+    """A fault as it was asked for. `device` is an id or `*`; `count` None: without end; a `rate` of 0 lifts it.
+
+    With an `application` it is a flaw of that version: it strikes transfers of it alone, and `rate` is the share of
+    devices on which the version has it, always the same ones.
+    """
 
     fault: str
     device: str = "*"
     rate: float = 1.0
     count: int | None = None
+    application: int | None = None
 
     def document(self) -> dict[str, Any]:
         """For the control door."""
-        return {"fault": self.fault, "device": self.device, "rate": self.rate, "count": self.count}
+        flawed = {} if self.application is None else {"application": self.application}
+        return {"fault": self.fault, "device": self.device, "rate": self.rate, "count": self.count, **flawed}
 
 
 @dataclass(slots=True)
@@ -115,18 +121,18 @@ class Faults:
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._active: dict[tuple[str, str], _Active] = {}
+        self._active: dict[tuple[str, str, int | None], _Active] = {}
         self._names: frozenset[str] = frozenset()
         self._coin = self.dice("coin", None)
 
     def order(self, order: FaultOrder) -> None:
-        """Put a fault in place, instead of an earlier one with the same name and device."""
-        key = (order.fault, order.device)
+        """Put a fault in place, instead of an earlier one with the same name, device and application."""
+        key = (order.fault, order.device, order.application)
         if order.rate <= 0:
             self._active.pop(key, None)
         else:
             self._active[key] = _Active(order=order, left=order.count, struck=0, dice={})
-        self._names = frozenset(name for name, _ in self._active)
+        self._names = frozenset(name for name, _, _ in self._active)
 
     def possible(self, *faults: str) -> bool:
         """Whether one of these faults could strike anyone at all."""
@@ -134,16 +140,20 @@ class Faults:
 
     def aims(self, fault: str) -> tuple[str, ...]:
         """Whom the fault could still strike: ids of devices, and `*` for all."""
-        return tuple(device for (name, device), active in self._active.items() if name == fault and active.left != 0)
+        return tuple(device for (name, device, _), active in self._active.items() if name == fault and active.left != 0)
 
-    def strikes(self, fault: str, device_id: str | None) -> bool:
-        """Throw the dice of this fault for this device (None: a request about no device)."""
+    def strikes(self, fault: str, device_id: str | None, application: int | None = None) -> bool:
+        """Throw the dice of this fault for this device (None: a request about no device).
+
+        `application` is the version that a transfer brings.
+        """
         if not self._active:
             return False
         for target in (device_id, "*"):
-            active = self._active.get((fault, target)) if target is not None else None
-            if active is not None and self._throw(active, device_id or ""):
-                return True
+            for version in dict.fromkeys((application, None)):
+                active = self._active.get((fault, target, version)) if target is not None else None
+                if active is not None and self._throw(active, device_id or ""):
+                    return True
         return False
 
     def coin(self) -> bool:
@@ -165,7 +175,7 @@ class Faults:
         if active.left == 0:
             return False
         dice = active.dice.get(device_id)
-        if dice is None:
+        if dice is None or active.order.application is not None:
             dice = active.dice[device_id] = self.dice(active.order.fault, device_id)
         if active.order.rate < 1 and dice.random() >= active.order.rate:
             return False

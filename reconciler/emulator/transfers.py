@@ -12,6 +12,8 @@ half minute, and a later transfer of the same bytes goes on from there (facts 6.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from reconciler.emulator.artifact import Artifact, Combined, Garbage, Payload, fingerprint
@@ -97,16 +99,24 @@ class Transfers:
             return 0
         return partial.received
 
+    def _dice_of(self, device: Device, payload: Payload) -> Callable[[str], bool]:
+        """Whether a fault strikes the transfer of this to the device."""
+        parts = payload.parts if isinstance(payload, Combined) else (payload,)
+        versions = (part.product_version for part in parts if isinstance(part, Artifact) and part.is_application)
+        return partial(self._faults.strikes, device_id=device.id, application=next(versions, None))
+
     def _plan_end(self, device: Device, now: Instant, seconds: float) -> None:
-        strikes, later = self._faults.strikes, self._presence.later
+        later = self._presence.later
+        assert device.transfer is not None
+        strikes = self._dice_of(device, device.transfer.payload)
         part = seconds * device.dice.uniform(0.1, 0.9)
-        if strikes("restart-before-transfer", device.id):
+        if strikes("restart-before-transfer"):
             later(device, now, 1.0, self._restart)
-        elif strikes("offline-during-transfer", device.id):
+        elif strikes("offline-during-transfer"):
             later(device, now, part, self._lose)
-        elif strikes("restart-during-transfer", device.id):
+        elif strikes("restart-during-transfer"):
             later(device, now, part, self._restart)
-        elif strikes("transfer-stalls", device.id):
+        elif strikes("transfer-stalls"):
             later(device, now, part + _TIMEOUT_SECONDS, self._stall)
         else:
             later(device, now, seconds, self._end)
@@ -115,19 +125,20 @@ class Transfers:
         transfer = device.transfer
         assert transfer is not None
         payload = transfer.payload
+        strikes = self._dice_of(device, payload)
         device.bytes_received += payload.size - transfer.offset
         device.last_heard_at = now
         error: TransferError | None
-        if self._faults.strikes("flash-fails", device.id):
+        if strikes("flash-fails"):
             error = TransferError(code=-1390, words="Transfer failed")
-        elif transfer.offset and self._faults.strikes("resume-corrupt", device.id):
+        elif transfer.offset and strikes("resume-corrupt"):
             error = TransferError(code=-1331, words="Integrity check of a resumed update failed")
         else:
             error = transfer_error(device, payload)
         device.transfer = None
         if error is not None or isinstance(payload, Garbage):
             self._fail(device, now, transfer.cause, str(error))
-        elif self._faults.strikes("success-not-applied", device.id):
+        elif strikes("success-not-applied"):
             detail = "success was said, and nothing was applied"
             self._presence.remember(device, Moment.TRANSFER_FAILED, now, cause=transfer.cause, detail=detail)
             self._presence.publish(device, _FLASH_STATUS, "success ", now)
@@ -138,9 +149,10 @@ class Transfers:
     def _install(self, device: Device, now: Instant, transfer: Transfer) -> None:
         payload = transfer.payload
         assert not isinstance(payload, Garbage)
+        strikes = self._dice_of(device, payload)
         before, application_before = device.versions, device.application_version
         install(device, payload)
-        said_so = not self._faults.strikes("restart-after-transfer", device.id)
+        said_so = not strikes("restart-after-transfer")
         self._presence.remember(
             device,
             Moment.INSTALLED,
@@ -155,7 +167,7 @@ class Transfers:
             self._presence.publish(device, _FLASH_STATUS, "success ", now)
         else:
             self._give_up_later(device, now)
-        if self._faults.strikes("boot-crash", device.id):
+        if strikes("boot-crash"):
             device.crashing = True
         if _brings_application(payload):
             device.crashes = 0 if self._faults.strikes("crash-loop", device.id) else None
@@ -204,7 +216,9 @@ class Transfers:
     def _reboot(self, device: Device, now: Instant, reset_reason: str) -> None:
         self._presence.leave(device, now)
         device.restarts += 1
-        if reset_reason == "update" and self._faults.strikes("device-never-returns", device.id):
+        if reset_reason == "update" and self._faults.strikes(
+            "device-never-returns", device.id, device.application_version
+        ):
             device.gone = True
             return
         device.mode = boot_mode(device)
