@@ -1,4 +1,4 @@
-"""How many devices of a plan are where."""
+"""How many devices of a plan are in which bucket."""
 
 from __future__ import annotations
 
