@@ -19,7 +19,7 @@ from reconciler.render.plan_json import action_document, step_document
 
 FORMAT_VERSION: Final = "1.1"
 
-_TIMES: Final = frozenset({"at", "until"})
+_TIMES: Final = frozenset({"at", "until", "expires"})
 
 
 def history_document(
