@@ -3,19 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 JOURNAL_VARIABLE: Final = "RECONCILER_JOURNAL"
-"""The environment variable that names the journal's file."""
+"""The environment variable that names the journal's file, or its database."""
 
 DEFAULT_JOURNAL: Final = Path(".reconciler") / "journal.sqlite"
 """Below the working directory, beside the manifests that it is about."""
 
+_SCHEMES: Final = ("postgresql://", "postgres://")
+_SECRET_FIELDS: Final = frozenset({"password", "sslpassword", "passfile"})
 
-def journal_location(given: Path | None, environment: Mapping[str, str]) -> Path:
-    """The journal's file: what a person gave, else `RECONCILER_JOURNAL`, else `./.reconciler/journal.sqlite`."""
+
+@dataclass(frozen=True, slots=True)
+class PostgresPlace:
+    """A database on a PostgreSQL server, by its address. As text it has no password."""
+
+    url: str = field(repr=False)
+
+    def __str__(self) -> str:
+        try:
+            parts = urlsplit(self.url)
+        except ValueError:
+            return "postgresql://(unreadable)"
+        user, at, host = parts.netloc.rpartition("@")
+        shown = [(name, value) for name, value in parse_qsl(parts.query) if name not in _SECRET_FIELDS]
+        netloc = f"{user.partition(':')[0]}{at}{host}"
+        return urlunsplit(("postgresql", netloc, parts.path, urlencode(shown, safe="/"), ""))
+
+    def without_password(self, words: str) -> str:
+        """Somebody else's words without the password, should it be in them."""
+        for secret in self._secrets():
+            words = words.replace(secret, "***")
+        return words
+
+    def _secrets(self) -> set[str]:
+        try:
+            parts = urlsplit(self.url)
+        except ValueError:
+            return {self.url}
+        given = parts.netloc.rpartition("@")[0].partition(":")[2]
+        found = {value for name, value in parse_qsl(parts.query) if name in _SECRET_FIELDS}
+        return {secret for secret in (given, unquote(given), *found) if secret}
+
+
+JournalPlace = Path | PostgresPlace
+"""A file, or a database on a server."""
+
+
+def journal_place(words: str) -> JournalPlace:
+    """What a person named: a file, or a database by its address."""
+    return PostgresPlace(words) if words.startswith(_SCHEMES) else Path(words)
+
+
+def journal_location(given: JournalPlace | None, environment: Mapping[str, str]) -> JournalPlace:
+    """Where the journal is: what a person gave, else `RECONCILER_JOURNAL`, else `./.reconciler/journal.sqlite`."""
     if given is not None:
         return given
     named = environment.get(JOURNAL_VARIABLE)
-    return Path(named) if named else DEFAULT_JOURNAL
+    return journal_place(named) if named else DEFAULT_JOURNAL
+
+
+def journal_is_there(place: JournalPlace) -> bool:
+    """Whether it is worth opening: a server is asked when it is."""
+    return not isinstance(place, Path) or place.exists()
