@@ -28,9 +28,9 @@ from reconciler.controller.report import Ending, ending_of, holds_in_words, outc
 from reconciler.controller.run import Agreement
 from reconciler.firmware.catalog import Catalog
 from reconciler.journal.journal import Journal, KeptPlan
-from reconciler.journal.location import journal_location
+from reconciler.journal.location import JournalPlace, journal_location
 from reconciler.journal.lock import sole_run
-from reconciler.journal.sqlite import SqliteJournal
+from reconciler.journal.opening import open_journal
 from reconciler.model.device import DeviceId
 from reconciler.model.error import OperatorError
 from reconciler.model.instant import Instant
@@ -99,7 +99,7 @@ class _Words:
 def command(
     paths: tuple[str, ...],
     catalog: Path | None,
-    journal: Path | None,
+    journal: JournalPlace | None,
     auto_approve: bool,
     on_stale: str,
     wait: bool,
@@ -121,11 +121,12 @@ def command(
     intent, saved = _intent(paths, catalog)
     access = cloud_access(api_url, token_file)
     settings = CloudSettings(api_url=access.api_url, token=access.token, firmware_cache=firmware_cache)
+    place = journal_location(journal, os.environ)
     try:
         with (
             terminated_like_interrupted(),
-            SqliteJournal(journal_location(journal, os.environ)) as kept,
-            sole_run(kept.path, now=Instant(time.time())),
+            open_journal(place) as kept,
+            sole_run(place, now=Instant(time.time())),
             CloudConnection(settings, intent.fleets, intent.manifests) as cloud,
         ):
             come_to = partial(_agreement, words, intent, saved, kept, on_stale=on_stale, auto_approve=auto_approve)

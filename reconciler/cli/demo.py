@@ -22,7 +22,8 @@ from reconciler.controller.report import Ending, ending_of, holds_in_words, outc
 from reconciler.emulator.serve import EmulatorServer
 from reconciler.emulator.world import demo_world
 from reconciler.journal.journal import Journal, KeptPlan
-from reconciler.journal.sqlite import SqliteJournal
+from reconciler.journal.location import JournalPlace, journal_place
+from reconciler.journal.opening import open_journal
 from reconciler.model.allowance import REQUESTS, Allowance
 from reconciler.model.attempt import AttemptState
 from reconciler.model.error import OperatorError
@@ -52,13 +53,13 @@ _NOT_AS_PROMISED = 1
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="A folder of real Device OS binaries; without it the pretend cloud serves synthetic ones.",
 )
-@click.option("--journal", type=click.Path(path_type=Path, dir_okay=False), help="Keep the journal here.")
+@click.option("--journal", type=journal_place, metavar="FILE|URL", help="Keep the journal here.")
 @output_options("no_color", "quiet", "verbose")
 def command(
     speed: float,
     seed: int,
     firmware: Path | None,
-    journal: Path | None,
+    journal: JournalPlace | None,
     no_color: bool,
     quiet: bool,
     verbose: bool,
@@ -75,7 +76,7 @@ def command(
     with (
         tempfile.TemporaryDirectory(prefix="reconciler-demo-") as folder,
         EmulatorServer(world, speed=speed, seed=seed, firmware=firmware) as emulator,
-        SqliteJournal(journal or Path(folder) / "journal.sqlite") as kept,
+        open_journal(journal or Path(folder) / "journal.sqlite") as kept,
     ):
         ending = tour.show(emulator, AccessToken(world.tokens[0].token), kept, firmware=firmware)
     sys.exit(ending)

@@ -19,6 +19,7 @@ from reconciler.cli.inputs import (
     text_width,
 )
 from reconciler.cli.options import cloud_options
+from reconciler.journal.location import JournalPlace
 from reconciler.model.console import ConsoleChange
 from reconciler.model.device import DeviceId, Observation, ObservedDevice
 from reconciler.model.error import OperatorError
@@ -40,7 +41,7 @@ def command(
     paths: tuple[str, ...],
     observed: Path | None,
     catalog: Path | None,
-    journal: Path | None,
+    journal: JournalPlace | None,
     api_url: str,
     token_file: Path | None,
     no_color: bool,

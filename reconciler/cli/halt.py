@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 
 import click
 
 from reconciler.cli.display_options import output_options
 from reconciler.cli.inputs import by_option, journal_option
-from reconciler.journal.location import journal_location
-from reconciler.journal.sqlite import SqliteJournal
+from reconciler.journal.location import JournalPlace, journal_location
+from reconciler.journal.opening import open_journal
 from reconciler.model.instant import Instant
 
 
@@ -21,9 +20,9 @@ from reconciler.model.instant import Instant
 @by_option
 @journal_option
 @output_options("quiet")
-def command(fleet: str, reason: str, by: str, journal: Path | None, quiet: bool) -> None:
+def command(fleet: str, reason: str, by: str, journal: JournalPlace | None, quiet: bool) -> None:
     """Start nothing more in FLEET until `resume`, also in a run that is going on. What is under way ends its step."""
-    with SqliteJournal(journal_location(journal, os.environ)) as kept:
+    with open_journal(journal_location(journal, os.environ)) as kept:
         kept.halt(fleet, reason, Instant(time.time()), by=by)
     if not quiet:
         click.echo(f"fleet {fleet} is halted; lift it with: reconciler resume {fleet}")

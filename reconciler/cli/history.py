@@ -8,15 +8,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import itemgetter
-from pathlib import Path
 from typing import Any, assert_never
 
 import click
 
 from reconciler.cli.display_options import output_options
 from reconciler.journal.journal import Journal, Move
-from reconciler.journal.location import journal_location
-from reconciler.journal.sqlite import SqliteJournal
+from reconciler.journal.location import JournalPlace, journal_location, journal_place
+from reconciler.journal.opening import open_journal
 from reconciler.model.attempt import Attempt, AttemptState, Evidence
 from reconciler.model.console import ConsoleChange, Latch
 from reconciler.model.device import DeviceId
@@ -58,8 +57,9 @@ class History:
 @click.option(
     "--journal",
     "journal_file",
-    type=click.Path(path_type=Path),
-    help="The journal's file. Default: $RECONCILER_JOURNAL, else ./.reconciler/journal.sqlite.",
+    type=journal_place,
+    metavar="FILE|URL",
+    help="The journal: a file, or postgresql://…. Default: $RECONCILER_JOURNAL, else .reconciler/journal.sqlite.",
 )
 @click.option("--device", "device_id", help="Only the attempts on this device (its id).")
 @click.option("--fleet", help="Only the attempts of this fleet.")
@@ -67,12 +67,12 @@ class History:
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For whom.")
 @output_options("quiet")
 def command(
-    journal_file: Path | None, device_id: str | None, fleet: str | None, limit: int, output: str, quiet: bool
+    journal_file: JournalPlace | None, device_id: str | None, fleet: str | None, limit: int, output: str, quiet: bool
 ) -> None:
     """Show the attempts that the journal remembers and what others changed meanwhile, the oldest first."""
     if device_id is not None and not _DEVICE_ID.fullmatch(device_id):
         raise click.BadParameter("the journal knows devices by their ids, 24 hexadecimal digits", param_hint="--device")
-    with SqliteJournal(journal_location(journal_file, os.environ), create=False) as journal:
+    with open_journal(journal_location(journal_file, os.environ), create=False) as journal:
         wanted = None if device_id is None else DeviceId(device_id.lower())
         history, has_earlier = _read(journal, wanted, fleet, limit)
         if output == "json":

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from pathlib import Path
 
 import click
 
 from reconciler.cli.display_options import output_options
 from reconciler.cli.inputs import by_option, journal_option
 from reconciler.journal.journal import Journal
-from reconciler.journal.location import journal_location
-from reconciler.journal.sqlite import SqliteJournal
+from reconciler.journal.location import JournalPlace, journal_location
+from reconciler.journal.opening import open_journal
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
 
@@ -38,7 +37,7 @@ def command(
     latched: bool,
     product: int | None,
     by: str,
-    journal: Path | None,
+    journal: JournalPlace | None,
     quiet: bool,
 ) -> None:
     """Lift the halt of FLEET, let go of devices, or forget a refusal. The next `apply` goes on where it was stopped.
@@ -49,7 +48,7 @@ def command(
         raise click.UsageError("name a FLEET, a device with --device, or a product by its number with --product")
     if fleet is None and latched:
         raise click.UsageError("--latched needs a FLEET")
-    with SqliteJournal(journal_location(journal, os.environ), create=False) as kept:
+    with open_journal(journal_location(journal, os.environ), create=False) as kept:
         known = {latch.device_id: latch for latch in kept.latches().values() if not latch.lifted}
         wanted = [DeviceId(device_id.lower()) for device_id in device_ids]
         wanted += [device_id for device_id, latch in sorted(known.items()) if latched and latch.fleet == fleet]

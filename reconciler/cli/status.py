@@ -30,9 +30,9 @@ from reconciler.cli.options import cloud_access, cloud_options
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.status import Memory, budget_status, fleet_statuses
 from reconciler.journal.journal import Journal
-from reconciler.journal.location import journal_location
+from reconciler.journal.location import JournalPlace, journal_is_there, journal_location
 from reconciler.journal.lock import holder_of
-from reconciler.journal.sqlite import SqliteJournal
+from reconciler.journal.opening import open_journal
 from reconciler.model.device import Observation
 from reconciler.model.error import OperatorError, WireError
 from reconciler.model.fleet import FleetSet
@@ -79,7 +79,7 @@ def command(
     offline: bool,
     observed: Path | None,
     catalog: Path | None,
-    journal: Path | None,
+    journal: JournalPlace | None,
     output: str,
     api_url: str,
     token_file: Path | None,
@@ -95,7 +95,7 @@ def command(
     intent = read_intent(paths, catalog) if paths else None
     place = journal_location(journal, os.environ)
     with ExitStack() as stack:
-        kept = stack.enter_context(SqliteJournal(place, create=False)) if place.exists() else None
+        kept = stack.enter_context(open_journal(place, create=False)) if journal_is_there(place) else None
         if offline:
             seen = _blind("--offline was given")
         elif observed is not None and intent is not None:
@@ -111,7 +111,7 @@ def command(
         click.echo(status_text(status, width=text_width(), colour=colour), nl=False)
 
 
-def _status(intent: Intent | None, kept: Journal | None, place: Path, seen: _Seen) -> Status:
+def _status(intent: Intent | None, kept: Journal | None, place: JournalPlace, seen: _Seen) -> Status:
     plan = seen.plan
     now = Instant(time.time()) if seen.cloud_now is None else seen.cloud_now
     memory = None if kept is None else Memory(kept)

@@ -19,7 +19,6 @@ from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.model.rollout_entry import Halted, RolloutEntry
 from reconciler.model.version import ApplicationVersion
 
-
 _WAIT_FOR_THE_OTHER: Final = (
     "wait until the other run has ended, or run `apply` again: it first finds out what became of it"
 )

@@ -339,7 +339,8 @@ class MemoryJournal:
             moves = len(self._moves)
             self._moves = [move for move in self._moves if move.attempt_id not in ids]
             plans -= plans_named(self._entries)
-            plans -= {each.plan_id for each in (*self._attempts.values(), *self._product_attempts.values())}
+            plans -= {each.plan_id for each in self._attempts.values()}
+            plans -= {each.plan_id for each in self._product_attempts.values()}
             removed = [self._plans.pop(name) for name in plans & self._plans.keys()]
             return Compacted(attempts=len(ids), moves=moves - len(self._moves), writes=writes, plans=len(removed))
 

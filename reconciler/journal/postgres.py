@@ -1,8 +1,8 @@
 """A journal in PostgreSQL: the same promise as in a file, for runs on several machines. Needs the extra `postgres`.
 
 The rules:
-- One writer at a time, by an advisory lock that ends with the transaction: limits are counted and reserved without gaps,
-  and the numbers of entries become visible in their order.
+- One writer at a time, by an advisory lock that ends with the transaction: limits are counted and reserved without
+  gaps, and the numbers of entries become visible in their order.
 - A commit is on the server's disk when it returns: a server that would answer sooner is told not to.
 - Readers see the journal as it was when they began.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, ColumnElement, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, select, update
 
 from reconciler.journal import rows, tables
 from reconciler.journal.encoding import FLASH_MODULE, LOCK_APPLICATION, encode_facts
