@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.postgres_server import new_database, running_server
 from tests.real_firmware import RealFirmwareError, lay_out, listed_modules, read_modules
 
 
@@ -34,3 +35,16 @@ def real_modules(tmp_path_factory: pytest.TempPathFactory) -> RealModules:
             pytest.fail(message)
         pytest.skip(message)
     return RealModules(files=files, rows=listed_modules(), folder=folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Path]:
+    """A real PostgreSQL of this test process: the folder of its socket."""
+    with running_server() as folder:
+        yield folder
+
+
+@pytest.fixture
+def postgres_address(postgres_server: Path) -> str:
+    """The address of an empty database."""
+    return new_database(postgres_server)

@@ -22,7 +22,9 @@ from reconciler.journal.journal import (
     Looked,
     ProductBusyError,
 )
+from reconciler.journal.location import PostgresPlace
 from reconciler.journal.memory import MemoryJournal
+from reconciler.journal.postgres import PostgresJournal
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.attempt import MOVES, Attempt, AttemptState, Evidence, FailureClass
@@ -89,10 +91,20 @@ def failed(journal: Journal, name: str, failure: FailureClass, device: str = "d1
     lived(journal, an_attempt(name, device), lambda sent: sent.failed(failure, "no", Instant(103)))
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
-    with MemoryJournal() if request.param == "memory" else SqliteJournal(tmp_path / "journal.sqlite") as opened:
-        yield opened
+    with opened(request.param, request, tmp_path) as made:
+        yield made
+
+
+def opened(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Journal:
+    match kind:
+        case "memory":
+            return MemoryJournal()
+        case "sqlite":
+            return SqliteJournal(tmp_path / "journal.sqlite")
+        case _:
+            return PostgresJournal(PostgresPlace(request.getfixturevalue("postgres_address")))
 
 
 # The life of an attempt
