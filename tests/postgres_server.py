@@ -68,11 +68,11 @@ def running_server() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def new_database(folder: Path) -> str:
-    """The address of a new, empty database."""
+def new_database(folder: Path, *, like: str = "template0") -> str:
+    """The address of a new database: an empty one, or a copy of another."""
     name = f"journal_{next(_DATABASES)}"
     with psycopg.connect(host=str(folder), user="tester", dbname="postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {like}".encode())
     return f"postgresql://tester@/{name}?host={folder}"
 
 

@@ -55,9 +55,8 @@ def _removable(connection: Connection, ended_before: Instant) -> Iterator[str]:
     """The ids of all attempts that nothing follows from any more, device by device: never all attempts in memory."""
     columns = tables.attempts.c
     since = live_since(_entries(connection))
-    every = connection.execution_options(yield_per=1000).execute(
-        select(tables.attempts).order_by(columns.device_id, columns.number)
-    )
+    in_order = select(tables.attempts).order_by(columns.device_id, columns.number)
+    every = connection.execute(in_order.execution_options(yield_per=1000))
     for _, found in groupby(every, key=lambda row: row.device_id):
         yield from removable(list(map(rows.attempt_from, found)), ended_before, since)
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,6 @@ from reconciler.journal.journal import (
     Looked,
     ProductBusyError,
 )
-from reconciler.journal.location import PostgresPlace
-from reconciler.journal.memory import MemoryJournal
-from reconciler.journal.postgres import PostgresJournal
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.attempt import MOVES, Attempt, AttemptState, Evidence, FailureClass
@@ -89,22 +86,6 @@ def flashed(
 
 def failed(journal: Journal, name: str, failure: FailureClass, device: str = "d1") -> None:
     lived(journal, an_attempt(name, device), lambda sent: sent.failed(failure, "no", Instant(103)))
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
-    with opened(request.param, request, tmp_path) as made:
-        yield made
-
-
-def opened(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Journal:
-    match kind:
-        case "memory":
-            return MemoryJournal()
-        case "sqlite":
-            return SqliteJournal(tmp_path / "journal.sqlite")
-        case _:
-            return PostgresJournal(PostgresPlace(request.getfixturevalue("postgres_address")))
 
 
 # The life of an attempt
