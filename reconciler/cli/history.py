@@ -168,8 +168,14 @@ def history_document(journal: Journal, history: History) -> dict[str, Any]:
     """The same, with the moves of every attempt, for machines."""
     return {
         "format_version": FORMAT_VERSION,
-        "attempts": [_attempt_document(attempt, journal.moves(attempt.id)) for attempt in history.attempts],
-        "product_attempts": list(map(_product_attempt_document, history.on_products)),
+        "attempts": [
+            {**_attempt_document(attempt, journal.moves(attempt.id)), "writes": _write_documents(journal, attempt.id)}
+            for attempt in history.attempts
+        ],
+        "product_attempts": [
+            {**_product_attempt_document(attempt), "writes": _write_documents(journal, attempt.id)}
+            for attempt in history.on_products
+        ],
         "console_changes": list(map(console_change_document, history.changes)),
         "halts": [{"fleet": halt.fleet, "reason": halt.reason, "at": _time(halt.at)} for halt in history.halts],
         "latches": list(map(latch_document, history.latches)),
@@ -210,8 +216,24 @@ def _attempt_document(attempt: Attempt, moves: Iterable[Move]) -> dict[str, Any]
         "evidence": None if attempt.evidence is None else attempt.evidence.value,
         "failure": None if attempt.failure is None else attempt.failure.value,
         "detail": attempt.detail,
+        "well_before": attempt.well_before,
         "moves": [{"state": move.state.value, "at": _time(move.at), "detail": move.detail} for move in moves],
     }
+
+
+def _write_documents(journal: Journal, attempt_id: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "at": _time(kept.write.at),
+            "method": kept.write.method,
+            "path": kept.write.path,
+            "status": kept.write.status,
+            "answer": kept.write.answer,
+            "before": dict(kept.before),
+            "after": None if kept.after is None else dict(kept.after),
+        }
+        for kept in journal.writes(attempt_id)
+    ]
 
 
 def _time(instant: Instant | None) -> str | None:
