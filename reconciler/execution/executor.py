@@ -4,7 +4,7 @@
 - `NotSent`: it was certainly not done. The attempt can fail or be tried again.
 - `MayHaveArrived`: nobody knows. Only a newer observation ends it; it is never sent again before that.
 
-Every outcome has the requests that left to change something, `writes`, in their order: a record, not part of what it says.
+Every outcome has the requests that left to change something, `writes`, in their order: no part of what it says.
 
 An executor never repeats a send by itself.
 """
