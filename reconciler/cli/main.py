@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "history": ("reconciler.cli.history", "Show the attempts that the journal remembers."),
     "halt": ("reconciler.cli.halt", "Start nothing more in a fleet, until `resume`."),
     "resume": ("reconciler.cli.resume", "Lift the halt of a fleet."),
+    "journal": ("reconciler.cli.journal", "Check, back up and compact the journal."),
     "firmware": ("reconciler.cli.firmware", "Look into module binaries."),
     "catalog": ("reconciler.cli.catalog", "Build, show and check the release catalog."),
     "emulate": ("reconciler.cli.emulate", "Serve a pretend Particle cloud with devices."),

@@ -49,7 +49,7 @@ def create_database(path: Path) -> None:
             except FileExistsError:
                 return
         for parent in (path.absolute().parent, *(parent.parent for parent in made)):
-            _sync_directory(parent)
+            sync_directory(parent)
 
 
 class SqliteDatabase:
@@ -64,8 +64,8 @@ class SqliteDatabase:
         with translated_errors(path):
             if path.is_dir():
                 raise IsADirectoryError(path)
-            with closing(_connect(path, busy_seconds)) as connection:
-                version = _check(path, connection)
+            with closing(connect(path, busy_seconds)) as connection:
+                version = check_whole(path, connection)
             self._engine = _engine(path, busy_seconds)
             if version < SCHEMA_VERSION:
                 try:
@@ -120,7 +120,8 @@ def translated_errors(path: Path) -> Iterator[None]:
         raise _in_words(path, error) from error
 
 
-def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
+def connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    """A connection to a file that is there."""
     # mode=rw: a file that vanished is an error, not an empty journal. Transactions are begun by hand: see _engine.
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
@@ -138,7 +139,7 @@ def _engine(path: Path, busy_seconds: float) -> Engine:
     # The pool may grow with the number of threads that read at once; writers wait for one another in SqlStore.
     engine = create_engine(
         "sqlite+pysqlite://",
-        creator=lambda: _connect(path, busy_seconds),
+        creator=lambda: connect(path, busy_seconds),
         poolclass=QueuePool,
         pool_size=4,
         max_overflow=-1,
@@ -166,7 +167,7 @@ def _build(path: Path) -> None:
         engine.dispose()  # the last connection to leave brings the log into the file
 
 
-def _check(path: Path, connection: sqlite3.Connection) -> int:
+def check_whole(path: Path, connection: sqlite3.Connection) -> int:
     """The file's format, if it is a whole journal that this program knows."""
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     if application_id != APPLICATION_ID:
@@ -182,7 +183,8 @@ def _check(path: Path, connection: sqlite3.Connection) -> int:
     return int(version)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Wait until a directory's entries are on the disk."""
     # A new file is there after a loss of power only when its directory's entry is on the disk.
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:

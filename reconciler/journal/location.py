@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 JOURNAL_VARIABLE: Final = "RECONCILER_JOURNAL"
 """The environment variable that names the journal's file, or its database."""
@@ -15,7 +15,10 @@ DEFAULT_JOURNAL: Final = Path(".reconciler") / "journal.sqlite"
 """Below the working directory, beside the manifests that it is about."""
 
 _SCHEMES: Final = ("postgresql://", "postgres://")
-_SECRET_FIELDS: Final = frozenset({"password", "sslpassword", "passfile"})
+_SHOWN: Final = frozenset({"host", "hostaddr", "port", "dbname", "user", "sslmode", "options"})
+"""Options of an address that hold no secret."""
+
+_UNREADABLE: Final = "postgresql://(unreadable)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +31,22 @@ class PostgresPlace:
         try:
             parts = urlsplit(self.url)
         except ValueError:
-            return "postgresql://(unreadable)"
+            return _UNREADABLE
+        if "@" in f"{parts.path}{parts.query}{parts.fragment}":
+            # A password with a character that ends it for some readers and not for others.
+            return _UNREADABLE
         user, at, host = parts.netloc.rpartition("@")
-        shown = [(name, value) for name, value in parse_qsl(parts.query) if name not in _SECRET_FIELDS]
-        netloc = f"{user.partition(':')[0]}{at}{host}"
-        return urlunsplit(("postgresql", netloc, parts.path, urlencode(shown, safe="/"), ""))
+        shown = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name in _SHOWN], safe="/")
+        return f"postgresql://{user.partition(':')[0]}{at}{host}{parts.path}" + (f"?{shown}" if shown else "")
 
     def without_password(self, words: str) -> str:
         """Somebody else's words without the password, should it be in them."""
-        for secret in self._secrets():
+        _, _, rest = self.url.partition("://")
+        given = rest.rpartition("@")[0].partition(":")[2]
+        options = [value for name, value in parse_qsl(rest.partition("?")[2]) if name not in _SHOWN]
+        for secret in filter(None, (given, unquote(given), *options)):
             words = words.replace(secret, "***")
         return words
-
-    def _secrets(self) -> set[str]:
-        try:
-            parts = urlsplit(self.url)
-        except ValueError:
-            return {self.url}
-        given = parts.netloc.rpartition("@")[0].partition(":")[2]
-        found = {value for name, value in parse_qsl(parts.query) if name in _SECRET_FIELDS}
-        return {secret for secret in (given, unquote(given), *found) if secret}
 
 
 JournalPlace = Path | PostgresPlace
