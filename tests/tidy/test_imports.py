@@ -21,7 +21,7 @@ NEVER = {
     "reconciler.cli.observe": WEB | {"sqlalchemy"},
     "reconciler.cli.adopt": WEB | {"sqlalchemy"},
     "reconciler.cli.apply": WEB,
-    "reconciler.cli.journal": WEB | {"requests", "jsonschema"},
+    "reconciler.cli.journal": WEB | {"requests"},
     "reconciler.cli.history": WEB | {"requests", "jsonschema"},
     "reconciler.cli.firmware": WEB | {"sqlalchemy", "requests"},
     "reconciler.cli.catalog": WEB | {"sqlalchemy", "requests"},
