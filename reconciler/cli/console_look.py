@@ -25,9 +25,12 @@ def look_at_console(
     # Imported here: without a journal there is no need of a database.
     from reconciler.controller.console import Look
     from reconciler.controller.knowledge import Knowledge
-    from reconciler.journal.opening import open_journal
+    from reconciler.journal.opening import open_if_there
 
-    with open_journal(place, create=False) as kept:
+    kept = open_if_there(place)
+    if kept is None:
+        return ()
+    with kept:
         knowledge = Knowledge(kept)
         look = Look(knowledge, kept, intent.fleets, plan)
         looked = look.at(observation)

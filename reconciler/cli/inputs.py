@@ -123,9 +123,12 @@ def observe(
         if not journal_is_there(place):
             return cloud.observe()
         from reconciler.controller.knowledge import Knowledge
-        from reconciler.journal.opening import open_journal
+        from reconciler.journal.opening import open_if_there
 
-        with open_journal(place) as kept:
+        kept = open_if_there(place)
+        if kept is None:
+            return cloud.observe()
+        with kept:
             cloud.recall(kept)
             return Knowledge(kept).added_to_all(cloud.observe())
 

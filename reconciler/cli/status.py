@@ -30,9 +30,9 @@ from reconciler.cli.options import cloud_access, cloud_options
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.status import Memory, budget_status, fleet_statuses
 from reconciler.journal.journal import Journal
-from reconciler.journal.location import JournalPlace, journal_is_there, journal_location
+from reconciler.journal.location import JournalPlace, journal_location
 from reconciler.journal.lock import holder_of
-from reconciler.journal.opening import open_journal
+from reconciler.journal.opening import open_if_there
 from reconciler.model.device import Observation
 from reconciler.model.error import OperatorError, WireError
 from reconciler.model.fleet import FleetSet
@@ -95,7 +95,9 @@ def command(
     intent = read_intent(paths, catalog) if paths else None
     place = journal_location(journal, os.environ)
     with ExitStack() as stack:
-        kept = stack.enter_context(open_journal(place, create=False)) if journal_is_there(place) else None
+        kept = open_if_there(place)
+        if kept is not None:
+            stack.enter_context(kept)
         if offline:
             seen = _blind("--offline was given")
         elif observed is not None and intent is not None:

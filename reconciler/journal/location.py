@@ -67,5 +67,5 @@ def journal_location(given: JournalPlace | None, environment: Mapping[str, str])
 
 
 def journal_is_there(place: JournalPlace) -> bool:
-    """Whether it is worth opening: a server is asked when it is."""
+    """Whether it is worth trying to open it, as far as can be told without loading a database."""
     return not isinstance(place, Path) or place.exists()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Final
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
+
+_ONE_AT_A_TIME: Final = threading.Lock()
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
@@ -20,4 +23,6 @@ def migrate(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    # Alembic keeps what is under way in variables of its modules.
+    with _ONE_AT_A_TIME:
+        command.upgrade(config, "head")

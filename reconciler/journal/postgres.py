@@ -114,6 +114,8 @@ def engine_on(place: PostgresPlace, busy_seconds: float) -> Engine:
     """Connections to a server. Raises JournalError PFR5024, PFR5025."""
     engine = create_engine(
         _url(place),
+        # What waited for the lock has to see what the one before it wrote, whatever the server's own setting is.
+        isolation_level="READ COMMITTED",
         pool_pre_ping=True,
         pool_size=4,
         max_overflow=-1,

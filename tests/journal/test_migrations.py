@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -165,3 +166,23 @@ def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
         migrate(connection)
         version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
     assert version == str(SCHEMA_VERSION)
+
+
+def test_threads_make_journals_side_by_side(tmp_path: Path) -> None:
+    start = threading.Barrier(4)
+    errors: list[BaseException] = []
+
+    def make(number: int) -> None:
+        start.wait()
+        try:
+            with SqliteJournal(tmp_path / f"{number}.sqlite") as journal:
+                assert differences(journal) == []
+        except BaseException as error:  # noqa: BLE001  # told below
+            errors.append(error)
+
+    threads = [threading.Thread(target=make, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []

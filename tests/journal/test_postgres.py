@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from reconciler.journal.location import PostgresPlace, journal_location
 from reconciler.journal.lock import Holder, RunUnderWayError, holder_of, sole_run
+from reconciler.journal.opening import open_if_there
 from reconciler.journal.postgres import WRITER_LOCK, PostgresJournal
 from reconciler.journal.tables import SCHEMA_VERSION
 from reconciler.model.attempt import Attempt, AttemptState
@@ -84,6 +85,10 @@ def test_a_missing_journal_is_not_made_when_it_is_only_read(postgres_address: st
     refusal(postgres_address, "PFR5001", create=False)
     with psycopg.connect(postgres_address) as connection:
         assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
+
+
+def test_who_only_looks_finds_none_and_makes_none(postgres_address: str) -> None:
+    assert open_if_there(PostgresPlace(postgres_address)) is None
 
 
 def test_the_database_of_another_program_is_refused(postgres_address: str) -> None:
