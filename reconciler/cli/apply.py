@@ -121,12 +121,11 @@ def command(
     intent, saved = _intent(paths, catalog)
     access = cloud_access(api_url, token_file)
     settings = CloudSettings(api_url=access.api_url, token=access.token, firmware_cache=firmware_cache)
-    place = journal_location(journal, os.environ)
     try:
         with (
             terminated_like_interrupted(),
-            open_journal(place) as kept,
-            sole_run(place, now=Instant(time.time())),
+            open_journal(journal_location(journal, os.environ)) as kept,
+            sole_run(kept.path, now=Instant(time.time())),
             CloudConnection(settings, intent.fleets, intent.manifests) as cloud,
         ):
             come_to = partial(_agreement, words, intent, saved, kept, on_stale=on_stale, auto_approve=auto_approve)

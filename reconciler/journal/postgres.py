@@ -17,7 +17,7 @@ from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, ins
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from reconciler.journal.location import PostgresPlace
+from reconciler.journal.location import JournalPlace, PostgresPlace
 from reconciler.journal.migration import migrate
 from reconciler.journal.sql import SqlJournal
 from reconciler.journal.tables import SCHEMA_VERSION, metadata
@@ -39,7 +39,7 @@ class PostgresJournal(SqlJournal):
     """
 
     def __init__(self, place: PostgresPlace, *, create: bool = True, busy_seconds: float = 10.0) -> None:
-        self.path = place
+        self.path: JournalPlace = place
         super().__init__(PostgresDatabase(place, create=create, busy_seconds=busy_seconds))
 
 

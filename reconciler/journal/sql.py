@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from reconciler.journal.location import JournalPlace
 from reconciler.journal.sql_attempts import SqlAttempts
 from reconciler.journal.sql_console import SqlConsole
 from reconciler.journal.sql_products import SqlProducts
@@ -13,7 +14,9 @@ from reconciler.journal.sql_upkeep import SqlUpkeep
 
 
 class SqlJournal(SqlAttempts, SqlRollouts, SqlConsole, SqlProducts, SqlUpkeep):
-    """`Journal` in a database, put together from its parts."""
+    """`Journal` in a database at `path`, put together from its parts."""
+
+    path: JournalPlace
 
     def close(self) -> None:
         """See `Journal.close`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reconciler.journal.database import SqliteDatabase, create_database
+from reconciler.journal.location import JournalPlace
 from reconciler.journal.sql import SqlJournal
 from reconciler.model.error import JournalError
 
@@ -28,5 +29,5 @@ class SqliteJournal(SqlJournal):
                 f"there is no journal at {path}",
                 next_step="`apply` makes one; or name the file with --journal or RECONCILER_JOURNAL",
             )
-        self.path = path
+        self.path: JournalPlace = path
         super().__init__(SqliteDatabase(path, busy_seconds))
