@@ -19,11 +19,6 @@ from reconciler.manifests.quantity import seconds_of
 from reconciler.model.instant import Instant, iso_from_instant
 
 
-def _seconds(text: str) -> float:
-    """For click, which tells a person of a ValueError."""
-    return seconds_of(text)
-
-
 @click.group("journal")
 def command() -> None:
     """Check, back up and compact the journal."""
@@ -74,7 +69,7 @@ def backup(file: Path, journal: JournalPlace | None, quiet: bool) -> None:
 
 @command.command("compact")
 @click.option(
-    "--keep", type=_seconds, default="400d", show_default=True, metavar="DURATION", help="What ended later stays."
+    "--keep", type=seconds_of, default="400d", show_default=True, metavar="DURATION", help="What ended later stays."
 )
 @journal_option
 @output_options("quiet")
