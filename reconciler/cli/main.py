@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "validate": ("reconciler.cli.validate", "Check manifests; all errors at once."),
     "plan": ("reconciler.cli.plan", "Show what would happen to which device, and why."),
     "apply": ("reconciler.cli.apply", "Bring the fleet to its desired state."),
+    "approve": ("reconciler.cli.approve", "Agree to a plan, for a fleet or for a wave of it."),
     "explain": ("reconciler.cli.explain", "Say what is planned for one device, and why."),
     "drift": ("reconciler.cli.drift", "Say where the fleet differs from the manifests."),
     "status": ("reconciler.cli.status", "Say what is under way and where every fleet stands."),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from reconciler.controller.facts import facts_of
@@ -14,6 +13,7 @@ from reconciler.model.device import Observation
 from reconciler.model.event import DeviceSetAside
 from reconciler.model.fleet import RolloutPolicy
 from reconciler.model.instant import Instant
+from reconciler.rollout.ledger import InFlight
 
 _FOUND_OPEN: Final = "found open at the start of a run"
 
@@ -26,14 +26,6 @@ def disown_open_attempts(run: Run) -> None:
     for on_product in run.tools.journal.open_product_attempts():
         if on_product.state is not AttemptState.UNKNOWN:
             run.tools.journal.record_product(on_product.lost_sight(_FOUND_OPEN))
-
-
-@dataclass(frozen=True, slots=True)
-class InFlight:
-    """An attempt whose outcome this look did not prove, and whether it is within its deadline."""
-
-    attempt: Attempt
-    within_deadline: bool
 
 
 def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
@@ -65,7 +57,8 @@ def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
             in_flight.append(InFlight(attempt, within_deadline))
         else:
             run.record(judged, after=None if device is None else facts_of(device))
-        if judged is attempt and not within_deadline and attempt.id in run.heard_before:
+        concerns_us = device is not None or attempt.id in run.heard_before
+        if judged is attempt and not within_deadline and concerns_us:
             _lose(run, attempt, observation.observed_at)
         else:
             run.lost.pop(attempt.device_id, None)
@@ -74,7 +67,7 @@ def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
 
 
 def _lose(run: Run, attempt: Attempt, now: Instant) -> None:
-    """A device that took a request of this run and is silent past its deadline: told once, and counted as failed."""
+    """A device that may have taken a request and is silent past its deadline: told once a run, counted as failed."""
     if attempt.device_id not in run.lost:
         message = "nothing shows what became of its step, and the deadline has passed"
         device_id, fleet = attempt.device_id, attempt.fleet

@@ -6,7 +6,7 @@ An attempt that ended before the given time stays nevertheless when it is, of it
 - a module that was verified, unless a look has proven (`Evidence.EFFECT`) a higher one of the same slot, or the same
   later: what was only presumed may be doubted at any time, and then what was known before counts again;
 - a failure that raises doubts about a module that stays;
-- of a rollout that is not over: begun since the fleet's failures were last counted anew.
+- of the fleet's latest rollout: a run that starts reads them all.
 
 Why so much: it is little. A device has few modules, and gets few of them in a year.
 """
@@ -20,21 +20,20 @@ from reconciler.journal.rules import lock_may_stand
 from reconciler.model.attempt import Attempt, AttemptState, Evidence
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module, ModuleSlot
-from reconciler.model.rollout import FleetStory, RolloutState
+from reconciler.model.rollout import FleetStory
 from reconciler.model.rollout_entry import Approved, RolloutBegan, RolloutEntry
 from reconciler.model.step import FlashModule, Step
 
 
 def live_since(entries: Iterable[RolloutEntry]) -> dict[str, Instant]:
-    """From when on the attempts of fleets whose rollout is not over count; `entries` are those of all fleets."""
+    """From when on the attempts of each fleet's latest rollout count; `entries` are those of all fleets."""
     stories: dict[str, FleetStory] = {}
     for entry in entries:
         stories[entry.fleet] = stories.get(entry.fleet, FleetStory(fleet=entry.fleet)).after(entry)
-    over = (RolloutState.COMPLETE, RolloutState.SUPERSEDED)
     return {
         story.fleet: min(story.counting_since, story.rollout.began_at)
         for story in stories.values()
-        if story.rollout is not None and story.rollout.state not in over
+        if story.rollout is not None
     }
 
 

@@ -39,6 +39,7 @@ def fleet_of(
     select = section(spec, "select")
     policy = _policy(scope, document, spec, policies)
     limit = section(spec, "limits").members.get("maxTargets")
+    a_day = section(spec, "limits").members.get("dataPerDay")
     return Fleet(
         name=text_of(section(root, "metadata"), "name") or "",
         product=product,
@@ -47,14 +48,16 @@ def fleet_of(
         desired=desired_of(
             scope, document, section(spec, "desired"), product=product, any_product=False, releases=releases
         ),
-        place=_name_place(document, root),
+        place=name_place(document, root),
         delivery=_delivery(section(spec, "delivery")),
         rollout=policy.rollout,
-        windows_allow=policy.allow,
-        windows_deny=policy.deny,
+        windows_allow=policy.windows.allow,
+        windows_deny=policy.windows.deny,
+        time_zones=policy.windows.zones,
         correct_drift=text_of(section(spec, "drift"), "mode") != "detect",
         approval_required=section(section(spec, "approval"), "required").value is True,
         targets_max=limit.value if limit is not None and isinstance(limit.value, int) else None,
+        bytes_per_day_max=bytes_of(a_day.value) if a_day and isinstance(a_day.value, int | str) else None,
         suspension=_suspension(scope, document, spec.members.get("suspend")),
     )
 
@@ -74,11 +77,12 @@ def override_of(scope: Scope, document: Document, root: Node, *, releases: Mappi
         pin=None
         if desired is None
         else desired_of(scope, document, desired, product=product, any_product=product is None, releases=releases),
-        place=_name_place(document, root),
+        place=name_place(document, root),
     )
 
 
-def _name_place(document: Document, root: Node) -> Place:
+def name_place(document: Document, root: Node) -> Place:
+    """Where the manifest's name stands, or the manifest."""
     return document.place(section(root, "metadata").members.get("name") or root)
 
 

@@ -19,13 +19,14 @@ SCHEMA_FILES: Final = {
     "ApplicationRelease": "applicationrelease.v1alpha1.schema.json",
     "RolloutPolicy": "rolloutpolicy.v1alpha1.schema.json",
     "DeviceOverride": "deviceoverride.v1alpha1.schema.json",
+    "PlanApproval": "planapproval.v1alpha1.schema.json",
     "snapshot": "snapshot.v1.schema.json",
     "plan": "plan.v1.schema.json",
     "status": "status.v1.schema.json",
 }
 """What a schema describes -> its file."""
 
-MANIFEST_KINDS: Final = ("DeviceFleet", "ApplicationRelease", "RolloutPolicy", "DeviceOverride")
+MANIFEST_KINDS: Final = ("DeviceFleet", "ApplicationRelease", "RolloutPolicy", "DeviceOverride", "PlanApproval")
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 
 from reconciler.model.instant import Instant
@@ -60,6 +61,10 @@ class Share:
         if self.value <= 0:
             return 0
         return min(max(1, math.floor(whole * self.value / 100)), whole)
+
+    def reached_at(self, whole: int) -> int:
+        """The number of failures at which it is reached as a limit: as `of`, and 1 where that is 0."""
+        return max(1, self.of(whole))
 
     def __str__(self) -> str:
         return f"{self.value:g}{'%' if self.percent else ''}"
@@ -174,9 +179,10 @@ class Delivery:
 
 
 class WaveSize(StrEnum):
-    """A wave's size that is not a number."""
+    """A wave's size that is not a number: all devices that are left, or those alone that the wave names."""
 
     REMAINING = "remaining"
+    LISTED = "listed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,22 +199,31 @@ class Wave:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutPolicy:
-    """How many devices at a time. `concurrent_max` 0 holds; reaching `failures_max` halts the fleet."""
+    """How many devices at a time. `concurrent_max` 0 holds; reaching `failures_max` halts the fleet.
+
+    `sends_per_minute`: at most so many sends leave in a minute, None: no limit of its own. Beyond
+    `offline_deadline_seconds` after the start of its wave an offline device holds the wave no longer.
+    """
 
     waves: tuple[Wave, ...] = ()
     concurrent_max: Share = Share(10)
     failures_max: Share = Share(2, percent=True)
     step_deadline_seconds: float = 1800.0
+    offline_deadline_seconds: float = 3600.0
+    sends_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllowWindow:
-    """A weekly opening: weekdays (0 = Monday), local start as minutes after midnight, duration, IANA zone."""
+    """A weekly opening: weekdays (0 = Monday), local start as minutes after midnight, duration, IANA zone.
+
+    `time_zone` None: the zone of each device.
+    """
 
     days: tuple[int, ...]
     start_minute: int
     duration_seconds: float
-    time_zone: str
+    time_zone: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +233,23 @@ class DenyWindow:
     from_instant: Instant
     until_instant: Instant
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenyDays:
+    """Days on which nothing starts, by the calendar of each device's own zone; `until_day` is the first free one."""
+
+    from_day: date
+    until_day: date
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoneRule:
+    """The time zone of the devices that `select` matches; of several rules the first that matches counts."""
+
+    select: Selector
+    time_zone: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,8 +284,31 @@ class DeviceOverride:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanApproval:
+    """A person's word in a file that a plan may be carried out.
+
+    - `plan_id` names the plan, `digest` (`sha256:…`) says which one it is: its digest, or its content digest.
+    - `fleets`: those that it is for; None: every fleet of the plan. `waves`: None: the fleets as a whole.
+    - `expires`: from when on it does not count any more; None: never.
+    """
+
+    name: str
+    plan_id: str
+    digest: str
+    fleets: tuple[str, ...] | None
+    waves: tuple[str, ...] | None
+    by: str
+    at: Instant
+    expires: Instant | None
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """One DeviceFleet, compiled: references resolved, durations in seconds, sizes in bytes, defaults filled in."""
+    """One DeviceFleet, compiled: references resolved, durations in seconds, sizes in bytes, defaults filled in.
+
+    `bytes_per_day_max`: what may be sent to all of its devices together in any 24 hours; None: no limit.
+    """
 
     name: str
     product: str | None
@@ -264,21 +319,32 @@ class Fleet:
     delivery: Delivery = Delivery()
     rollout: RolloutPolicy = RolloutPolicy()
     windows_allow: tuple[AllowWindow, ...] = ()
-    windows_deny: tuple[DenyWindow, ...] = ()
+    windows_deny: tuple[DenyWindow | DenyDays, ...] = ()
+    time_zones: tuple[ZoneRule, ...] = ()
     correct_drift: bool = True
     approval_required: bool = False
     targets_max: int | None = None
+    bytes_per_day_max: int | None = None
     suspension: Suspension | None = None
+
+    @property
+    def needs_device_zones(self) -> bool:
+        """Whether a window of the fleet goes by the zone of each device."""
+        return any(window.time_zone is None for window in self.windows_allow) or any(
+            isinstance(window, DenyDays) for window in self.windows_deny
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetSet:
-    """All that a set of manifests asks for. `digest` is `sha256:…` over the manifests as they were read.
+    """All that a set of manifests asks for, and what was approved of it.
 
-    `files` are the paths of all files that it covers: manifests and rosters.
+    `digest` is `sha256:…` over what the manifests say: remarks, white space, the order of keys and approvals make no
+    difference to it. `files` are the paths of all files that were read: manifests and rosters.
     """
 
     fleets: tuple[Fleet, ...]
     overrides: tuple[DeviceOverride, ...] = ()
+    approvals: tuple[PlanApproval, ...] = ()
     digest: str = ""
     files: tuple[str, ...] = ()

@@ -38,6 +38,7 @@ from reconciler.planning.naming import Naming
 from reconciler.planning.releasing import Crowd, Standing, product_of, with_product_actions
 from reconciler.planning.selection import Member, members_by_fleet
 from reconciler.planning.situation import situation_of
+from reconciler.planning.waves import with_waves
 
 PLAN_VALID_SECONDS: Final = 24 * 3600
 """How long a saved plan may be applied; every step is checked again on a fresh observation all the same."""
@@ -74,7 +75,10 @@ def plan_fleets(
     members = members_by_fleet(fleets, census, naming, now=now)
     placing = Placing(catalog, now, census.products, answers)
     by_name = sorted(fleets.fleets, key=lambda fleet: fleet.name)
-    plans = [placing.plan_fleet(fleet, members[fleet.name]) for fleet in by_name]
+    plans = [
+        with_waves(placing.plan_fleet(fleet, its), [member.kind for member in its], naming)
+        for fleet, its in ((fleet, members[fleet.name]) for fleet in by_name)
+    ]
     fleet_of = {id(member.kind): fleet for fleet, its in members.items() for member in its if not is_pinned(member)}
     crowd = Crowd(
         Standing(device=kind.device, devices=len(kind.ids), fleet=fleet_of.get(id(kind))) for kind in census.kinds
@@ -85,7 +89,7 @@ def plan_fleets(
 
 def whole_plan(
     fleets: FleetSet,
-    plans: Iterable[FleetPlan],
+    plans: Sequence[FleetPlan],
     seen: Observation | Census,
     catalog: Catalog,
     crowd: Crowd,
@@ -109,7 +113,7 @@ def whole_plan(
         created_at=seen.observed_at,
         expires_at=Instant(seen.observed_at + PLAN_VALID_SECONDS),
         complete=seen.complete,
-        findings=seen.findings,
+        findings=(*seen.findings, *(finding for plan in plans for finding in plan.findings)),
     )
 
 
@@ -155,7 +159,10 @@ class Placing:
             assert isinstance(situation, Situation)
             situation = replace(situation, application=device.application)
             answer = self._answers.lock_again(situation, self._goal(fleet, device, desired, situation))
-        return (self._not_now(fleet, device, desired) or answer) if isinstance(answer, Route) else answer
+        if not isinstance(answer, Route):
+            return answer
+        later = self._not_now(fleet, member, desired)
+        return later or (answer if member.time_zone is None else replace(answer, time_zone=member.time_zone))
 
     def _answer(
         self, fleet: Fleet, device: ObservedDevice, situation: Situation | Refused | Waiting, desired: Desired
@@ -193,14 +200,16 @@ class Placing:
             return None
         return Holding(fleet.product or "", product.held(desired.application.version))
 
-    def _not_now(self, fleet: Fleet, device: ObservedDevice, desired: Desired) -> Refused | Waiting | None:
+    def _not_now(self, fleet: Fleet, member: Member, desired: Desired) -> Refused | Waiting | None:
         """Why a route that exists must not start, the word of a person first."""
         suspension = fleet.suspension
         if suspension is not None and (suspension.until is None or suspension.until > self._now):
             return _wait(WaitingReason.SUSPENDED, f"the fleet is suspended: {suspension.reason}")
         if fleet.delivery.via is Via.USB:
             return _wait(WaitingReason.NEEDS_BENCH, "the fleet is delivered over USB, at a bench")
-        return _others_say_no(fleet, device, desired) or _device_says_no(device)
+        if fleet.needs_device_zones and member.time_zone is None:
+            return _wait(WaitingReason.NO_TIME_ZONE, "its windows go by its own zone, and no entry of zones matches it")
+        return _others_say_no(fleet, member.kind.device, desired) or _device_says_no(member.kind.device)
 
 
 def is_pinned(member: Member) -> bool:

@@ -1,9 +1,13 @@
 """The plan as a JSON document (contracts section 4).
 
 The same plan gives the same bytes: devices ascend by id, fleets by name, everything else by its own content. The digest
-covers all that the plan would do and what it was made from, not when and not against what it was held: `plan_id`,
-`digest`, `created_at`, `expires_at`, `base`, each fleet's `membership` and the list of current devices (present on
-request only) stand outside. So a plan that was reviewed with `--base` is the plan that is made without.
+covers all that the plan would do and what it was made from, not when and not against what it was held: `plan_id`, the
+digests, `created_at`, `expires_at`, `base`, `checked`, each fleet's `membership`, what its `windows` say at the moment,
+and the list of current devices (present on request only) stand outside. So a plan that was reviewed with `--base` is
+the plan that is made without.
+
+What it was made from includes the time of the observation. The content digest covers what would be done alone: two
+plans of the same devices in the same situations have the same one, whenever they were made.
 """
 
 from __future__ import annotations
@@ -19,19 +23,36 @@ import msgspec
 from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.allowance import REQUESTS
 from reconciler.model.change import Change
-from reconciler.model.instant import iso_from_instant
+from reconciler.model.fleet import Share
+from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Situation, Summary, Waiting
+from reconciler.model.state_hash import state_hash
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.render.change_json import change_document, membership_document
 from reconciler.render.desired_json import desired_document
+from reconciler.render.pace import limits_document, windows_document
+from reconciler.render.rollout_json import rollout_document
 
 FORMAT_VERSION: Final = "1.0"
 OUTSIDE_DIGEST: Final = frozenset(
-    {"plan_id", "digest", "created_at", "expires_at", "base", "manifests", "console_changes"}
+    {
+        "plan_id",
+        "digest",
+        "content_digest",
+        "created_at",
+        "expires_at",
+        "base",
+        "checked",
+        "manifests",
+        "console_changes",
+    }
 )
 CURRENT_DEVICES: Final = "current"
 """The field of a fleet that lists its current devices; the count under the same name stands in `summary`."""
-OUTSIDE_DIGEST_OF_FLEET: Final = frozenset({CURRENT_DEVICES, "membership"})
+WINDOWS: Final = "windows"
+"""The field of a fleet that says when its windows are open, as of the observation."""
+OUTSIDE_DIGEST_OF_FLEET: Final = frozenset({CURRENT_DEVICES, WINDOWS, "membership"})
+_CONTENT_OF_FLEET: Final = frozenset({"name", "desired", "rollout", "routes", "preparation", "conclusion"})
 
 _ID_DIGITS: Final = 10
 _INDENT: Final = 2
@@ -65,7 +86,7 @@ def plan_document(
         "summary": summary_document(plan.summary),
         "budget": _budget(plan),
         "fleets": [
-            _fleet(fleet, change, show_current=show_current)
+            _fleet(fleet, change, plan.source.observed_at, show_current=show_current)
             for fleet in sorted(plan.fleets, key=lambda each: each.fleet.name)
         ],
     }
@@ -78,6 +99,7 @@ def plan_document(
         **document,
         "plan_id": plan_id_of(plan.source.revision, digest),
         "digest": digest,
+        "content_digest": content_digest_of(document),
         "created_at": iso_from_instant(plan.created_at),
         "expires_at": iso_from_instant(plan.expires_at),
     }
@@ -101,6 +123,16 @@ def digest_of(document: Mapping[str, Any]) -> str:
         {key: value for key, value in fleet.items() if key not in OUTSIDE_DIGEST_OF_FLEET}
         for fleet in document["fleets"]
     ]
+    return _sha256(covered)
+
+
+def content_digest_of(document: Mapping[str, Any]) -> str:
+    """`sha256:…` over what a plan would do to which device, and how it is rolled out; not over when it was made."""
+    fleets = [{key: value for key, value in fleet.items() if key in _CONTENT_OF_FLEET} for fleet in document["fleets"]]
+    return _sha256({"fleets": fleets})
+
+
+def _sha256(covered: Mapping[str, Any]) -> str:
     digest = hashlib.sha256()
     for piece in _pieces(covered, _ENTRY_DEPTH, b""):
         digest.update(piece)
@@ -156,19 +188,23 @@ def _budget(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _fleet(plan: FleetPlan, change: Change | None, *, show_current: bool) -> dict[str, Any]:
-    upgraded = sorted(device for route in plan.routes for device in route.devices)
+def _fleet(plan: FleetPlan, change: Change | None, now: Instant, *, show_current: bool) -> dict[str, Any]:
     document: dict[str, Any] = {
         "name": plan.fleet.name,
         "desired": desired_document(plan.fleet.desired),
+        "rollout": rollout_document(plan.fleet),
         "summary": summary_document(plan.summary),
         "cost": _cost(plan),
+        "limits": limits_document(plan),
         "routes": [_route(route) for route in plan.routes],
         "refused": [set_aside_document(refused) for refused in plan.refused],
         "waiting": [set_aside_document(waiting) for waiting in plan.waiting],
         "membership": membership_document(change, plan.fleet.name),
-        "waves": [] if plan.fleet.rollout.waves or not upgraded else [{"name": "all", "devices": upgraded}],
+        "waves": _waves(plan),
     }
+    windows = windows_document(plan, now=now)
+    if windows:
+        document[WINDOWS] = windows
     if plan.preparation:
         document["preparation"] = [action_document(action) for action in plan.preparation]
     if plan.conclusion is not None:
@@ -178,6 +214,23 @@ def _fleet(plan: FleetPlan, change: Change | None, *, show_current: bool) -> dic
     if show_current:
         document[CURRENT_DEVICES] = list(plan.current)
     return document
+
+
+def _waves(plan: FleetPlan) -> list[dict[str, Any]]:
+    times, limits = plan.wave_minutes, plan.wave_failures_that_halt
+    return [
+        {
+            "name": planned.name,
+            "size": int(size.value) if isinstance(size, Share) and not size.percent else str(size),
+            "halts_at_failures": limit,
+            "soak_seconds": math.ceil(planned.wave.soak_seconds),
+            "approval_required": planned.wave.approval_required,
+            "minutes": minutes,
+            "devices": list(planned.devices),
+        }
+        for planned, minutes, limit in zip(plan.waves, times, limits, strict=False)
+        for size in (planned.wave.size,)
+    ]
 
 
 def action_document(action: ProductAction) -> dict[str, Any]:
@@ -215,10 +268,12 @@ def _route(route: Route) -> dict[str, Any]:
     healed = {"healed_by_cloud": list(map(step_document, route.healed_by_cloud))} if route.healed_by_cloud else {}
     return {
         "situation": _situation(route.situation),
+        "state_hash": state_hash(route.situation),
         "reason": route.reason.value,
         "hops": [hop.text for hop in route.hops],
         "steps": [step_document(step) for step in route.steps],
         **healed,
+        **({"time_zone": route.time_zone} if route.time_zone else {}),
         "bytes": route.bytes_known,
         "bytes_unknown": route.bytes_unknown,
         "restarts": route.restarts,

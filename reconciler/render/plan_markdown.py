@@ -11,22 +11,24 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from reconciler.model.device import DeviceId
-from reconciler.model.instant import iso_from_instant
+from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Waiting
 from reconciler.render.change_text import WARNING
 from reconciler.render.ink import counted, device_sample, duration, transfer_size
 from reconciler.render.markdown import Section, fitted, row, safe, table_head
+from reconciler.render.pace import budgets_in_words, pace_in_words, windows_in_words
 from reconciler.render.plan_text import (
+    WAVE_COLUMNS,
     actions_in_words,
     budget_in_words,
     change_in_words,
     cost_in_words,
     counts_in_words,
     desired_in_words,
-    pace_in_words,
     routes_together,
     step_rows,
     verdict_in_words,
+    wave_rows,
 )
 
 BYTES_MAX: Final = 60_000
@@ -57,7 +59,8 @@ def plan_markdown(plan: Plan, *, plan_id: str, bytes_max: int = BYTES_MAX, compa
         _findings(plan),
         _products(fleets),
         _set_aside(fleets),
-        _fleets(fleets),
+        _fleets(fleets, plan.source.observed_at),
+        _waves(fleets),
         _routes(kinds),
         _details(kinds),
     )
@@ -92,7 +95,7 @@ def _warnings(plan: Plan) -> list[str]:
     if not plan.complete:
         found.append("**The observation is not complete:** devices that were not seen are not planned.")
     if plan.findings:
-        found.append(f"**{counted(len(plan.findings), 'finding')}** of the observation.")
+        found.append(f"**{counted(len(plan.findings), 'finding')}** of the observation and the waves.")
     refused = [entry for fleet in plan.fleets for entry in fleet.refused]
     waiting = [entry for fleet in plan.fleets for entry in fleet.waiting]
     for word, entries, what in (
@@ -145,7 +148,7 @@ def _by_reason(entries: Sequence[Refused | Waiting]) -> str:
 def _findings(plan: Plan) -> Section:
     total = len(plan.findings)
     return Section(
-        head="\n### Findings\n\n" + table_head(("Of the observation", False)),
+        head="\n### Findings\n\n" + table_head(("Of the observation and the waves", False)),
         items=[row([safe(finding)]) for finding in plan.findings],
         left_out=lambda shown: f"\n**… {counted(total - shown, 'finding')} left out here**; {_ELSEWHERE}.\n",
     )
@@ -200,13 +203,14 @@ def _waiting(fleet: FleetPlan) -> tuple[Refused | Waiting, ...]:
     return fleet.waiting
 
 
-def _fleets(fleets: Sequence[FleetPlan]) -> Section:
+def _fleets(fleets: Sequence[FleetPlan], now: Instant) -> Section:
     counts = ("Devices", "To upgrade", "As desired", "Waiting", "Refused")
     items = []
     for plan in fleets:
         summary = plan.summary
         numbers = (summary.devices, summary.upgrade, summary.current, summary.waiting, summary.refused)
-        pace = f"{pace_in_words(plan)}; {cost_in_words(plan.cost)}" if plan.routes else "nothing to deliver"
+        sentences = (pace_in_words(plan), *windows_in_words(plan, now=now), *budgets_in_words(plan))
+        pace = "; ".join((*sentences, cost_in_words(plan.cost))) if plan.routes else "nothing to deliver"
         name = safe(plan.fleet.name, _NAME_MAX)
         items.append(row((name, safe(desired_in_words(plan.fleet.desired)), *(f"{n:,}" for n in numbers), safe(pace))))
     return Section(
@@ -214,6 +218,15 @@ def _fleets(fleets: Sequence[FleetPlan]) -> Section:
         + table_head(("Fleet", False), ("Should run", False), *((name, True) for name in counts), ("Delivery", False)),
         items=items,
         left_out=_left_out("fleet", [plan.summary.devices for plan in fleets]),
+    )
+
+
+def _waves(fleets: Sequence[FleetPlan]) -> Section:
+    rows = [(plan, cells) for plan in fleets for cells in wave_rows(plan)]
+    return Section(
+        head="\n### Waves\n\n" + table_head(("Fleet", False), *WAVE_COLUMNS),
+        items=[row((safe(plan.fleet.name, _NAME_MAX), safe(cells[0], _NAME_MAX), *cells[1:])) for plan, cells in rows],
+        left_out=lambda shown: f"\n**… {counted(len(rows) - shown, 'wave')} left out here**; {_ELSEWHERE}.\n",
     )
 
 

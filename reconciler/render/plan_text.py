@@ -13,8 +13,8 @@ from typing import Final, assert_never
 from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.allowance import REQUESTS
 from reconciler.model.device import DeviceMode
-from reconciler.model.fleet import Desired, Via
-from reconciler.model.instant import iso_from_instant
+from reconciler.model.fleet import Desired
+from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.module import ModuleSlot
 from reconciler.model.plan import Cost, FleetPlan, Plan, Refused, Route, RouteReason, Situation, Summary, Waiting
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
@@ -29,6 +29,7 @@ from reconciler.render.ink import (
     table,
     transfer_size,
 )
+from reconciler.render.pace import budgets_in_words, pace_in_words, windows_in_words
 
 _WHY: Final = {
     RouteReason.BELOW_DESIRED_DEVICE_OS: "",
@@ -40,8 +41,6 @@ _WHY: Final = {
 
 _SECONDS_SHOWN_MAX: Final = 120
 """Longer times are said in minutes."""
-
-OVER: Final = {Via.CLOUD: "over the cloud", Via.USB: "over USB"}
 
 
 def plan_text(plan: Plan, *, plan_id: str, width: int = 100, colour: bool = False, compared: Sequence[str] = ()) -> str:
@@ -63,7 +62,7 @@ def plan_text(plan: Plan, *, plan_id: str, width: int = 100, colour: bool = Fals
     if compared:
         lines += ["", *_compared(page, compared)]
     for fleet in fleets:
-        lines += ["", *_fleet(page, fleet)]
+        lines += ["", *_fleet(page, fleet, plan.source.observed_at)]
     budget = page.wrapped(budget_in_words(plan.cost), hanging=2) if plan.summary.upgrade else []
     return "\n".join([*lines, "", *budget, *_verdict(page, plan), ""])
 
@@ -113,16 +112,18 @@ def counts_in_words(summary: Summary) -> str:
     )
 
 
-def _fleet(page: Page, plan: FleetPlan) -> list[str]:
+def _fleet(page: Page, plan: FleetPlan, now: Instant) -> list[str]:
     lines = [
         page.ink(f"Fleet {harmless(plan.fleet.name)} should run {desired_in_words(plan.fleet.desired)}", Style.TITLE),
         f"  {counts_in_words(plan.summary)}",
     ]
     if plan.routes:
-        for sentence in (pace_in_words(plan), f"In all {cost_in_words(plan.cost)}"):
+        sentences = [pace_in_words(plan), *windows_in_words(plan, now=now), *budgets_in_words(plan)]
+        for sentence in (*sentences, f"In all {cost_in_words(plan.cost)}"):
             lines += page.wrapped(sentence, indent=2, hanging=2)
     for sentence in actions_in_words(plan):
         lines += page.wrapped(sentence, indent=2, hanging=2)
+    lines += _waves(page, plan)
     for routes in routes_together(plan.routes):
         lines += ["", *_routes(page, routes)]
     for title, style, entries in (
@@ -132,6 +133,15 @@ def _fleet(page: Page, plan: FleetPlan) -> list[str]:
         if entries:
             lines += ["", f"  {page.ink(title, style)}", *_set_aside(page, entries)]
     return lines
+
+
+def _waves(page: Page, plan: FleetPlan) -> list[str]:
+    rows = wave_rows(plan)
+    if not rows:
+        return []
+    right = frozenset(number for number, (_, is_number) in enumerate(WAVE_COLUMNS) if is_number)
+    head, *lines = table([tuple(name for name, _ in WAVE_COLUMNS), *rows], indent=2, right=right)
+    return ["", page.ink(head, Style.TITLE), *lines]
 
 
 def actions_in_words(plan: FleetPlan) -> list[str]:
@@ -160,19 +170,38 @@ def action_in_words(action: ProductAction) -> str:
     return harmless(words)
 
 
-def pace_in_words(plan: FleetPlan) -> str:
-    """By which hand, how many at a time, how long in all, and when the fleet halts."""
-    fleet = plan.fleet
-    if fleet.rollout.waves or fleet.approval_required:
-        asked = "rollout.waves" if fleet.rollout.waves else "approval.required"
-        return f"Held: this version of `apply` does not carry out {asked}, and starts nothing in the fleet"
-    if plan.minutes is None:
-        return f"Held: rollout.maxConcurrent is 0, nothing is started {OVER[fleet.delivery.via]}"
-    at_a_time = fleet.rollout.concurrent_max.of(plan.summary.upgrade)
-    return (
-        f"Delivered {OVER[fleet.delivery.via]}, at most {at_a_time:,} at a time, about "
-        f"{duration(plan.minutes)} in all; halts at {fleet.rollout.failures_max} failed devices"
-    )
+WAVE_COLUMNS: Final = (
+    ("Wave", False),
+    ("Devices", True),
+    ("Now", True),
+    ("Halts at", True),
+    ("Soak", True),
+    ("Approval", False),
+    ("At least", True),
+)
+"""The columns of `wave_rows`, and whether they hold numbers."""
+
+
+def wave_rows(plan: FleetPlan) -> list[tuple[str, ...]]:
+    """Name, devices, those with a route, failures that halt, soak, approval, time; nothing where all go together."""
+    if len(plan.waves) < 2 and not plan.fleet.rollout.waves:  # noqa: PLR2004  # one wave of all is none
+        return []
+    rows: list[tuple[str, ...]] = []
+    columns = zip(plan.waves, plan.wave_minutes, plan.wave_routed, plan.wave_failures_that_halt, strict=False)
+    for planned, minutes, routed, limit in columns:
+        wave = planned.wave
+        rows.append(
+            (
+                harmless(planned.name),
+                f"{len(planned.devices):,}",
+                f"{routed:,}",
+                "fleet's limit" if limit is None else f"{limit:,} failed",
+                duration(wave.soak_seconds / 60) if wave.soak_seconds else "none",
+                "required" if wave.approval_required else "no",
+                "held" if minutes is None else duration(minutes) if minutes else "none",
+            )
+        )
+    return rows
 
 
 def cost_in_words(cost: Cost) -> str:

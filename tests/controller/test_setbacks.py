@@ -21,7 +21,7 @@ from reconciler.model.fleet import DenyWindow, Fleet, RolloutPolicy, Share, Wave
 from reconciler.model.instant import Instant
 from reconciler.model.step import Step
 from reconciler.particle.error import NoAnswerError, RateLimitedError, UnauthorisedError
-from reconciler.rollout.gate import TURNED_BACK_MAX
+from reconciler.rollout.ledger import TURNED_BACK_MAX
 from tests.controller.pretend_world import World, carried_out, obeys, refusing, world_of
 from tests.fleet_samples import COLD_CHAIN, LOGGER, NOW, ONE, attempt, device, device_id, fleet
 
@@ -78,7 +78,10 @@ def test_an_empty_agreement_starts_nothing() -> None:
             replace(FLEET, windows_deny=(DenyWindow(from_instant=NOW, until_instant=Instant(NOW + 9), reason="no"),)),
             Ending.OUTSIDE_WINDOW,
         ),
-        (replace(FLEET, rollout=RolloutPolicy(waves=(Wave(name="canary", size=Share(1)),))), Ending.ERROR),
+        (
+            replace(FLEET, rollout=RolloutPolicy(waves=(Wave(name="c", size=Share(1), approval_required=True),))),
+            Ending.AWAITING_APPROVAL,
+        ),
         (replace(FLEET, rollout=RolloutPolicy(concurrent_max=Share(0))), Ending.DONE),
     ],
     ids=["approval", "window", "waves", "concurrency 0"],
@@ -92,8 +95,12 @@ def test_a_fleet_that_may_not_start_ends_the_run_at_once_and_says_why(asking: Fl
 
 
 def test_a_window_that_closes_lets_what_is_under_way_end_its_step() -> None:
-    deny = DenyWindow(from_instant=Instant(NOW + 1), until_instant=Instant(NOW + 99_999), reason="peak")
-    world = world_of(device())
+    def obeys_slowly(world: World, to: ObservedDevice, step: Step) -> SendOutcome:
+        world.now = Instant(world.now + 300)
+        return obeys(world, to, step)
+
+    deny = DenyWindow(from_instant=Instant(NOW + 200), until_instant=Instant(NOW + 99_999), reason="peak")
+    world = world_of(device(), behaviour=obeys_slowly)
     run, rest = carried_out(world, replace(FLEET, windows_deny=(deny,)))
     assert [ended.state for ended in run.ended[ONE]] == [AttemptState.VERIFIED]
     assert ending_of(run, rest) is Ending.OUTSIDE_WINDOW

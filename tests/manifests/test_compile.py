@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from reconciler.model.fleet import (
     ApplicationBinary,
     Completeness,
     Delivery,
+    DenyDays,
+    DenyWindow,
     Fleet,
     Order,
     OverrideMode,
@@ -23,10 +27,24 @@ from reconciler.model.fleet import (
     Via,
     Wave,
     WaveSize,
+    ZoneRule,
 )
 from reconciler.model.instant import instant_from_iso
 from reconciler.model.version import DeviceOsVersion
-from tests.manifests.sample import FLEET, ID, OVERRIDE, POLICY, RELEASE, REMOVED, bent, load, problem, problems, text
+from tests.manifests.sample import (
+    APPROVAL,
+    FLEET,
+    ID,
+    OVERRIDE,
+    POLICY,
+    RELEASE,
+    REMOVED,
+    bent,
+    load,
+    problem,
+    problems,
+    text,
+)
 
 APPLICATION = {"release": "logger", "version": 44}
 
@@ -135,7 +153,13 @@ def test_waves_are_compiled() -> None:
         {"name": "rest", "size": "remaining"},
     ]
     assert fleet(spec__rollout={"waves": waves}).rollout.waves == (
-        Wave(name="canary", size=Share(2), soak_seconds=86400, failures_max=Share(0), devices=frozenset({"a", "b"})),
+        Wave(
+            name="canary",
+            size=WaveSize.LISTED,
+            soak_seconds=86400,
+            failures_max=Share(0),
+            devices=frozenset({"a", "b"}),
+        ),
         Wave(name="early", size=Share(10, percent=True), approval_required=True),
         Wave(name="rest", size=WaveSize.REMAINING),
     )
@@ -193,6 +217,104 @@ def test_impossible_windows_are_told(window: dict[str, Any], code: ProblemCode, 
     found = problem(bent(FLEET, spec__windows=[window]))
     assert found.code is code
     assert message in str(found)
+
+
+BY_DEVICE = {"allow": {"start": "02:00", "duration": "3h", "timeZone": "device"}}
+ZONES = {"zones": [{"groups": ["eu"], "timeZone": "Europe/Berlin"}, {"timeZone": "Europe/Lisbon"}]}
+
+
+def test_windows_by_each_devices_own_zone_are_compiled() -> None:
+    freeze = {"from": "2026-12-20", "until": "2027-01-03", "timeZone": "device", "reason": "peak"}
+    found = fleet(spec__windows=[BY_DEVICE, {"deny": freeze}, ZONES])
+    assert [window.time_zone for window in found.windows_allow] == [None]
+    assert found.windows_deny == (DenyDays(from_day=date(2026, 12, 20), until_day=date(2027, 1, 3), reason="peak"),)
+    assert found.time_zones == (
+        ZoneRule(select=Selector(groups=frozenset({"eu"})), time_zone="Europe/Berlin"),
+        ZoneRule(select=Selector(), time_zone="Europe/Lisbon"),
+    )
+    assert found.needs_device_zones
+
+
+def test_a_freeze_with_a_zone_begins_and_ends_with_the_day_there() -> None:
+    freeze = {"from": "2026-12-20", "until": "2027-01-03T00:00:00Z", "timeZone": "America/New_York", "reason": "peak"}
+    (window,) = fleet(spec__windows=[{"deny": freeze}]).windows_deny
+    assert window == DenyWindow(
+        from_instant=instant_from_iso("2026-12-20T05:00:00Z"),
+        until_instant=instant_from_iso("2027-01-03T00:00:00Z"),
+        reason="peak",
+    )
+
+
+@pytest.mark.parametrize(
+    ("windows", "message"),
+    [
+        ([BY_DEVICE], "needs the zones of the devices (add to windows: - zones:"),
+        ([{"allow": {"start": "02:00", "duration": "3h"}}, ZONES], "no window goes by them"),
+        ([BY_DEVICE, ZONES, ZONES], "zones are given twice"),
+        ([BY_DEVICE, {"zones": [{"groups": ["eu"], "timeZone": "Europe/Berln"}]}], "did you mean 'Europe/Berlin'?"),
+        ([BY_DEVICE, {"zones": [{"timeZone": "device"}]}], "'device' is not a time zone"),
+        ([BY_DEVICE, {"zones": [{"timeZone": "UTC"}, {"groups": ["a"], "timeZone": "UTC"}]}], "make it the last entry"),
+        (
+            [
+                BY_DEVICE,
+                {"deny": {"from": "2026-12-20", "until": "2027-01-03T06:00:00Z", "timeZone": "device", "reason": "r"}},
+                ZONES,
+            ],
+            "write 2027-01-03, or name a zone",
+        ),
+        (
+            [
+                BY_DEVICE,
+                {"deny": {"from": "2026-12-20", "until": "2026-12-20", "timeZone": "device", "reason": "r"}},
+                ZONES,
+            ],
+            "before it begins",
+        ),
+        (
+            [{"deny": {"from": "2026-12-20", "until": "2026-12-24", "timeZone": "Europe/Pariss", "reason": "r"}}],
+            "did you mean 'Europe/Paris'?",
+        ),
+    ],
+)
+def test_zones_that_do_not_fit_are_told(windows: list[Any], message: str) -> None:
+    found = problem(bent(FLEET, spec__windows=windows))
+    assert found.code is ProblemCode.WINDOW
+    assert message in str(found)
+
+
+def test_a_day_that_does_not_exist_is_told_where_zones_are_the_devices_own() -> None:
+    freeze = {"from": "2026-02-30", "until": "2026-03-02", "timeZone": "device", "reason": "r"}
+    assert problem(bent(FLEET, spec__windows=[{"deny": freeze}, ZONES])).code is ProblemCode.TIME
+
+
+def test_budgets_are_compiled() -> None:
+    found = fleet(spec__rollout={"sendsPerMinute": 30, "offlineDeadline": "90m"}, spec__limits={"dataPerDay": "50MB"})
+    assert (found.rollout.sends_per_minute, found.rollout.offline_deadline_seconds) == (30, 5400)
+    assert found.bytes_per_day_max == 50_000_000
+    plain = fleet()
+    assert (plain.rollout.sends_per_minute, plain.bytes_per_day_max) == (None, None)
+    assert plain.rollout.offline_deadline_seconds == 3600
+
+
+@pytest.mark.parametrize(
+    "absurd",
+    [
+        {"spec__rollout": {"sendsPerMinute": 0}},
+        {"spec__rollout": {"sendsPerMinute": 1601}},
+        {"spec__rollout": {"sendsPerMinute": "30"}},
+        {"spec__rollout": {"offlineDeadline": "0s"}},
+        {"spec__rollout": {"offlineDeadline": "366d"}},
+        {"spec__limits": {"dataPerDay": 0}},
+        {"spec__limits": {"dataPerDay": "0MB"}},
+        {"spec__limits": {"dataPerDay": "50 MB"}},
+    ],
+)
+def test_absurd_budgets_are_told(absurd: dict[str, Any]) -> None:
+    assert problem(bent(FLEET, **absurd)).code in {
+        ProblemCode.OUT_OF_RANGE,
+        ProblemCode.WRONG_TYPE,
+        ProblemCode.WRONG_FORM,
+    }
 
 
 def test_a_step_needs_time() -> None:
@@ -419,15 +541,37 @@ def test_the_error_tells_every_problem_and_a_next_step() -> None:
     assert "next: correct the manifests" in message
 
 
-def test_the_digest_changes_with_every_file_path_and_roster() -> None:
+def test_the_digest_changes_with_what_a_manifest_or_a_roster_says_and_with_every_path() -> None:
     manifest = text(bent(FLEET, spec__select={"roster": "r.txt"}))
+    later = text(bent(FLEET, spec__select={"roster": "r.txt"}, spec__desired={"deviceOS": "6.3.3"}))
     digests = [
         load_manifests({"a/f.yaml": manifest, "b.yaml": text(POLICY)}, {"a/r.txt": ID}).digest,
-        load_manifests({"a/f.yaml": manifest + " ", "b.yaml": text(POLICY)}, {"a/r.txt": ID}).digest,
+        load_manifests({"a/f.yaml": later, "b.yaml": text(POLICY)}, {"a/r.txt": ID}).digest,
         load_manifests({"a/f.yaml": manifest, "c.yaml": text(POLICY)}, {"a/r.txt": ID}).digest,
-        load_manifests({"a/f.yaml": manifest, "b.yaml": text(POLICY)}, {"a/r.txt": ID + "\n"}).digest,
+        load_manifests({"a/f.yaml": manifest, "b.yaml": text(POLICY)}, {"a/r.txt": ID[:-1] + "2"}).digest,
     ]
     assert len(set(digests)) == len(digests)
+
+
+def test_remarks_white_space_and_the_order_of_keys_change_no_digest() -> None:
+    plain = load_manifests({"f.yaml": text(bent(FLEET, spec__select={"roster": "r.txt"}))}, {"r.txt": ID}).digest
+    turned = bent(FLEET, spec__select={"roster": "r.txt"})
+    turned["spec"] = dict(reversed(turned["spec"].items()))
+    remarked = f"# a remark\n{json.dumps(turned)}  # another\n\n"
+    assert load_manifests({"f.yaml": remarked}, {"r.txt": f"# all\n\n{ID}  # the first\n"}).digest == plain
+
+
+def test_a_number_and_the_same_digits_as_text_have_different_digests() -> None:
+    number, word = (load(bent(FLEET, spec__product=product)).digest for product in (12345, "12345"))
+    assert number != word
+
+
+def test_an_approval_that_is_added_changes_no_digest_wherever_it_stands() -> None:
+    files = {"fleets/eu.yaml": text(FLEET)}
+    plain = load_manifests(files, {}).digest
+    assert load_manifests({**files, "approvals/a.yaml": text(APPROVAL)}, {}).digest == plain
+    together = {"fleets/eu.yaml": f"{text(FLEET)}\n---\n{text(APPROVAL)}"}
+    assert load_manifests(together, {}).digest == plain
 
 
 def test_the_digest_does_not_depend_on_order_or_on_where_the_folder_lies() -> None:

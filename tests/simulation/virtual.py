@@ -74,11 +74,11 @@ def synthetic_binaries() -> EmulatedBinaries:
 class VirtualCloud:
     """An emulated cloud, and the time on it, in seconds since 1970."""
 
-    def __init__(self, world: str, *, seed: int = 7, page_size: int = PAGE_SIZE) -> None:
-        self.now = START
+    def __init__(self, world: str, *, seed: int = 7, page_size: int = PAGE_SIZE, start: Instant = START) -> None:
+        self.now = start
         self.cloud = Cloud(
             load_world(world),
-            start=START,
+            start=start,
             seed=seed,
             binaries=synthetic_binaries(),
             read_file=_no_file,

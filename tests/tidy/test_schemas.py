@@ -18,7 +18,7 @@ from reconciler.model.fleet import Completeness, IfRefused, Order, OverrideMode,
 from reconciler.model.plan import Knowledge, RouteReason
 from reconciler.model.platform import PLATFORMS
 from reconciler.render.plan_json import plan_document
-from tests.manifests.sample import FLEET, OVERRIDE, POLICY, RELEASE, REMOVED, bent, text
+from tests.manifests.sample import APPROVAL, FLEET, OVERRIDE, POLICY, RELEASE, REMOVED, bent, text
 from tests.render.sample_plan import PLAN
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
@@ -286,6 +286,7 @@ BENT_TO_SHOW_HINTS = [
     bent(FLEET, spec__delivery={"dataPerDevice": "2M"}),
     bent(FLEET, spec__rollout={"stepDeadline": "24"}),
     bent(FLEET, spec__rollout={"maxConcurrent": "ten"}),
+    bent(FLEET, spec__rollout={"sendsPerMinute": 0}),
     bent(FLEET, spec__rollout={"waves": [{"name": "a"}]}),
     bent(FLEET, spec__rollout={"waves": [{"name": "a", "size": "most"}]}),
     bent(FLEET, spec__windows=[{}]),
@@ -295,6 +296,8 @@ BENT_TO_SHOW_HINTS = [
     bent(FLEET, spec__suspend="soon"),
     bent(POLICY, spec__rollout=REMOVED, spec__windows=REMOVED),
     bent(OVERRIDE, spec__desired={"deviceOS": "6.3.4"}),
+    bent(APPROVAL, spec__planId="3f9c1e0b2a"),
+    bent(APPROVAL, spec__digest="3f9c1e0b2a"),
     versions(url="https://example.com/a.bin", sha256="a" * 64),
     versions(source=None),
     bent(
