@@ -8,9 +8,10 @@ time). One seed, one history; a virtual hour takes as long as its requests.
 
 from __future__ import annotations
 
+import math
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ from reconciler.controller.run import Agreement, Run, Scope, Tools
 from reconciler.emulator.binaries import EmulatedBinaries
 from reconciler.emulator.cloud import Cloud
 from reconciler.emulator.message import Answer, Manner, Request
-from reconciler.emulator.world import load_world
+from reconciler.emulator.world import World, load_world
 from reconciler.execution.binaries import CloudBinaries
 from reconciler.execution.cloud import CloudExecutor
 from reconciler.execution.executor import Executor
@@ -42,6 +43,7 @@ from reconciler.execution.product import CloudProductHands, ProductHands
 from reconciler.firmware.known import known_catalog
 from reconciler.inventory.cloud import CloudInventory
 from reconciler.inventory.hearing import Hearing
+from reconciler.inventory.inventory import Inventory
 from reconciler.inventory.merge import merged
 from reconciler.journal.journal import Journal
 from reconciler.model.allowance import REQUESTS
@@ -55,13 +57,12 @@ from reconciler.particle.http import CloudWire
 from reconciler.particle.sse import EventParser
 from reconciler.particle.stream import event_from
 from reconciler.particle.token import AccessToken
+from reconciler.planning.answer import Answers
 from reconciler.planning.planner import plan_fleets
 from reconciler.sources import read_manifests
 
 TOKEN = "7e57" * 10
 URL = "http://cloud.test"
-_HEARD_EVERY_SECONDS = 1.0
-"""How long a client takes to hear of an event, and to begin another look."""
 START = Instant(1_795_338_000.0)
 
 
@@ -74,11 +75,13 @@ def synthetic_binaries() -> EmulatedBinaries:
 class VirtualCloud:
     """An emulated cloud, and the time on it, in seconds since 1970."""
 
-    def __init__(self, world: str, *, seed: int = 7, page_size: int = PAGE_SIZE) -> None:
-        self.now = START
+    def __init__(
+        self, world: str | World, *, seed: int = 7, page_size: int = PAGE_SIZE, start: Instant = START
+    ) -> None:
+        self.now = start
         self.cloud = Cloud(
-            load_world(world),
-            start=START,
+            load_world(world) if isinstance(world, str) else world,
+            start=start,
             seed=seed,
             binaries=synthetic_binaries(),
             read_file=_no_file,
@@ -97,24 +100,39 @@ class VirtualCloud:
             hear()
 
     def clock(self) -> Instant:
-        """What time it is."""
+        """What time it is on the client's wall."""
         return self.now
+
+    def monotonic(self) -> float:
+        """A clock that nobody sets."""
+        return self.now
+
+    def before_request(self, request: Request) -> None:
+        """A request is about to reach the cloud."""
+
+    def after_request(self, request: Request) -> None:
+        """The cloud has done what it does on a request; the client does not know yet."""
+
+    def whole_seconds_of_quiet(self) -> float:
+        """For how many whole seconds, at least one, nothing happens in the cloud by itself."""
+        next_at = self.cloud.next_at
+        return math.inf if next_at is None else max(1.0, math.ceil(next_at - self.now))
 
     def api(self, *, token: str = TOKEN, seed: int = 7) -> ParticleApi:
         """The client of production, with connections that lead here."""
         wire = CloudWire(
             api_url=URL,
             token=AccessToken(token),
-            budget=RequestBudget(clock=self.clock, sleep=self.sleep),
-            clock=self.clock,
+            budget=RequestBudget(clock=self.monotonic, sleep=self.sleep),
+            clock=self.monotonic,
             sleep=self.sleep,
             dice=random.Random(seed),
         )
         wire._session.mount("http://", _Connections(self))  # no sockets in virtual time
         return ParticleApi(wire, page_size=self.page_size)
 
-    def listen(self, product: str | None, hearing: Hearing) -> None:
-        """An event stream that never breaks off."""
+    def listen(self, product: str | None, hearing: Hearing) -> Callable[[], None]:
+        """An event stream that never breaks off until the client closes it by what this returns."""
         path = "/v1/devices/events/spark" if product is None else f"/v1/products/{product}/events/spark"
         listener = self.cloud.handle(Request(method="GET", path=path, headers=_authorised(TOKEN)), self.now).listener
         assert listener is not None
@@ -126,7 +144,12 @@ class VirtualCloud:
                 if event is not None:
                     hearing.hear(event)
 
+        def close() -> None:
+            self.ears.remove(hear)
+            listener.close()
+
         self.ears.append(hear)
+        return close
 
 
 class _Connections(BaseAdapter):
@@ -148,9 +171,11 @@ class _Connections(BaseAdapter):
             headers={name.lower(): value for name, value in request.headers.items()},
             body=body.encode() if isinstance(body, str) else body,
         )
+        self._virtual.before_request(asked)
         # Pages of a list are read by several threads.
         with self._one_at_a_time:
             answer = self._virtual.cloud.handle(asked, self._virtual.now)
+        self._virtual.after_request(asked)
         if answer.delay_seconds:
             self._virtual.sleep(answer.delay_seconds)
         match answer.manner:
@@ -220,20 +245,26 @@ class Play:
     seed: int = 7
     hands: Callable[[Executor], Executor] = lambda executor: executor
     product_hands: Callable[[ProductHands], ProductHands] = lambda hands: hands
+    sight: Callable[[Inventory], Inventory] = lambda eyes: eyes
+    ids: Iterator[int] = field(default_factory=lambda: count(1))
+    run: Run | None = None
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.api = self.virtual.api(seed=self.seed)
-        self._ids = count(1)
+        self.answers = Answers(self.virtual.catalog)
+        self.streams: list[tuple[str | None, Hearing, Callable[[], None]]] = []
         self._news: list[bool] = []
         self._eyes: list[CloudInventory] = []
         self.scopes = [self._scope(product) for product in sorted({f.product for f in self.fleets.fleets}, key=str)]
 
     def agree(self) -> tuple[Plan, Agreement]:
         """What would be done now."""
-        observation = merged([scope.inventory.observe() for scope in self.scopes], now=self.virtual.now)
+        observation = merged([scope.inventory.observe() for scope in self.scopes], now=self.virtual.clock())
         known = Knowledge(self.journal).added_to_all(observation)
-        plan = plan_fleets(self.fleets, known, self.virtual.catalog, now=self.virtual.now)
+        plan = plan_fleets(
+            self.fleets, known, self.virtual.catalog, now=self.virtual.clock(), answers=self.answers
+        )
         return plan, agreement_on("plan-virtual", plan)
 
     def carry_out(self, agreement: Agreement) -> tuple[Run, Rest]:
@@ -242,13 +273,21 @@ class Play:
             journal=self.journal,
             catalog=self.virtual.catalog,
             agreement=agreement,
-            new_id=lambda: f"attempt-{next(self._ids)}",
+            new_id=lambda: f"attempt-{next(self.ids)}",
             tell=self.events.append,
             pool=OneAtATime(),
         )
         run, rest = Run(tools=tools, knowledge=Knowledge(self.journal)), Rest()
+        run.answers = self.answers
+        self.run = run
         run_to_rest(run, self.scopes, rest, pause=self._pause)
         return run, rest
+
+    def leave(self) -> None:
+        """The process is gone: nobody listens any more."""
+        for _, _, close in self.streams:
+            close()
+        self.streams.clear()
 
     def _pause(self, silence_seconds: float) -> None:
         looks = sum(eyes.requests_a_look for eyes in self._eyes)
@@ -256,20 +295,20 @@ class Play:
         self.virtual.sleep(pause.at_least)
         end = self.virtual.now + pause.at_most - pause.at_least
         while not self._news and self.virtual.now < end:
-            self.virtual.sleep(min(_HEARD_EVERY_SECONDS, end - self.virtual.now))
+            self.virtual.sleep(min(self.virtual.whole_seconds_of_quiet(), end - self.virtual.now))
         self._news.clear()
 
     def _scope(self, product: str | None) -> Scope:
         hearing = Hearing(clock=self.virtual.clock, on_news=lambda: self._news.append(True))
         eyes = CloudInventory(self.api, product=product, hearing=hearing, clock=self.virtual.clock)
         self._eyes.append(eyes)
-        self.virtual.listen(product, hearing)
+        self.streams.append((product, hearing, self.virtual.listen(product, hearing)))
         binaries = CloudBinaries(self.api)
         on_product = None if product is None else CloudProductHands(self.api, product=product, binaries=binaries)
         return Scope(
             product=product,
             fleets=FleetSet(fleets=tuple(fleet for fleet in self.fleets.fleets if fleet.product == product)),
-            inventory=eyes,
+            inventory=self.sight(eyes),
             hearing=hearing,
             executor=self.hands(CloudExecutor(self.api, product=product, binaries=binaries)),
             answered_at=lambda: self.api.wire.answered_at,
