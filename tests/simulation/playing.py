@@ -9,21 +9,27 @@ from __future__ import annotations
 import random
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
+from reconciler.cli.carrying_out import agreement_on
+from reconciler.controller.knowledge import Knowledge
+from reconciler.controller.run import Agreement
 from reconciler.emulator.house_rules import HouseRules
 from reconciler.inventory.inventory import Inventory
+from reconciler.inventory.merge import merged
 from reconciler.journal.journal import Journal, KeptPlan
 from reconciler.journal.memory import MemoryJournal
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.device import Observation
 from reconciler.model.error import BugError, JournalError, ReconcilerError, WireError
 from reconciler.model.fleet import FleetSet
+from reconciler.model.plan import Plan
 from reconciler.particle.listing import PageReader
+from reconciler.planning.planner import plan_fleets
 from reconciler.render.plan_json import plan_document, plan_json
 from tests.simulation.openings import is_open, next_opening
 from tests.simulation.outside import Outside
@@ -36,14 +42,17 @@ from tests.simulation.worlds import DAY, HOUR, Crash, World
 Dies = Callable[[str, tuple[Any, ...]], bool]
 Hands = Callable[[Any], Any]
 
-PAUSES = (120.0, 900.0, HOUR, 4 * HOUR)
+PAUSES = (120.0, HOUR, 2 * HOUR, 6 * HOUR)
 """How long nobody runs anything between two runs."""
 
 RUN_SECONDS_MAX = 30 * HOUR
 """After so long an operator looks what is going on, and begins another run."""
 
+LISTENING_SECONDS = 1200.0
+"""When all is well again the operator listens before planning: a device in safe mode tells of itself at each session."""
+
 QUIET_RUNS_MAX = 12
-RUNS_MAX = 80
+RUNS_MAX = 24
 INVISIBLE = frozenset({"events-dropped", "success-not-applied"})
 """Faults by which a module that the cloud does not show is held to be there and is not: one boot into safe mode."""
 
@@ -60,11 +69,33 @@ class Client(Play):
     theatre: Theatre
     stop_at: float
     tell_rested: Callable[[Rested], None]
+    plans_twice: bool = False
+    differs: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         # Pages one after another: one history a seed.
         self.api.pages_through = lambda read: PageReader(read, page_size=self.api.page_size)  # type: ignore[method-assign]  # of this object alone
+
+    def recall(self) -> None:
+        """Remember what devices said of their modules in earlier runs, as a process does at its beginning."""
+        for report in self.journal.reports().values():
+            for scope in self.scopes:
+                scope.hearing.keep_report(report)
+
+    def agree(self) -> tuple[Plan, Agreement]:
+        """What would be done now, and the same worked out again from everything in another order."""
+        observation = merged([scope.inventory.observe() for scope in self.scopes], now=self.virtual.clock())
+        known = Knowledge(self.journal).added_to_all(observation)
+        catalog, now = self.virtual.catalog, self.virtual.clock()
+        plan = plan_fleets(self.fleets, known, catalog, now=now, answers=self.answers)
+        if self.plans_twice:
+            other_way = replace(known, devices=tuple(reversed(known.devices)))
+            fleets = replace(self.fleets, fleets=tuple(reversed(self.fleets.fleets)))
+            again = plan_fleets(fleets, other_way, catalog, now=now)
+            one, other = (plan_json(plan_document(each, tool_version="simulation")) for each in (plan, again))
+            self.differs = one != other
+        return plan, agreement_on("plan-virtual", plan)
 
     def break_streams(self) -> None:
         """Nobody listens any more."""
@@ -165,8 +196,13 @@ class Performance:
         try:
             client = self._client(actor, min(stop_at, theatre.now + RUN_SECONDS_MAX))
             self.clients[actor.name] = client
+            client.recall()
+            if self.trace.settled_at:
+                theatre.sleep(LISTENING_SECONDS)
             began_at = theatre.now
             plan, agreement = client.agree()
+            if client.differs:
+                self.trace.plans_that_differ.append(f"run {number}")
             document = plan_document(plan, tool_version="simulation")
             agreement = type(agreement)(
                 plan_id=document["plan_id"], steps=agreement.steps, actions=agreement.actions
@@ -219,6 +255,7 @@ class Performance:
             ids=self._ids,
             hands=self.hands,
             sight=self._eyes,
+            plans_twice=self.trace.runs == 1,
             tell_rested=self.note,
         )
 
@@ -251,20 +288,32 @@ class Performance:
         self.trace.settled_at = self.theatre.now
         self.trace.settled_ordinal = self.theatre.cloud._next_ordinal()
         try:
-            for number in range(QUIET_RUNS_MAX):
-                windows = [fleet.windows_allow for fleet in self.outside.fleets()]
-                opens = max(next_opening(window, self.theatre.now) for window in windows) if windows else 0.0
-                self.theatre.sleep(max(1.0, (opens - self.theatre.now) if number % 2 else 0.0))
+            for _ in range(QUIET_RUNS_MAX):
+                self._until_something_can_be_done()
                 self.outside.resume_all()
-                self.run_once(stop_at=float("inf"))
-                self.theatre.sleep(DAY / 2)
+                self.run_once(stop_at=self.theatre.now + RUN_SECONDS_MAX)
                 if self._is_over():
                     break
+                self.theatre.sleep(DAY / 2)
             self.trace.last_run_ordinal = self.theatre.cloud._next_ordinal()
             self.run_once(stop_at=float("inf"))
-            self._judge_the_end()
+            self._is_over()
         except Exception:  # noqa: BLE001  # whatever it is, the trace tells of it
             self.trace.bugs.append(traceback.format_exc())
+
+    def _until_something_can_be_done(self) -> None:
+        """A daemon would wait for it: until the windows are open that are closed, and somebody is awake who sleeps."""
+        theatre = self.theatre
+        windows = [fleet.windows_allow for fleet in self.outside.fleets() if fleet.windows_allow]
+        waiting = {*self.trace.left_behind, *(attempt.device_id for attempt in self.store.open_attempts())}
+        sleepers = [theatre.cloud.state.devices[id_] for id_ in sorted(waiting)]
+        sleepers = [device for device in sleepers if device.sleep is not None and not device.gone]
+        latest = theatre.now + DAY
+        while sleepers and not any(device.online for device in sleepers) and theatre.now < latest:
+            theatre.sleep(120.0)
+        opens = max((next_opening(window, theatre.now) for window in windows), default=0.0)
+        if opens > theatre.now and not sleepers:
+            theatre.sleep(opens - theatre.now)
 
     def _is_over(self) -> bool:
         client = self._client(self.theatre.acting, 0.0)
@@ -275,16 +324,12 @@ class Performance:
         finally:
             client.leave()
         self.trace.last_plan = plan
-        return not self.store.open_attempts() and not self.outside.left_behind(plan)
-
-    def _judge_the_end(self) -> None:
-        self._is_over()
-        trace = self.trace
-        if trace.last_plan is not None:
-            trace.left_behind = self.outside.left_behind(trace.last_plan)
+        self.trace.left_behind = self.outside.left_behind(plan)
+        devices = self.theatre.cloud.state.devices
         for attempt in self.store.open_attempts():
-            if not self.theatre.cloud.state.devices[attempt.device_id].gone:
-                trace.left_behind[attempt.device_id] = f"its attempt {attempt.id} is {attempt.state}"
+            if not devices[attempt.device_id].gone:
+                self.trace.left_behind[attempt.device_id] = f"its attempt {attempt.id} is {attempt.state}"
+        return not self.trace.left_behind
 
     def _close(self) -> None:
         trace, cloud = self.trace, self.theatre.cloud

@@ -132,6 +132,8 @@ class Trace:
     """All that a play left behind.
 
     - `settled_at`: when faults and people had stopped. `days`: virtual days from the beginning to the end.
+    - `plans_that_differ`: plans that came out otherwise when they were made again from the same things in another order.
+    - `twin`: the play of the same world in which nobody dies.
     - `left_behind`: devices that are not where they should be at the end, with why; `end_state`: what each device runs.
     """
 
@@ -154,6 +156,8 @@ class Trace:
     noted: int = 0
     journal: Journal
     attempts: tuple[Attempt, ...] = ()
+    plans_that_differ: list[str] = field(default_factory=list)
+    twin: Trace | None = None
 
     def final_journal(self) -> None:
         """What the journal holds at the end, in the order in which it was begun."""

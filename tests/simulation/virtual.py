@@ -34,6 +34,7 @@ from reconciler.controller.pace import pause_after
 from reconciler.controller.run import Agreement, Run, Scope, Tools
 from reconciler.emulator.binaries import EmulatedBinaries
 from reconciler.emulator.cloud import Cloud
+from reconciler.emulator.events import Listener
 from reconciler.emulator.message import Answer, Manner, Request
 from reconciler.emulator.world import World, load_world
 from reconciler.execution.binaries import CloudBinaries
@@ -63,6 +64,7 @@ from reconciler.sources import read_manifests
 
 TOKEN = "7e57" * 10
 URL = "http://cloud.test"
+_ASK_AGAIN_SECONDS = 10.0
 START = Instant(1_795_338_000.0)
 
 
@@ -132,24 +134,53 @@ class VirtualCloud:
         return ParticleApi(wire, page_size=self.page_size)
 
     def listen(self, product: str | None, hearing: Hearing) -> Callable[[], None]:
-        """An event stream that never breaks off until the client closes it by what this returns."""
-        path = "/v1/devices/events/spark" if product is None else f"/v1/products/{product}/events/spark"
-        listener = self.cloud.handle(Request(method="GET", path=path, headers=_authorised(TOKEN)), self.now).listener
-        assert listener is not None
-        parser = EventParser()
+        """An event stream that never breaks off until the client closes it by what this returns.
 
-        def hear() -> None:
-            for said in parser.feed(listener.take()):
-                event = event_from(said)
-                if event is not None:
-                    hearing.hear(event)
+        One that the cloud does not open is asked for again, as time goes on.
+        """
+        stream = _Stream(self, product, hearing)
+        self.ears.append(stream.hear)
 
         def close() -> None:
-            self.ears.remove(hear)
-            listener.close()
+            self.ears.remove(stream.hear)
+            stream.close()
 
-        self.ears.append(hear)
         return close
+
+
+class _Stream:
+    """One stream, and the client's hearing at the end of it."""
+
+    def __init__(self, virtual: VirtualCloud, product: str | None, hearing: Hearing) -> None:
+        path = "/v1/devices/events/spark" if product is None else f"/v1/products/{product}/events/spark"
+        self._request = Request(method="GET", path=path, headers=_authorised(TOKEN))
+        self._virtual = virtual
+        self._hearing = hearing
+        self._parser = EventParser()
+        self._again_at = 0.0
+        self._listener: Listener | None = None
+        self._open()
+
+    def hear(self) -> None:
+        """Take what has come by now."""
+        if self._listener is None:
+            if self._virtual.now >= self._again_at:
+                self._open()
+                self._hearing.miss()
+            return
+        for said in self._parser.feed(self._listener.take()):
+            event = event_from(said)
+            if event is not None:
+                self._hearing.hear(event)
+
+    def close(self) -> None:
+        """The connection is gone."""
+        if self._listener is not None:
+            self._listener.close()
+
+    def _open(self) -> None:
+        self._listener = self._virtual.cloud.handle(self._request, self._virtual.now).listener
+        self._again_at = self._virtual.now + _ASK_AGAIN_SECONDS
 
 
 class _Connections(BaseAdapter):

@@ -98,6 +98,7 @@ class FleetSpec:
     application: int | None
     rollout: RolloutPolicy
     windows: tuple[AllowWindow, ...] = ()
+    targets_max: int | None = None
 
     def fleet(self) -> Fleet:
         platform = PRODUCTS[self.product]
@@ -116,6 +117,7 @@ class FleetSpec:
             place=Place("drawn.yaml", 1, 1),
             rollout=self.rollout,
             windows_allow=self.windows,
+            targets_max=self.targets_max,
         )
 
 
@@ -247,7 +249,7 @@ class _Drawing:
 
     def world(self) -> World:
         dice = self.dice
-        days = dice.choice((0.25, 0.5, 1.0, 1.0, 2.0, 3.0))
+        days = dice.choices((0.25, 0.5, 1.0, 3.0), (5, 4, 2, 1))[0]
         start = dice.choices(STARTS, (6, 2, 2, 1))[0]
         fleets = self._fleets()
         calm = dice.random() < 0.1
@@ -256,7 +258,7 @@ class _Drawing:
             start=start,
             days=days,
             clients=2 if dice.random() < 0.12 else 1,
-            poll_seconds=dice.choice((15.0, 60.0, 300.0, 900.0)),
+            poll_seconds=dice.choice((15.0, 300.0, 900.0, 900.0)),
             on_disk=dice.random() < 0.04,
             devices=tuple(self.devices),
             fleets=fleets,
@@ -272,7 +274,7 @@ class _Drawing:
 
     def _size(self) -> int:
         dice = self.dice
-        low, high = dice.choices(((3, 10), (8, 25), (25, 80), (100, 300), (1000, 2000)), (640, 300, 50, 9, 1))[0]
+        low, high = dice.choices(((3, 7), (6, 15), (15, 60), (100, 300), (1000, 2000)), (7400, 2300, 250, 40, 5))[0]
         return dice.randint(low, high)
 
     def _fleets(self) -> tuple[FleetSpec, ...]:
@@ -327,6 +329,7 @@ class _Drawing:
                 step_deadline_seconds=dice.choice((900.0, 1800.0, 3600.0)),
             ),
             windows=(self._window(),) if dice.random() < 0.15 else (),
+            targets_max=size + 5 if dice.random() < 0.2 else None,
         )
 
     def _waves(self, fleet: str) -> tuple[Wave, ...]:
