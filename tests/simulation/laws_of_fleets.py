@@ -40,8 +40,8 @@ def inside_windows(trace: Trace) -> Iterator[str]:
 
 
 def members(fleet: str, observation: Observation) -> int:
-    """How many devices a fleet has at a look: here a fleet is the group of its name."""
-    return sum(fleet in device.groups for device in observation.devices)
+    """How many devices a fleet has at a look: here a fleet is the group of its name, and who is in both is in `a`."""
+    return sum(fleet in device.groups and (fleet == "a" or "a" not in device.groups) for device in observation.devices)
 
 
 @dataclass

@@ -295,6 +295,8 @@ class Performance:
                 if self._is_over():
                     break
                 self.theatre.sleep(DAY / 2)
+            plans = self.trace.last_plan.fleets if self.trace.last_plan is not None else ()
+            self.trace.current = frozenset(device_id for plan in plans for device_id in plan.current)
             self.trace.last_run_ordinal = self.theatre.cloud._next_ordinal()
             self.run_once(stop_at=float("inf"))
             self._is_over()

@@ -131,6 +131,7 @@ class Entry:
 class Trace:
     """All that a play left behind.
 
+    - `last_run_ordinal`: when the last run began, and `current`: the devices that were as desired then.
     - `settled_at`: when faults and people had stopped. `days`: virtual days from the beginning to the end.
     - `plans_that_differ`: plans that came out otherwise when they were made again from the same things in another order.
     - `twin`: the play of the same world in which nobody dies.
@@ -146,6 +147,7 @@ class Trace:
     left_behind: dict[str, str] = field(default_factory=dict)
     last_plan: Plan | None = None
     last_run_ordinal: int = 0
+    current: frozenset[str] = frozenset()
     settled_at: Instant = Instant(0.0)
     settled_ordinal: int = 0
     ended_at: Instant = Instant(0.0)

@@ -112,7 +112,8 @@ class FleetSpec:
             name=self.name,
             product=self.product,
             select=Selector(groups=frozenset({self.name})),
-            exclude=None,
+            # A person may put a device into both groups.
+            exclude=Selector(groups=frozenset({"a"})) if self.name == "b" else None,
             desired=Desired(device_os=DeviceOsVersion(self.device_os), application=wanted),
             place=Place("drawn.yaml", 1, 1),
             rollout=self.rollout,
