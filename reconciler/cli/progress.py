@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from reconciler.cli.saying import say
+from reconciler.journal.entries import encode_entry, entry_kind
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.event import (
     AttemptMoved,
@@ -26,14 +27,15 @@ from reconciler.model.event import (
     DeviceSetAside,
     Event,
     Finding,
-    FleetHalted,
     PlanMade,
     ProductAttemptMoved,
+    RolloutMoved,
 )
 from reconciler.model.instant import iso_from_instant
 from reconciler.render.console_json import console_change_document, latch_document
 from reconciler.render.console_text import console_change_in_words
 from reconciler.render.plan_text import action_in_words
+from reconciler.render.rollout_words import entry_in_words
 from reconciler.render.step_words import step_in_words
 
 FORMAT_VERSION: Final = "1.0"
@@ -181,10 +183,8 @@ def event_document(event: Event) -> dict[str, Any]:
         case DeviceSetAside(fleet=fleet, device_id=device_id, reason=reason, message=message):
             about = {"device": device_id, "fleet": fleet, "reason": reason, "message": message}
             return {**document, "event": "device_set_aside", **about}
-        case FleetHalted(fleet=fleet, failures=failures, failures_max=failures_max, reason=reason):
-            counts = {"failures": failures, "failures_max": failures_max}
-            why = {"reason": reason} if reason else {}
-            return {**document, "event": "fleet_halted", "fleet": fleet, **counts, **why}
+        case RolloutMoved(entry=entry):
+            return {**document, "event": entry_kind(entry), "fleet": entry.fleet, **json.loads(encode_entry(entry))}
         case ConsoleChanged(change=change):
             return {**document, "event": "console_changed", **console_change_document(change)}
         case DeviceLatched(latch=latch):
@@ -200,10 +200,9 @@ def _line(event: Event, *, verbose: bool) -> str:
         case DeviceArrived(device_id=device_id, fleet=fleet):
             return f"{device_id} of {fleet} has arrived"
         case DeviceSetAside(device_id=device_id, fleet=fleet, message=message):
-            return f"{device_id} of {fleet} is given up: {message}"
-        case FleetHalted(fleet=fleet, failures=failures, reason=reason):
-            why = reason or f"{failures} of its devices failed"
-            return f"fleet {fleet} is halted: {why}; nothing more is started in it"
+            return f"{device_id} of {fleet} is left alone: {message}"
+        case RolloutMoved(entry=entry):
+            return f"{entry.fleet}: {entry_in_words(entry)}"
         case ProductAttemptMoved(attempt=on_product) if verbose or not on_product.is_open:
             detail = f": {on_product.detail}" if on_product.detail else ""
             return f"{on_product.fleet}: {action_in_words(on_product.action)}: {on_product.state.value}{detail}"

@@ -80,6 +80,7 @@ def _act(
         return
     if fresh.mode is DeviceMode.NORMAL and start.device_id not in run.ended:
         run.well_before.add(start.device_id)
+    run.slots.setdefault(fleet, set()).add(start.device_id)
     run.note(attempt)
     _send(run, scope, attempt, fresh)
 

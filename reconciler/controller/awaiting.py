@@ -10,13 +10,13 @@ from reconciler.controller.run import Run
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan
-from reconciler.rollout.gate import PASSING
-from reconciler.rollout.retry import GIVEN_UP, may_start_at
+from reconciler.rollout.ledger import PASSING
+from reconciler.rollout.retry import held_until
 
 
 def is_awaited(run: Run, plan: FleetPlan, *, now: Instant) -> bool:
     """Whether this run has ended a step on a device of the fleet that may be back within the time of a step."""
-    if run.stopping or plan.fleet.name in run.halted:
+    if run.stopping or run.story_of(plan.fleet.name).halted is not None:
         return False
     waiting = (device_id for place in plan.waiting if place.reason in PASSING for device_id in place.devices)
     deadline = plan.fleet.rollout.step_deadline_seconds
@@ -25,6 +25,6 @@ def is_awaited(run: Run, plan: FleetPlan, *, now: Instant) -> bool:
 
 def _is_expected(run: Run, device_id: DeviceId, now: Instant, deadline_seconds: float) -> bool:
     ended = run.ended.get(device_id)
-    if not ended or device_id not in run.tools.agreement.steps or may_start_at(ended) == GIVEN_UP:
+    if not ended or device_id not in run.tools.agreement.steps or held_until(ended, now) is not None:
         return False
     return ended[0].ended_at is not None and now - ended[0].ended_at <= deadline_seconds

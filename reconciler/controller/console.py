@@ -81,11 +81,10 @@ def _halt_when_many_are_latched(run: Run, plan: FleetPlan, now: Instant) -> None
         latch.fleet == fleet.name and latch.intent == fleet.desired.intent and not latch.lifted
         for latch in run.knowledge.latches.values()
     )
-    is_halted = any(halt.fleet == fleet.name for halt in run.tools.journal.halts())
-    if is_halted or latched < latches_that_halt(plan.summary.devices):
+    if run.story_of(fleet.name).halted is not None or latched < latches_that_halt(plan.summary.devices):
         return
     reason = f"somebody keeps undoing what we do on {latched} of its devices"
-    run.tools.journal.halt(fleet.name, reason, now)
+    run.halt(fleet.name, reason, now)
     run.tools.tell(Finding(at=now, code="PFR2303", message=f"fleet {fleet.name} is halted: {reason}"))
 
 

@@ -18,7 +18,7 @@ from reconciler.model.action import ProductAction, ReleaseApplication, UploadApp
 from reconciler.model.attempt import AttemptState, FailureClass
 from reconciler.model.device import Observation, Product
 from reconciler.model.error import WireError
-from reconciler.model.event import Finding, FleetHalted
+from reconciler.model.event import Finding
 from reconciler.model.failure import CONSEQUENCES, Counts
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Plan
@@ -26,7 +26,7 @@ from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.version import ApplicationVersion
 from reconciler.particle.error import RateLimitedError, UnauthorisedError
 from reconciler.rollout.gate import hold_of_fleet
-from reconciler.rollout.retry import GIVEN_UP, may_start_at
+from reconciler.rollout.retry import held_until, may_start_at
 
 RELEASE_HELD = "PFR2310"
 
@@ -95,8 +95,8 @@ def act_on_product(run: Run, scope: Scope, plan: Plan, observation: Observation)
 
 
 def failed_actions(run: Run) -> set[ProductAction]:
-    """What this run tried and has given up."""
-    return {action for action, attempts in run.product_ended.items() if may_start_at(attempts) == GIVEN_UP}
+    """What this run tried and leaves alone now."""
+    return {action for action, attempts in run.product_ended.items() if held_until(attempts, run.latest) is not None}
 
 
 def _is_young(attempt: ProductAttempt, now: Instant) -> bool:
@@ -118,14 +118,14 @@ def _open_attempts(run: Run, scope: Scope) -> list[ProductAttempt]:
 
 def _may(run: Run, plan: FleetPlan, action: ProductAction, now: Instant) -> bool:
     """Whether this run may still do it, now or after a pause."""
-    if run.stopping or hold_of_fleet(plan, now, halted=plan.fleet.name in run.halted) is not None:
+    if run.stopping or hold_of_fleet(plan, run.story_of(plan.fleet.name), now) is not None:
         return False
     if action in run.product_held or not run.tools.agreement.allows(action):
         return False
     attempts: Sequence[ProductAttempt] = run.product_ended.get(action, ())
     # What was seen to be there and is gone again, somebody else takes back: no fight over it in one run.
     is_undone = bool(attempts) and attempts[0].state is AttemptState.VERIFIED
-    return not is_undone and may_start_at(attempts) != GIVEN_UP
+    return not is_undone and held_until(attempts, now) is None
 
 
 def _is_held(run: Run, hands: ProductHands, action: ProductAction, product: Product) -> bool:
@@ -187,9 +187,7 @@ def _record(run: Run, attempt: ProductAttempt, now: Instant) -> None:
     """Write down that an attempt has moved. A halt that follows from it is durable first."""
     fleet = attempt.fleet
     is_fatal = attempt.failure is not None and CONSEQUENCES[attempt.failure].counts is Counts.HALTS_FLEET
-    if is_fatal and fleet not in run.halted:
-        run.tools.journal.halt(fleet, attempt.detail, now)
-        run.halted.add(fleet)
-        run.tools.tell(FleetHalted(at=now, fleet=fleet, failures=0, failures_max=0, reason=attempt.detail))
+    if is_fatal:
+        run.halt(fleet, attempt.detail, now)
     run.tools.journal.record_product(attempt)
     run.note_product(attempt)

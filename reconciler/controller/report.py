@@ -14,6 +14,7 @@ from reconciler.model.device import DeviceId
 from reconciler.model.failure import CONSEQUENCES, Counts, MustAct
 from reconciler.particle.traffic import Traffic
 from reconciler.render.outcome import Outcome
+from reconciler.rollout.retry import held_until
 from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Wait
 
 
@@ -31,7 +32,6 @@ class Ending(Enum):
 def outcome_of(run: Run, traffic: Traffic, *, interrupted: bool) -> Outcome:
     """The counts of a run. Attempts that an earlier run left open count here when this run ended them."""
     agreed = run.tools.agreement.steps
-    ended = [attempt for attempts in run.ended.values() for attempt in attempts]
     failed = failed_devices(run)
     return Outcome(
         devices_planned=len(agreed),
@@ -40,8 +40,8 @@ def outcome_of(run: Run, traffic: Traffic, *, interrupted: bool) -> Outcome:
         devices_waiting=len(agreed.keys() - run.arrived - failed),
         devices_refused=sum(plan.summary.refused for plan in run.plans.values()),
         steps_planned=sum(map(len, agreed.values())),
-        steps_done=sum(attempt.state is AttemptState.VERIFIED for attempt in ended),
-        steps_failed=sum(attempt.state is AttemptState.FAILED for attempt in ended),
+        steps_done=sum(attempt.state is AttemptState.VERIFIED for attempt in run.ended_here),
+        steps_failed=sum(attempt.state is AttemptState.FAILED for attempt in run.ended_here),
         steps_open=len(run.tools.journal.open_attempts()),
         requests=traffic.requests,
         requests_writing=traffic.writes,
@@ -49,7 +49,7 @@ def outcome_of(run: Run, traffic: Traffic, *, interrupted: bool) -> Outcome:
         actions_planned=len(run.tools.agreement.actions),
         actions_done=sum(attempts[0].state is AttemptState.VERIFIED for attempts in run.product_ended.values()),
         actions_failed=len(failed_actions(run)),
-        halted_fleets=tuple(sorted(run.halted & run.plans.keys())),
+        halted_fleets=tuple(fleet for fleet in sorted(run.plans) if run.story_of(fleet).halted is not None),
         interrupted=interrupted,
     )
 
@@ -61,7 +61,7 @@ _FAILURES: Final = frozenset({Hold.HALTED, Hold.TURNED_BACK, Hold.NOT_UPLOADED})
 def ending_of(run: Run, rest: Rest) -> Ending:
     """The first of these that happened: an error, failed devices, a stale plan, an approval or a window missing."""
     holds = {verdict.hold for verdict in _waits(run)}
-    if rest.left or Hold.WAVES_UNSUPPORTED in holds:
+    if rest.left:
         return Ending.ERROR
     if failed_devices(run) or failed_actions(run) or holds & _FAILURES:
         return Ending.DEVICES_FAILED
@@ -73,9 +73,14 @@ def ending_of(run: Run, rest: Rest) -> Ending:
 
 
 def failed_devices(run: Run) -> set[DeviceId]:
-    """Devices that this run gave up, left worse off, or lost sight of with a step under way. Offline is no failure."""
-    given_up = {device_id for device_id, attempt in run.given_up.items() if _is_failure(attempt)}
-    return (given_up - run.arrived).union(run.lost, *run.suffering.values())
+    """Devices that keep failing, are worse off, unwell, or lost with a step under way. Offline is no failure."""
+    held = {
+        device_id
+        for device_id, attempts in run.ended.items()
+        if held_until(attempts, run.latest) is not None and _is_failure(attempts[0])
+    }
+    unwell = (run.story_of(fleet).unwell for fleet in run.plans)
+    return (held - run.arrived).union(run.lost, *run.suffering.values(), *unwell)
 
 
 def _is_failure(last: Attempt) -> bool:

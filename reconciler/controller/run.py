@@ -22,13 +22,13 @@ from reconciler.journal.journal import Journal
 from reconciler.model.action import ProductAction, is_within
 from reconciler.model.attempt import Attempt
 from reconciler.model.device import DeviceId, ObservedDevice
-from reconciler.model.event import AttemptMoved, Event, Finding, ProductAttemptMoved
+from reconciler.model.event import AttemptMoved, Event, Finding, ProductAttemptMoved, RolloutMoved
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import NEVER, Instant
 from reconciler.model.plan import FleetPlan
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.rollout import FleetStory
-from reconciler.model.rollout_entry import RolloutEntry
+from reconciler.model.rollout_entry import Halted, Retried, RolloutBegan, RolloutEntry
 from reconciler.model.step import Step
 from reconciler.planning.answer import Answers
 from reconciler.rollout.verdict import Verdict
@@ -79,11 +79,12 @@ class Tools:
 class Run:
     """The memory of one run.
 
-    - `ended`: the attempts of this run that have ended, by device, the latest first.
-    - `given_up`: devices on which this run tries nothing more, by the attempt that ended its patience.
-    - `arrived`: devices that had steps to do and are as desired; `halted`: fleets in which nothing more is started.
-    - `well_before`: devices that ran their application when this run first did something to them.
-    - `suffering`: by fleet, devices that this run did something to and that are now worse off, at the last look.
+    - `ended`: the attempts of the rollouts under way that have ended, by device, the latest first.
+    - `ended_here`: those of them that ended in this run. `slots`: by fleet, the devices that are being changed.
+    - `arrived`: devices that had steps to do and are as desired.
+    - `set_aside`: devices of which was told that they are left alone, by the attempt that was the last straw.
+    - `well_before`: devices that ran their application when the rollout first did something to them.
+    - `suffering`: by fleet, devices that the rollout did something to and that are now worse off, at the last look.
     - `lost`: devices with a step of this run that is past its deadline and proven neither way, at the last look.
     - `heard_before`: by attempt of this run, the ordinal of what had been heard when its request left.
     - `turned_back`: how often a step was ready to start and the last look before it said no.
@@ -99,13 +100,14 @@ class Run:
     tools: Tools
     knowledge: Knowledge
     ended: dict[DeviceId, list[Attempt]] = field(default_factory=dict)
-    given_up: dict[DeviceId, Attempt] = field(default_factory=dict)
+    ended_here: list[Attempt] = field(default_factory=list)
+    slots: dict[str, set[DeviceId]] = field(default_factory=dict)
+    set_aside: dict[DeviceId, str] = field(default_factory=dict)
     arrived: set[DeviceId] = field(default_factory=set)
     well_before: set[DeviceId] = field(default_factory=set)
     suffering: dict[str, frozenset[DeviceId]] = field(default_factory=dict)
     lost: dict[DeviceId, Attempt] = field(default_factory=dict)
     heard_before: dict[str, int] = field(default_factory=dict)
-    halted: set[str] = field(default_factory=set)
     turned_back: Counter[DeviceId] = field(default_factory=Counter)
     plans: dict[str, FleetPlan] = field(default_factory=dict)
     verdicts: dict[str, Sequence[Verdict]] = field(default_factory=dict)
@@ -138,6 +140,8 @@ class Run:
             fleet = noted.entry.fleet
             self.stories[fleet] = self.story_of(fleet).after(noted.entry)
             self.entries_read = noted.number
+            if isinstance(noted.entry, RolloutBegan | Retried):
+                self._forget_what_is_settled(fleet)
 
     def add(self, entries: Sequence[RolloutEntry]) -> None:
         """Note what follows for rollouts, durably, and what it comes to. An entry that cannot follow is not written."""
@@ -145,6 +149,26 @@ class Run:
             reduce(FleetStory.after, (entry for entry in entries if entry.fleet == fleet), self.story_of(fleet))
         self.tools.journal.note(entries)
         self.read_on()
+        for entry in entries:
+            self.tools.tell(RolloutMoved(at=entry.at, entry=entry))
+
+    def halt(self, fleet: str, reason: str, at: Instant) -> None:
+        """Halt a fleet, unless it is halted: first the halt is durable, then anything else follows."""
+        self.read_on()
+        if self.story_of(fleet).halted is None:
+            self.add([Halted(fleet=fleet, at=at, reason=reason)])
+
+    def recall(self) -> None:
+        """At the start of a run: remember the rollouts under way, and what was tried in them."""
+        self.read_on()
+        for fleet, story in self.stories.items():
+            if story.rollout is None:
+                continue
+            for attempt in reversed(self.tools.journal.attempts(fleet=fleet)):
+                if attempt.intended_at >= story.tries_since(attempt.device_id):
+                    self.slots.setdefault(fleet, set()).add(attempt.device_id)
+                    if not attempt.is_open:
+                        self.ended.setdefault(attempt.device_id, []).insert(0, attempt)
 
     def record(self, attempt: Attempt) -> None:
         """Write down that an attempt has moved, and tell."""
@@ -156,6 +180,7 @@ class Run:
         self.knowledge.note(attempt)
         if not attempt.is_open:
             self.ended.setdefault(attempt.device_id, []).insert(0, attempt)
+            self.ended_here.append(attempt)
         self.tools.tell(AttemptMoved(at=self.latest, attempt=attempt))
 
     def note_product(self, attempt: ProductAttempt) -> None:
@@ -163,6 +188,18 @@ class Run:
         if not attempt.is_open:
             self.product_ended.setdefault(attempt.action, []).insert(0, attempt)
         self.tools.tell(ProductAttemptMoved(at=self.latest, attempt=attempt))
+
+    def _forget_what_is_settled(self, fleet: str) -> None:
+        story = self.stories[fleet]
+        for device_id, attempts in [*self.ended.items()]:
+            since = story.tries_since(device_id)
+            if attempts[0].fleet == fleet and attempts[-1].intended_at < since:
+                left = [attempt for attempt in attempts if attempt.intended_at >= since]
+                self.set_aside.pop(device_id, None)
+                if left:
+                    self.ended[device_id] = left
+                else:
+                    del self.ended[device_id]
 
     def turn_back(self, device_id: DeviceId, code: str, why: str) -> None:
         """A step that was ready does not start after all; the next pass looks again, a few times."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from reconciler.controller.run import Run, Scope
@@ -13,6 +12,7 @@ from reconciler.model.device import Observation
 from reconciler.model.event import DeviceSetAside
 from reconciler.model.fleet import RolloutPolicy
 from reconciler.model.instant import Instant
+from reconciler.rollout.ledger import InFlight
 
 _FOUND_OPEN: Final = "found open at the start of a run"
 
@@ -25,14 +25,6 @@ def disown_open_attempts(run: Run) -> None:
     for on_product in run.tools.journal.open_product_attempts():
         if on_product.state is not AttemptState.UNKNOWN:
             run.tools.journal.record_product(on_product.lost_sight(_FOUND_OPEN))
-
-
-@dataclass(frozen=True, slots=True)
-class InFlight:
-    """An attempt whose outcome this look did not prove, and whether it is within its deadline."""
-
-    attempt: Attempt
-    within_deadline: bool
 
 
 def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:

@@ -16,10 +16,10 @@ from reconciler.model.device import DeviceId
 from reconciler.model.fleet import Fleet, FleetSet, RolloutPolicy
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Waiting
+from reconciler.model.rollout import FleetStory
 from reconciler.render.status import BudgetStatus, FailedDevice, FleetStatus, Halted, LastRun, UnderWay
-from reconciler.rollout.gate import Ledger, verdicts
-from reconciler.rollout.retry import GIVEN_UP, last_failure, may_start_at
-from reconciler.rollout.verdict import FINAL_HOLDS, Wait
+from reconciler.rollout.gate import hold_of_fleet
+from reconciler.rollout.retry import held_until, last_failure
 
 ATTEMPTS_READ_MAX: Final = 50_000
 """The latest attempts of the journal that are looked through. Open ones are never missed."""
@@ -88,16 +88,14 @@ def _status(name: str, fleet: Fleet | None, plan: FleetPlan | None, memory: Memo
         halted=halted,
         held="" if plan is None else _held(plan, now),
         under_way=() if memory is None else _under_way(name, fleet, memory.open_attempts, now),
-        failed=() if memory is None else _failed(name, plan, memory.by_device),
+        failed=() if memory is None else _failed(name, plan, memory.by_device, now),
     )
 
 
 def _held(plan: FleetPlan, now: Instant) -> str:
     """What the gate would say to a run that begins now with everything agreed to, and no halt."""
-    agreed = {device: frozenset(route.steps) for route in plan.routes for device in route.devices}
-    ledger = Ledger(in_flight={}, ended={}, given_up=frozenset(), turned_back={}, halted=False, agreed=agreed)
-    first = next(verdicts(plan, ledger, now=now), None)
-    return first.hold.value if isinstance(first, Wait) and first.hold in FINAL_HOLDS else ""
+    hold = hold_of_fleet(plan, FleetStory(fleet=plan.fleet.name), now)
+    return hold.value if hold is not None and plan.routes else ""
 
 
 def _under_way(name: str, fleet: Fleet | None, attempts: Sequence[Attempt], now: Instant) -> tuple[UnderWay, ...]:
@@ -112,7 +110,7 @@ def _under_way(name: str, fleet: Fleet | None, attempts: Sequence[Attempt], now:
 
 
 def _failed(
-    name: str, plan: FleetPlan | None, by_device: Mapping[DeviceId, Sequence[Attempt]]
+    name: str, plan: FleetPlan | None, by_device: Mapping[DeviceId, Sequence[Attempt]], now: Instant
 ) -> tuple[FailedDevice, ...]:
     """The latest first. Who is as desired by now, or not of this fleet any more, has not failed."""
     still: set[DeviceId] | None = None
@@ -120,7 +118,7 @@ def _failed(
         entries: tuple[Route | Refused | Waiting, ...] = (*plan.routes, *plan.refused, *plan.waiting)
         still = {device for entry in entries for device in entry.devices}
     found = [
-        _failed_device(attempts)
+        _failed_device(attempts, now)
         for device_id, attempts in by_device.items()
         if attempts[0].fleet == name
         and attempts[0].state is AttemptState.FAILED
@@ -129,7 +127,7 @@ def _failed(
     return tuple(sorted(found, key=lambda each: (-(each.attempt.ended_at or 0.0), each.attempt.device_id)))
 
 
-def _failed_device(attempts: Sequence[Attempt]) -> FailedDevice:
+def _failed_device(attempts: Sequence[Attempt], now: Instant) -> FailedDevice:
     last = last_failure(attempts)
     assert last is not None
     verified = (place for place, each in enumerate(attempts) if each.state is AttemptState.VERIFIED)
@@ -137,5 +135,5 @@ def _failed_device(attempts: Sequence[Attempt]) -> FailedDevice:
     return FailedDevice(
         attempt=last,
         tries=sum(each.state is AttemptState.FAILED for each in attempts[: next(verified, len(attempts))]),
-        given_up=may_start_at(of_run) == GIVEN_UP,
+        given_up=held_until(of_run, now) is not None,
     )

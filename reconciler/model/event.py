@@ -10,6 +10,7 @@ from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan
 from reconciler.model.product_attempt import ProductAttempt
+from reconciler.model.rollout_entry import RolloutEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,24 +40,22 @@ class DeviceArrived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceSetAside:
-    """Nothing more is done to a device in this run, and why."""
+    """A device is left alone, until a time or until a person comes (None), and why."""
 
     at: Instant
     fleet: str
     device_id: DeviceId
     reason: str
     message: str
+    until: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FleetHalted:
-    """Nothing more is started in a fleet: too many devices failed, or, with a `reason`, one thing that is enough."""
+class RolloutMoved:
+    """Something has followed for a rollout, or a person has said something to a fleet; the journal has it."""
 
     at: Instant
-    fleet: str
-    failures: int
-    failures_max: int
-    reason: str = ""
+    entry: RolloutEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +98,7 @@ Event = (
     | ProductAttemptMoved
     | DeviceArrived
     | DeviceSetAside
-    | FleetHalted
+    | RolloutMoved
     | ConsoleChanged
     | DeviceLatched
     | Finding

@@ -193,12 +193,16 @@ class Wave:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutPolicy:
-    """How many devices at a time. `concurrent_max` 0 holds; reaching `failures_max` halts the fleet."""
+    """How many devices at a time. `concurrent_max` 0 holds; reaching `failures_max` halts the fleet.
+
+    `offline_deadline_seconds`: how long after its start a wave waits for devices that are out of sight.
+    """
 
     waves: tuple[Wave, ...] = ()
     concurrent_max: Share = Share(10)
     failures_max: Share = Share(2, percent=True)
     step_deadline_seconds: float = 1800.0
+    offline_deadline_seconds: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

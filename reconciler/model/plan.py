@@ -7,8 +7,10 @@ a value: the dry run shows it and `apply` executes it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import Enum, StrEnum
+from itertools import chain
 
 from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.device import DeviceId, DeviceMode
@@ -214,6 +216,12 @@ class FleetPlan:
     preparation: tuple[UploadApplication, ...] = ()
     conclusion: ReleaseApplication | None = None
     unreleased: tuple[str, ...] = ()
+
+    @property
+    def devices(self) -> Iterator[DeviceId]:
+        """All devices of the fleet."""
+        places: tuple[Route | Refused | Waiting, ...] = (*self.routes, *self.refused, *self.waiting)
+        return chain(self.current, *(place.devices for place in places))
 
     @property
     def may_conclude(self) -> bool:

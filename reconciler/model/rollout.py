@@ -136,8 +136,8 @@ class FleetStory:
 
     - `rollout`: the latest one; `complete_before_halt` tells where a resumed one goes back to.
     - `halted`, `suspended`: a person's or the rollout's own word that still stands.
-    - `counting_since`: attempts that were intended before it are settled: of an earlier intent, or seen by the person
-      who resumed the fleet. `retried`: the same for single devices.
+    - `counting_since`: attempts that were intended before it do not count against the limits: of an earlier rollout, or
+      seen by the person who resumed the fleet. `retried`: when a person last wanted a device to be tried again.
     - `unwell`: devices that a check found unwell since then, by the first finding.
     - `approvals`: of this rollout, or given before it began.
     """
@@ -152,9 +152,18 @@ class FleetStory:
     approvals: tuple[Approved, ...] = ()
     complete_before_halt: bool = False
 
-    def settled_until(self, device_id: DeviceId) -> Instant:
-        """Attempts on the device that were intended before this do not count any more."""
+    def tries_since(self, device_id: DeviceId) -> Instant:
+        """Attempts on the device that were intended before this use up no tries: of an earlier rollout, or settled."""
+        began_at = NEVER if self.rollout is None else self.rollout.began_at
+        return max(began_at, self.retried.get(device_id, NEVER))
+
+    def counts_since(self, device_id: DeviceId) -> Instant:
+        """Attempts on the device that were intended before this do not count against the limits."""
         return max(self.counting_since, self.retried.get(device_id, NEVER))
+
+    def is_suspended(self, now: Instant) -> bool:
+        """Whether a person's suspension stands."""
+        return self.suspended is not None and (self.suspended.until is None or now < self.suspended.until)
 
     def after(self, entry: RolloutEntry) -> FleetStory:
         """The story with one more entry. Raises BugError PFR9004 when the entry cannot follow."""

@@ -1,6 +1,9 @@
-"""When a device may be tried again after a failure, and when it counts against the rollout.
+"""When a device may be tried again after a failure, how long it is held, and when it counts against the rollout.
 
 What follows from which class of failure is in `model/failure.py`. Only failures of the same class use up its tries.
+Between tries are pauses that double. When the tries are used up the device is held: left alone for an hour, then tried
+anew as often, then for four hours, then for a day. After that a person must come, unless the class says that nobody has
+to act; then it stays with days. An attempt that is verified ends all of it.
 """
 
 from __future__ import annotations
@@ -9,20 +12,22 @@ from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from reconciler.model.attempt import Attempt, AttemptState
-from reconciler.model.failure import CONSEQUENCES, Counts
+from reconciler.model.failure import CONSEQUENCES, Consequence, Counts, MustAct, Retry
 from reconciler.model.instant import Instant
 from reconciler.model.product_attempt import ProductAttempt
 
 AnyAttempt = TypeVar("AnyAttempt", Attempt, ProductAttempt)
 
-GIVEN_UP: Final = Instant(float("inf"))
-"""Never again in this run."""
+UNTIL_A_PERSON: Final = Instant(float("inf"))
+"""Until a person comes: `reconciler retry`, or something else in the manifests."""
+
+_HOLDS_SECONDS: Final = (3600.0, 4 * 3600.0, 24 * 3600.0)
 
 
 def may_start_at(attempts: Sequence[AnyAttempt]) -> Instant | None:
-    """When a device (or an action) may be tried again, by its ended attempts of this run, the latest first.
+    """When a device (or an action) may be tried again, by its ended attempts of this rollout, the latest first.
 
-    None: at once.
+    None: at once. UNTIL_A_PERSON: not by itself.
     """
     last = last_failure(attempts)
     if last is None:
@@ -30,14 +35,26 @@ def may_start_at(attempts: Sequence[AnyAttempt]) -> Instant | None:
     assert last.failure is not None
     assert last.ended_at is not None
     consequence = CONSEQUENCES[last.failure]
-    failures = sum(attempt.failure is last.failure for attempt in _since_verified(attempts))
-    if failures >= consequence.tries:
-        return GIVEN_UP
-    return Instant(last.ended_at + consequence.first_pause_seconds * 2 ** (failures - 1))
+    rounds, tries = _rounds(attempts, last, consequence)
+    if tries:
+        return Instant(last.ended_at + consequence.first_pause_seconds * 2 ** (tries - 1))
+    is_patient = consequence.must_act is MustAct.NOBODY or rounds <= len(_HOLDS_SECONDS)
+    if consequence.retry is Retry.NEVER or not is_patient:
+        return UNTIL_A_PERSON
+    return Instant(last.ended_at + _HOLDS_SECONDS[min(rounds, len(_HOLDS_SECONDS)) - 1])
+
+
+def held_until(attempts: Sequence[AnyAttempt], now: Instant) -> Instant | None:
+    """Until when a device (or an action) is left alone because its tries are used up; None: it is not held now."""
+    last = last_failure(attempts)
+    if last is None or not _is_spent(attempts, last):
+        return None
+    until = may_start_at(attempts)
+    return until if until is not None and now < until else None
 
 
 def counts_against_rollout(attempts: Sequence[Attempt]) -> bool:
-    """Whether a device counts as failed, by its ended attempts of this run, the latest first."""
+    """Whether a device counts as failed, by its ended attempts of this rollout, the latest first."""
     last = last_failure(attempts)
     if last is None:
         return False
@@ -46,7 +63,8 @@ def counts_against_rollout(attempts: Sequence[Attempt]) -> bool:
         case Counts.AT_ONCE | Counts.HALTS_FLEET:
             return True
         case Counts.WHEN_GIVEN_UP:
-            return may_start_at(attempts) == GIVEN_UP
+            rounds, tries = _rounds(attempts, last, CONSEQUENCES[last.failure])
+            return rounds > 0 or tries == 0
         case Counts.NEVER:
             return False
 
@@ -60,6 +78,18 @@ def halts_fleet(attempts: Sequence[Attempt]) -> bool:
 def last_failure(attempts: Sequence[AnyAttempt]) -> AnyAttempt | None:
     """The latest failure since the last attempt that was verified."""
     return next((attempt for attempt in _since_verified(attempts) if attempt.failure is not None), None)
+
+
+def _is_spent(attempts: Sequence[AnyAttempt], last: AnyAttempt) -> bool:
+    assert last.failure is not None
+    _, tries = _rounds(attempts, last, CONSEQUENCES[last.failure])
+    return tries == 0
+
+
+def _rounds(attempts: Sequence[AnyAttempt], last: AnyAttempt, consequence: Consequence) -> tuple[int, int]:
+    """How often the tries of this class were used up, and how many of the next round are."""
+    failures = sum(attempt.failure is last.failure for attempt in _since_verified(attempts))
+    return divmod(failures, consequence.tries)
 
 
 def _since_verified(attempts: Sequence[AnyAttempt]) -> Sequence[AnyAttempt]:

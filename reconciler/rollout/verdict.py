@@ -18,12 +18,14 @@ class Hold(Enum):
     RECEIVING = "something is being transferred to it, by the cloud itself or by somebody else"
     NO_SLOT = "as many devices as rollout.maxConcurrent allows are under way"
     PAUSED = "a step failed; it is tried again after a pause"
-    GIVEN_UP = "its steps keep failing"
+    HELD = "its steps keep failing; it is left alone for a while, or until a person comes with `reconciler retry`"
     TURNED_BACK = "it changed every time just before its step"
     HALTED = "the fleet is halted; a person lifts it with `reconciler resume`"
-    AWAITING_APPROVAL = "the fleet asks for an approval"
+    AWAITING_APPROVAL = "the fleet, or its wave, asks for an approval"
     OUTSIDE_WINDOW = "outside the fleet's windows"
-    WAVES_UNSUPPORTED = "the fleet asks for waves, which this version does not roll out"
+    SUSPENDED = "the fleet is suspended by a person; `reconciler resume` ends that"
+    EARLIER_WAVE = "an earlier wave is not complete"
+    SOAKING = "an earlier wave soaks"
     CONCURRENCY_ZERO = "rollout.maxConcurrent is 0"
     UPLOADING = "its application is being uploaded to the product"
     NOT_UPLOADED = "the product lacks its application, and this run does not upload it"
@@ -52,15 +54,18 @@ Verdict = Start | Wait
 
 FINAL_HOLDS = frozenset(
     {
-        Hold.GIVEN_UP,
+        Hold.HELD,
         Hold.TURNED_BACK,
         Hold.HALTED,
         Hold.AWAITING_APPROVAL,
         Hold.OUTSIDE_WINDOW,
-        Hold.WAVES_UNSUPPORTED,
+        Hold.SUSPENDED,
+        Hold.EARLIER_WAVE,
+        Hold.SOAKING,
         Hold.CONCURRENCY_ZERO,
         Hold.NOT_UPLOADED,
         Hold.NOT_APPROVED,
     }
 )
-"""Holds that this run does not outlast: a person, or a later run, must come."""
+"""Holds that this run does not outlast: a person, or a later run, must come. Of waves that move on by time the run
+knows by `waves.may_pass_by_time`."""

@@ -10,7 +10,7 @@ from reconciler.controller.report import Ending, ending_of, failed_devices
 from reconciler.execution.executor import NotSent, SendOutcome
 from reconciler.model.attempt import FailureClass
 from reconciler.model.device import DeviceMode, ObservedDevice
-from reconciler.model.event import DeviceSetAside, FleetHalted
+from reconciler.model.event import DeviceSetAside
 from reconciler.model.fleet import RolloutPolicy, Share
 from reconciler.model.step import Step
 from tests.controller.pretend_world import (
@@ -56,7 +56,7 @@ def test_a_device_that_came_back_without_its_application_counts_before_it_is_tri
     world.behaviour = ends_in_safe_mode
     carried_out(world, replace(FLEET, rollout=RolloutPolicy(concurrent_max=Share(1), failures_max=Share(0))))
     assert len(world.sent) == 1
-    assert [event.failures for event in world.events if isinstance(event, FleetHalted)] == [1]
+    assert [halt.reason[:5] for halt in world.journal.halts()] == ["1 of "]
 
 
 def test_devices_that_never_come_back_halt_their_fleet() -> None:
@@ -64,7 +64,7 @@ def test_devices_that_never_come_back_halt_their_fleet() -> None:
     world.behaviour = goes_offline
     run, _ = carried_out(world, FLEET)
     assert len(failed_devices(run)) == len(world.journal.open_attempts()) >= 2
-    assert [event.failures for event in world.events if isinstance(event, FleetHalted)] == [2]
+    assert [halt.reason[:5] for halt in world.journal.halts()] == ["2 of "]
 
 
 def test_a_device_in_safe_mode_that_says_nothing_has_suffered_after_the_time_of_a_step() -> None:

@@ -21,7 +21,7 @@ from reconciler.model.fleet import DenyWindow, Fleet, RolloutPolicy, Share, Wave
 from reconciler.model.instant import Instant
 from reconciler.model.step import Step
 from reconciler.particle.error import NoAnswerError, RateLimitedError, UnauthorisedError
-from reconciler.rollout.gate import TURNED_BACK_MAX
+from reconciler.rollout.ledger import TURNED_BACK_MAX
 from tests.controller.pretend_world import World, carried_out, obeys, refusing, world_of
 from tests.fleet_samples import COLD_CHAIN, LOGGER, NOW, ONE, attempt, device, device_id, fleet
 
@@ -78,7 +78,10 @@ def test_an_empty_agreement_starts_nothing() -> None:
             replace(FLEET, windows_deny=(DenyWindow(from_instant=NOW, until_instant=Instant(NOW + 9), reason="no"),)),
             Ending.OUTSIDE_WINDOW,
         ),
-        (replace(FLEET, rollout=RolloutPolicy(waves=(Wave(name="canary", size=Share(1)),))), Ending.ERROR),
+        (
+            replace(FLEET, rollout=RolloutPolicy(waves=(Wave(name="c", size=Share(1), approval_required=True),))),
+            Ending.AWAITING_APPROVAL,
+        ),
         (replace(FLEET, rollout=RolloutPolicy(concurrent_max=Share(0))), Ending.DONE),
     ],
     ids=["approval", "window", "waves", "concurrency 0"],

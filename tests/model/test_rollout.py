@@ -128,7 +128,7 @@ def test_who_is_retried_starts_with_a_clean_slate() -> None:
     unwell = DeviceUnwell(fleet="eu", at=Instant(20), device_id=ONE, check="reset_loop", why="watchdog")
     after = story(began(), started("all"), unwell, Retried(fleet="eu", at=Instant(25), device_id=ONE, by="ada"))
     assert after.unwell == {}
-    assert (after.settled_until(ONE), after.settled_until(TWO)) == (25, 10)
+    assert (after.tries_since(ONE), after.tries_since(TWO)) == (25, 10)
 
 
 @pytest.mark.parametrize(

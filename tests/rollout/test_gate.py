@@ -7,13 +7,23 @@ from typing import Any
 import pytest
 
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
-from reconciler.model.device import DeviceId, DeviceMode
-from reconciler.model.fleet import AllowWindow, DenyWindow, Fleet, RolloutPolicy, Share, Wave
+from reconciler.model.device import DeviceId
+from reconciler.model.fleet import AllowWindow, DenyWindow, Fleet, RolloutPolicy, Share
 from reconciler.model.instant import Instant
-from reconciler.model.plan import FleetPlan, WaitingReason
-from reconciler.rollout.gate import TURNED_BACK_MAX, Ledger, failures_that_halt, verdicts
-from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Start, Verdict
-from tests.fleet_samples import NOW, ONE, attempt, device, device_id, flash, fleet, modules, plan_of
+from reconciler.model.plan import FleetPlan
+from reconciler.model.rollout import FleetStory, story_of
+from reconciler.model.rollout_entry import (
+    DeviceUnwell,
+    Halted,
+    RolloutBegan,
+    RolloutEntry,
+    Suspended,
+    WaveStarted,
+)
+from reconciler.rollout.gate import verdicts
+from reconciler.rollout.ledger import TURNED_BACK_MAX, InFlight, Ledger
+from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Start, Verdict, Wait
+from tests.fleet_samples import NOW, ONE, attempt, device, device_id, flash, fleet, plan_of
 
 CLOSED = DenyWindow(from_instant=Instant(NOW - 1), until_instant=Instant(NOW + 1), reason="no")
 NEVER = AllowWindow(days=(), start_minute=0, duration_seconds=60, time_zone="UTC")
@@ -25,8 +35,7 @@ def planned(of_fleet: Fleet, count: int = 1) -> FleetPlan:
 
 def ledger(plan: FleetPlan, **fields: Any) -> Ledger:
     agreed = {d: frozenset(route.steps) for route in plan.routes for d in route.devices}
-    empty = Ledger(in_flight={}, ended={}, given_up=frozenset(), turned_back={}, halted=False, agreed=agreed)
-    return replace(empty, **fields)
+    return replace(Ledger(story=rolling(), agreed=agreed), **fields)
 
 
 def judged(plan: FleetPlan, **fields: Any) -> list[Verdict]:
@@ -41,25 +50,40 @@ def failed(failure: FailureClass) -> Attempt:
     return attempt(AttemptState.FAILED, failure=failure, ended_at=NOW)
 
 
+def in_flight() -> InFlight:
+    return InFlight(attempt(AttemptState.SENT, sent_at=NOW), within_deadline=True)
+
+
+def story(*entries: RolloutEntry) -> FleetStory:
+    return story_of("eu", entries)
+
+
+def rolling(wave: str = "all", *members: DeviceId) -> FleetStory:
+    """A rollout whose first wave is under way, with all devices or with these."""
+    began = RolloutBegan(fleet="eu", at=NOW, rollout_id="eu-1", intent=fleet().desired.intent, plan_id="p", devices=9)
+    of_wave = frozenset(members) or None
+    return story(began, WaveStarted(fleet="eu", at=NOW, wave=wave, devices=len(members) or 9, members=of_wave))
+
+
+HALTED = Halted(fleet="eu", at=NOW, reason="2 failed")
+SUSPENDED = Suspended(fleet="eu", at=NOW, reason="a fair", until=None, by="ada")
 VERIFIED = attempt(AttemptState.VERIFIED, evidence=Evidence.RESTARTED, ended_at=NOW)
 
 ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     # hold, what the ledger has, what the fleet has; each also has everything below it
-    ("IN_FLIGHT", {"in_flight": {ONE: True}}, {}),
-    ("GIVEN_UP", {"given_up": frozenset({ONE})}, {}),
-    (
-        "WAVES_UNSUPPORTED",
-        {},
-        {"rollout": RolloutPolicy(waves=(Wave(name="canary", size=Share(1)),), concurrent_max=Share(0))},
-    ),
+    ("IN_FLIGHT", {"in_flight": {ONE: in_flight()}}, {}),
+    ("HELD", {"ended": {ONE: [failed(FailureClass.BOOT)] * 2}}, {}),
     ("AWAITING_APPROVAL", {}, {"approval_required": True}),
     ("OUTSIDE_WINDOW", {}, {"windows_deny": (CLOSED,)}),
-    ("HALTED", {"halted": True}, {}),
+    ("HALTED", {"story": story(HALTED, SUSPENDED)}, {}),
+    ("SUSPENDED", {"story": story(SUSPENDED)}, {}),
     ("CONCURRENCY_ZERO", {}, {"rollout": RolloutPolicy(concurrent_max=Share(0))}),
     ("NOT_APPROVED", {"agreed": {}}, {}),
     ("TURNED_BACK", {"turned_back": {ONE: TURNED_BACK_MAX}}, {}),
     ("RECEIVING", {"receiving": frozenset({ONE})}, {}),
     ("PAUSED", {"ended": {ONE: [failed(FailureClass.INSTALL)]}}, {}),
+    ("EARLIER_WAVE", {"story": rolling("canary", device_id(7))}, {}),
+    ("NO_SLOT", {"slots": frozenset(map(device_id, range(20, 30)))}, {}),
     ("START", {}, {}),
 ]
 
@@ -83,73 +107,33 @@ def test_no_more_devices_start_than_there_are_slots() -> None:
     assert words(judged(planned(of_fleet, 4))) == ["START", "START", "NO_SLOT", "NO_SLOT"]
 
 
-def test_devices_under_way_take_slots() -> None:
+def test_devices_that_are_being_changed_take_slots() -> None:
     of_fleet = fleet(rollout=RolloutPolicy(concurrent_max=Share(2)))
-    found = judged(planned(of_fleet, 4), in_flight={device_id(3): True})
+    found = judged(planned(of_fleet, 4), in_flight={device_id(3): in_flight()}, slots=frozenset({device_id(3)}))
     assert words(found) == ["START", "NO_SLOT", "IN_FLIGHT", "NO_SLOT"]
-
-
-@pytest.mark.parametrize("failure", [FailureClass.BOOT, FailureClass.INSTALL, FailureClass.TRANSPORT])
-def test_a_device_that_pauses_after_a_failure_keeps_its_slot(failure: FailureClass) -> None:
-    of_fleet = fleet(rollout=RolloutPolicy(concurrent_max=Share(1)))
-    assert words(judged(planned(of_fleet, 2), ended={ONE: [failed(failure)]})) == ["PAUSED", "NO_SLOT"]
-
-
-def test_a_device_that_pauses_keeps_its_slot_where_it_has_no_route_any_more() -> None:
-    complete = modules(bootloader_0=3200, radio_stack_0=202, system_part_1=6305)
-    dark = device(2, device_os="6.3.4", mode=DeviceMode.SAFE_MODE, modules=complete)
-    plan = plan_of(fleet(rollout=RolloutPolicy(concurrent_max=Share(1))), device(1), dark)
-    assert [place.reason for place in plan.waiting] == [WaitingReason.SAFE_MODE]
-    assert words(judged(plan, ended={device_id(2): [failed(FailureClass.BOOT)]})) == ["NO_SLOT"]
 
 
 def test_a_device_between_two_steps_has_its_slot_and_starts_the_next() -> None:
     of_fleet = fleet(rollout=RolloutPolicy(concurrent_max=Share(1)))
-    assert words(judged(planned(of_fleet, 3), ended={device_id(3): [VERIFIED]})) == ["NO_SLOT", "NO_SLOT", "START"]
+    found = judged(planned(of_fleet, 3), ended={device_id(3): [VERIFIED]}, slots=frozenset({device_id(3)}))
+    assert words(found) == ["NO_SLOT", "NO_SLOT", "START"]
 
 
-def test_a_device_that_is_given_up_has_no_slot() -> None:
-    of_fleet = fleet(rollout=RolloutPolicy(concurrent_max=Share(1)))
-    found = judged(planned(of_fleet, 2), ended={ONE: [failed(FailureClass.BOOT)] * 2}, given_up=frozenset({ONE}))
-    assert words(found) == ["GIVEN_UP", "START"]
+def test_a_device_that_is_unwell_gets_nothing_more() -> None:
+    unwell = DeviceUnwell(fleet="eu", at=NOW, device_id=ONE, check="reset_loop", why="3 resets in 10 minutes")
+    assert words(judged(planned(fleet(), 2), story=rolling().after(unwell))) == ["HELD", "START"]
 
 
-@pytest.mark.parametrize("hold", ["NOT_APPROVED", "TURNED_BACK"])
-def test_a_device_that_was_changed_and_will_not_go_on_in_this_run_has_no_slot(hold: str) -> None:
-    plan = planned(fleet(rollout=RolloutPolicy(concurrent_max=Share(1))), 2)
-    why: dict[str, dict[str, Any]] = {
-        "NOT_APPROVED": {"agreed": {device_id(2): frozenset(plan.routes[0].steps)}},
-        "TURNED_BACK": {"turned_back": {ONE: TURNED_BACK_MAX}},
-    }
-    assert words(judged(plan, ended={ONE: [VERIFIED]}, **why[hold])) == [hold, "START"]
+def test_a_device_that_only_a_person_frees_is_held_without_an_end() -> None:
+    (verdict,) = judged(planned(fleet()), ended={ONE: [failed(FailureClass.LOST)]})
+    assert verdict == Wait(device_id=ONE, hold=Hold.HELD, until=None)
 
 
-def out_of_sight(*attempts: Attempt, seconds: float) -> list[str]:
-    """What is said of device 1, when one slot is all there is, and device 2 was out of sight since its last attempt."""
-    plan = plan_of(fleet(rollout=RolloutPolicy(concurrent_max=Share(1))), device(1), device(2, online=False))
-    book = ledger(plan, ended={device_id(2): list(attempts)})
-    return words(list(verdicts(plan, book, now=Instant(NOW + seconds))))
-
-
-def test_a_device_that_is_out_of_sight_after_its_step_keeps_its_slot_for_the_time_of_a_step() -> None:
-    deadline = RolloutPolicy().step_deadline_seconds
-    assert out_of_sight(VERIFIED, seconds=deadline) == ["NO_SLOT"]
-    assert out_of_sight(VERIFIED, seconds=deadline + 1) == ["START"]
-
-
-def test_a_device_that_was_out_of_sight_before_anything_was_sent_has_no_slot() -> None:
-    assert out_of_sight(failed(FailureClass.OFFLINE), seconds=31) == ["START"]
-    assert out_of_sight(failed(FailureClass.OFFLINE), VERIFIED, seconds=31) == ["NO_SLOT"]
-
-
-def test_devices_past_their_deadline_take_none_and_start_nothing() -> None:
-    of_fleet = fleet(rollout=RolloutPolicy(concurrent_max=Share(1)))
-    assert words(judged(planned(of_fleet, 2), in_flight={ONE: False})) == ["IN_FLIGHT", "START"]
-
-
-def test_devices_under_way_that_have_no_route_any_more_take_slots() -> None:
-    of_fleet = fleet(rollout=RolloutPolicy(concurrent_max=Share(1)))
-    assert words(judged(planned(of_fleet, 1), in_flight={device_id(9): True})) == ["NO_SLOT"]
+def test_a_suspension_ends_by_itself() -> None:
+    plan = planned(fleet())
+    book = ledger(plan, story=story(replace(SUSPENDED, until=Instant(NOW + 60))))
+    assert words(list(verdicts(plan, book, now=Instant(NOW + 59)))) == ["SUSPENDED"]
+    assert "SUSPENDED" not in words(list(verdicts(plan, book, now=Instant(NOW + 60))))
 
 
 def test_a_share_of_the_fleet_counts_all_of_its_devices() -> None:
@@ -201,17 +185,3 @@ def test_every_device_with_a_route_has_one_verdict_and_no_other_has() -> None:
         fleet(), device(1), device(2, device_os="1.5.2"), device(3, online=False), device(4, device_os="6.4.1")
     )
     assert sorted(verdict.device_id for verdict in judged(plan)) == [device_id(1), device_id(2)]
-
-
-@pytest.mark.parametrize(
-    ("allowed", "devices", "expected"),
-    [
-        (Share(0), 100, 1),
-        (Share(3), 100, 3),
-        (Share(2, percent=True), 1000, 20),
-        (Share(2, percent=True), 10, 1),
-        (Share(5), 3, 3),
-    ],
-)
-def test_the_number_of_failures_that_halts(allowed: Share, devices: int, expected: int) -> None:
-    assert failures_that_halt(fleet(rollout=RolloutPolicy(failures_max=allowed)), devices) == expected

@@ -4,7 +4,7 @@ import pytest
 
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
 from reconciler.model.instant import Instant
-from reconciler.rollout.retry import GIVEN_UP, counts_against_rollout, may_start_at
+from reconciler.rollout.retry import UNTIL_A_PERSON, counts_against_rollout, held_until, may_start_at
 from tests.fleet_samples import NOW, attempt
 
 FAILED = AttemptState.FAILED
@@ -14,34 +14,65 @@ def failed(failure: FailureClass, *, at: float = 0.0) -> Attempt:
     return attempt(FAILED, failure=failure, ended_at=Instant(NOW + at))
 
 
+HOUR = 3600
+FOR_EVER = float("inf")
+
+
+def rounds(pauses_seconds: list[float], *, nobody_has_to_act: bool = False) -> list[float]:
+    """The pauses of every round, and the hold that ends it."""
+    ends: list[float] = [HOUR, 4 * HOUR, 24 * HOUR, 24 * HOUR if nobody_has_to_act else FOR_EVER]
+    return [seconds for end in ends for seconds in (*pauses_seconds, end)]
+
+
 def pauses(failure: FailureClass) -> list[float]:
-    """The pause in seconds after each failure in a row, until the device is given up."""
+    """How many seconds after each failure in a row the device may be tried again, up to a person or the third day."""
     found: list[float] = []
-    for count in range(1, 20):
+    for count in range(1, 40):
         earliest = may_start_at([failed(failure)] * count)
         assert earliest is not None
-        if earliest == GIVEN_UP:
-            return found
         found.append(earliest - NOW)
-    pytest.fail("it is never given up")
+        if earliest == UNTIL_A_PERSON or found.count(24 * HOUR) == 2:
+            return found
+    pytest.fail("it is tried for ever")
 
 
 @pytest.mark.parametrize(
     ("failure", "expected"),
     [
-        (FailureClass.OFFLINE, [30, 60, 120, 240, 480]),
-        (FailureClass.TRANSPORT, [30, 60, 120, 240, 480]),
-        (FailureClass.INSTALL, [60, 120]),
-        (FailureClass.REFUSED, [330, 660]),
-        (FailureClass.BOOT, [120]),
-        (FailureClass.INCOMPATIBLE, []),
-        (FailureClass.INTEGRITY, []),
-        (FailureClass.UNAUTHORISED, []),
-        (FailureClass.LOST, []),
+        (FailureClass.OFFLINE, rounds([30, 60, 120, 240, 480], nobody_has_to_act=True)),
+        (FailureClass.TRANSPORT, rounds([30, 60, 120, 240, 480], nobody_has_to_act=True)),
+        (FailureClass.INSTALL, rounds([60, 120])),
+        (FailureClass.REFUSED, rounds([330, 660])),
+        (FailureClass.BOOT, rounds([120])),
+        (FailureClass.INCOMPATIBLE, [FOR_EVER]),
+        (FailureClass.INTEGRITY, [FOR_EVER]),
+        (FailureClass.UNAUTHORISED, [FOR_EVER]),
+        (FailureClass.LOST, [FOR_EVER]),
     ],
 )
-def test_pauses_grow_and_end(failure: FailureClass, expected: list[float]) -> None:
+def test_pauses_grow_then_a_device_is_left_alone_for_longer_and_longer_then_a_person_must_come(
+    failure: FailureClass, expected: list[float]
+) -> None:
     assert pauses(failure) == expected
+
+
+@pytest.mark.parametrize(("failures", "until"), [(1, None), (2, HOUR), (3, None), (4, 4 * HOUR), (6, 24 * HOUR)])
+def test_a_device_is_held_when_its_tries_are_used_up_and_comes_back_by_itself(
+    failures: int, until: float | None
+) -> None:
+    attempts = [failed(FailureClass.BOOT)] * failures
+    end = held_until(attempts, NOW)
+    assert end == (None if until is None else NOW + until)
+    if end is not None:
+        assert held_until(attempts, end) is None
+
+
+def test_after_the_last_hold_only_a_person_frees_a_device() -> None:
+    assert held_until([failed(FailureClass.BOOT)] * 8, Instant(NOW + 10**9)) == UNTIL_A_PERSON
+
+
+def test_a_device_that_was_held_and_is_tried_again_still_counts_until_it_comes_right() -> None:
+    assert counts_against_rollout([failed(FailureClass.INSTALL)] * 4)
 
 
 def test_every_class_of_failure_has_its_patience() -> None:
@@ -69,7 +100,7 @@ def test_the_pause_runs_from_the_latest_failure() -> None:
 def test_only_failures_of_the_same_class_use_up_its_tries() -> None:
     mixed = [failed(FailureClass.INSTALL), failed(FailureClass.TRANSPORT), failed(FailureClass.TRANSPORT)]
     assert may_start_at(mixed) == NOW + 60
-    assert may_start_at([failed(FailureClass.INSTALL), *mixed, failed(FailureClass.INSTALL)]) == GIVEN_UP
+    assert may_start_at([failed(FailureClass.INSTALL), *mixed, failed(FailureClass.INSTALL)]) == NOW + HOUR
 
 
 AT_ONCE = {FailureClass.BOOT, FailureClass.INCOMPATIBLE, FailureClass.INTEGRITY, FailureClass.LOST}

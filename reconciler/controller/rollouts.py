@@ -1,0 +1,124 @@
+"""What a pass means for every fleet's rollout: who is left alone, what follows for its waves, who may start now."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from reconciler.controller.product import uploads_of
+from reconciler.controller.receiving import receiving
+from reconciler.controller.run import Run, Scope
+from reconciler.controller.suffering import note_suffering
+from reconciler.model.device import DeviceId, Observation
+from reconciler.model.event import DeviceArrived, DeviceSetAside
+from reconciler.model.instant import Instant
+from reconciler.model.plan import FleetPlan, Plan
+from reconciler.rollout.gate import hold_of_fleet, verdicts
+from reconciler.rollout.ledger import InFlight, Ledger
+from reconciler.rollout.retry import UNTIL_A_PERSON, held_until
+from reconciler.rollout.slots import released
+from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Start, Verdict
+from reconciler.rollout.waves import judgement, may_pass_by_time, see
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What was decided for one fleet, and whether a later pass of this run may find more to do, if only by time."""
+
+    fleet: str
+    verdicts: Sequence[Verdict]
+    is_to_come: bool
+
+
+def decide(
+    run: Run, scope: Scope, plan: Plan, in_flight: Sequence[InFlight], observation: Observation
+) -> Sequence[Decided]:
+    """Judge every fleet's rollout by what was seen, durably, and say who may start. A person's word is heard first."""
+    run.read_on()
+    return [_decide(run, scope, fleet_plan, in_flight, observation) for fleet_plan in plan.fleets]
+
+
+def _decide(
+    run: Run, scope: Scope, plan: FleetPlan, in_flight: Sequence[InFlight], observation: Observation
+) -> Decided:
+    fleet, now = plan.fleet.name, observation.observed_at
+    _note_arrivals(run, plan, now)
+    _set_aside(run, plan, now)
+    note_suffering(run, plan, {flight.attempt.device_id for flight in in_flight}, now)
+    ledger = _ledger(run, scope, plan, in_flight, observation)
+    seen = see(
+        plan,
+        ledger,
+        held=run.stopping or hold_of_fleet(plan, ledger.story, now) is not None,
+        names=_names(plan, observation),
+        plan_id=run.tools.agreement.plan_id,
+        now=now,
+    )
+    run.add(judgement(seen))
+    story = run.story_of(fleet)
+    run.slots[fleet] = {*(ledger.slots - released(plan, ledger, now))}
+    ledger = replace(ledger, story=story, slots=frozenset(run.slots[fleet]))
+    decided = () if run.stopping else tuple(verdicts(plan, ledger, now=now))
+    run.plans[fleet], run.verdicts[fleet] = plan, decided
+    is_to_come = any(map(_is_to_come, decided)) or (not run.stopping and may_pass_by_time(seen, story))
+    return Decided(fleet=fleet, verdicts=decided, is_to_come=is_to_come)
+
+
+def _ledger(run: Run, scope: Scope, plan: FleetPlan, in_flight: Sequence[InFlight], observation: Observation) -> Ledger:
+    fleet = plan.fleet.name
+    moving = {device_id for route in plan.routes for device_id in route.devices}
+    uploads = uploads_of(run, scope, plan, observation)
+    return Ledger(
+        story=run.story_of(fleet),
+        agreed=run.tools.agreement.steps,
+        in_flight={
+            flight.attempt.device_id: flight
+            for flight in in_flight
+            if flight.attempt.fleet == fleet or flight.attempt.device_id in moving
+        },
+        ended=run.ended,
+        slots=frozenset(run.slots.get(fleet, ())),
+        suffering=run.suffering[fleet],
+        turned_back=run.turned_back,
+        receiving=receiving(scope.hearing, moving, observation, plan.fleet.rollout),
+        lacking=uploads.lacking,
+        awaited_uploads=uploads.awaited,
+    )
+
+
+def _note_arrivals(run: Run, plan: FleetPlan, now: Instant) -> None:
+    for device_id in plan.current:
+        if device_id in run.tools.agreement.steps and device_id not in run.arrived:
+            run.arrived.add(device_id)
+            run.tools.tell(DeviceArrived(at=now, fleet=plan.fleet.name, device_id=device_id))
+
+
+def _set_aside(run: Run, plan: FleetPlan, now: Instant) -> None:
+    """Tell of devices whose failures have used up their tries: once for every time that they are left alone."""
+    fleet = plan.fleet.name
+    for device_id, attempts in sorted(run.ended.items()):
+        last = attempts[0]
+        until = held_until(attempts, now) if last.fleet == fleet else None
+        if until is None or run.set_aside.get(device_id) == last.id:
+            continue
+        run.set_aside[device_id] = last.id
+        aside = DeviceSetAside(
+            at=now,
+            fleet=fleet,
+            device_id=device_id,
+            reason=last.failure or "",
+            message=last.detail,
+            until=None if until == UNTIL_A_PERSON else until,
+        )
+        run.tools.tell(aside)
+
+
+def _names(plan: FleetPlan, observation: Observation) -> dict[DeviceId, str]:
+    """The names of the devices that a wave names."""
+    named: Collection[str] = frozenset[str]().union(*(wave.devices for wave in plan.fleet.rollout.waves))
+    return {device.id: device.name for device in observation.devices if device.name and device.name in named}
+
+
+def _is_to_come(verdict: Verdict) -> bool:
+    """Whether a later pass of this run may find more to do for the device than to watch what is under way."""
+    return isinstance(verdict, Start) or (verdict.hold not in FINAL_HOLDS and verdict.hold is not Hold.IN_FLIGHT)
