@@ -75,6 +75,14 @@ class Outside:
         """A person has seen what halted."""
         for halt in self.journal.halts():
             self.journal.lift(halt.fleet, self._theatre.clock(), by=BY_A_PERSON)
+        self._retry_all()
+
+    def _retry_all(self) -> None:
+        """A person has seen to the devices that are left behind."""
+        fleets = {attempt.device_id: attempt.fleet for attempt in self._performance.store.attempts()}
+        left = self._performance.trace.left_behind.keys() & fleets.keys()
+        now = self._theatre.clock()
+        self.journal.note([Retried(fleet=fleets[id_], at=now, device_id=DeviceId(id_)) for id_ in sorted(left)])
 
     def count_strikes(self) -> None:
         """How often each fault struck that is still in place."""
