@@ -9,8 +9,7 @@ from __future__ import annotations
 from reconciler.controller.run import Run
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
-from reconciler.model.plan import FleetPlan
-from reconciler.rollout.ledger import PASSING
+from reconciler.model.plan import PASSING, FleetPlan
 from reconciler.rollout.retry import held_until
 
 

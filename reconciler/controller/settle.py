@@ -56,7 +56,8 @@ def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
             in_flight.append(InFlight(attempt, within_deadline))
         else:
             run.record(judged)
-        if judged is attempt and not within_deadline and attempt.id in run.heard_before:
+        concerns_us = device is not None or attempt.id in run.heard_before
+        if judged is attempt and not within_deadline and concerns_us:
             _lose(run, attempt, observation.observed_at)
         else:
             run.lost.pop(attempt.device_id, None)
@@ -65,7 +66,7 @@ def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
 
 
 def _lose(run: Run, attempt: Attempt, now: Instant) -> None:
-    """A device that took a request of this run and is silent past its deadline: told once, and counted as failed."""
+    """A device that may have taken a request and is silent past its deadline: told once a run, counted as failed."""
     if attempt.device_id not in run.lost:
         message = "nothing shows what became of its step, and the deadline has passed"
         device_id, fleet = attempt.device_id, attempt.fleet

@@ -77,7 +77,7 @@ def _waves(scope: Scope, document: Document, node: Node) -> tuple[Wave, ...]:
         waves.append(
             Wave(
                 name=text_of(item, "name") or "",
-                size=_wave_size(size, devices),
+                size=_wave_size(size),
                 soak_seconds=seconds_of(soak) if soak else 0.0,
                 failures_max=_share(item, "maxFailures"),
                 approval_required=text_of(item, "approval") == "required",
@@ -87,9 +87,9 @@ def _waves(scope: Scope, document: Document, node: Node) -> tuple[Wave, ...]:
     return tuple(waves)
 
 
-def _wave_size(size: Node | None, devices: frozenset[str]) -> Share | WaveSize:
+def _wave_size(size: Node | None) -> Share | WaveSize:
     if size is None or not isinstance(size.value, int | str):
-        return Share(len(devices))
+        return WaveSize.LISTED
     return WaveSize.REMAINING if size.value == WaveSize.REMAINING else share_of(size.value)
 
 

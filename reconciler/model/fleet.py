@@ -61,6 +61,10 @@ class Share:
             return 0
         return min(max(1, math.floor(whole * self.value / 100)), whole)
 
+    def reached_at(self, whole: int) -> int:
+        """The number of failures at which it is reached as a limit: as `of`, and 1 where that is 0."""
+        return max(1, self.of(whole))
+
     def __str__(self) -> str:
         return f"{self.value:g}{'%' if self.percent else ''}"
 
@@ -174,9 +178,10 @@ class Delivery:
 
 
 class WaveSize(StrEnum):
-    """A wave's size that is not a number."""
+    """A wave's size that is not a number: all devices that are left, or those alone that the wave names."""
 
     REMAINING = "remaining"
+    LISTED = "listed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

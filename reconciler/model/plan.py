@@ -7,14 +7,16 @@ a value: the dry run shows it and `apply` executes it.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import Enum, StrEnum
 from itertools import chain
+from typing import Final
 
 from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.device import DeviceId, DeviceMode
-from reconciler.model.fleet import Fleet
+from reconciler.model.fleet import Fleet, Wave
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
 from reconciler.model.step import FlashModule, Step
@@ -86,6 +88,10 @@ class WaitingReason(_Coded):
     RELEASED_HIGHER = "PFR2121"
     DRIFTED = "PFR2122"
     SYSTEM_FLASH_REFUSED = "PFR2130"
+
+
+PASSING: Final = frozenset({WaitingReason.OFFLINE, WaitingReason.MODULES_UNKNOWN})
+"""Reasons to wait that may pass without anybody's doing: every device is offline for a moment after a transfer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,10 +200,18 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedWave:
-    """Devices that start together, in the order in which they go."""
+    """Devices that start together, in the order in which they go, and what was asked for them.
 
-    name: str
+    Every device that a rollout concerns is in exactly one wave: those with a route, and those that wait.
+    """
+
+    wave: Wave
     devices: tuple[DeviceId, ...]
+
+    @property
+    def name(self) -> str:
+        """The wave's name."""
+        return self.wave.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +219,8 @@ class FleetPlan:
     """The plan of one fleet. `current` are the devices that are as desired.
 
     `preparation` is done to the product before a device needs it, `conclusion` after every device of the fleet is
-    there; `unreleased` says in sentences why something is not released.
+    there; `unreleased` says in sentences why something is not released. `waves` are those of a rollout that begins with
+    this plan; what has started meanwhile is in the journal. `findings` is what a person should know of the manifest.
     """
 
     fleet: Fleet
@@ -216,6 +231,8 @@ class FleetPlan:
     preparation: tuple[UploadApplication, ...] = ()
     conclusion: ReleaseApplication | None = None
     unreleased: tuple[str, ...] = ()
+    waves: tuple[PlannedWave, ...] = ()
+    findings: tuple[str, ...] = ()
 
     @property
     def devices(self) -> Iterator[DeviceId]:
@@ -244,15 +261,66 @@ class FleetPlan:
         return sum(map(Cost.of, self.routes), Cost())
 
     @property
+    def at_a_time(self) -> int:
+        """How many devices may be changed at once."""
+        return min(self.fleet.rollout.concurrent_max.of(self.summary.devices), self.summary.upgrade)
+
+    @property
     def minutes(self) -> int | None:
-        """How long it takes in all at the fleet's concurrency, if devices follow one another evenly; None: held."""
-        at_a_time = self.fleet.rollout.concurrent_max.of(self.summary.upgrade)
+        """How long it takes in all, at least: the sum over the waves. None: held."""
         if not self.routes:
             return 0
+        times = self.wave_minutes
+        return None if None in times else sum(filter(None, times))
+
+    @property
+    def failures_that_halt(self) -> int:
+        """The number of failed devices at which the fleet is halted: the limit, and 1 where the limit is 0."""
+        return self.fleet.rollout.failures_max.reached_at(self.summary.devices)
+
+    @property
+    def wave_failures_that_halt(self) -> tuple[int | None, ...]:
+        """The same for the failed devices of each wave; None: the last wave has no limit but the fleet's."""
+        policy = self.fleet.rollout
+        limits = [
+            (planned.wave.failures_max or policy.failures_max).reached_at(len(planned.devices))
+            for planned in self.waves[:-1]
+        ]
+        return (*limits, None) if self.waves else ()
+
+    @property
+    def wave_minutes(self) -> tuple[int | None, ...]:
+        """How long each wave takes at the fleet's concurrency if its devices with a route follow one another evenly.
+
+        With its soak; nothing for a wave without a route. None: held.
+        """
+        soaks = [wave.wave.soak_seconds for wave in self.waves] or [0.0]
+        return tuple(map(self._minutes, self._minutes_by_wave(), soaks))
+
+    @property
+    def wave_routed(self) -> tuple[int, ...]:
+        """How many devices of each wave have a route."""
+        return tuple(devices_by_minutes.total() for devices_by_minutes in self._minutes_by_wave())
+
+    def _minutes_by_wave(self) -> list[Counter[int]]:
+        """For each wave, and for all devices where there is none: how many devices take how many minutes."""
+        wave_of = {device_id: number for number, wave in enumerate(self.waves[:-1]) for device_id in wave.devices}
+        last = max(0, len(self.waves) - 1)
+        found: list[Counter[int]] = [Counter() for _ in range(last + 1)]
+        for route in self.routes:
+            numbers = Counter(map(wave_of.get, route.devices)) if wave_of else {None: len(route.devices)}
+            for number, devices in numbers.items():
+                found[last if number is None else number][route.minutes] += devices
+        return found
+
+    def _minutes(self, devices_by_minutes: Counter[int], soak_seconds: float) -> int | None:
+        if not devices_by_minutes:
+            return 0
+        at_a_time = min(self.at_a_time, devices_by_minutes.total())
         if not at_a_time:
             return None
-        minutes = sum(route.minutes * len(route.devices) for route in self.routes)
-        return max(math.ceil(minutes / at_a_time), *(route.minutes for route in self.routes))
+        minutes = sum(minutes * devices for minutes, devices in devices_by_minutes.items())
+        return max(math.ceil(minutes / at_a_time), *devices_by_minutes) + math.ceil(soak_seconds / 60)
 
     @property
     def summary(self) -> Summary:

@@ -22,6 +22,7 @@ from reconciler.planning.naming import Naming
 from reconciler.planning.planner import Placing, fleet_plan, is_pinned, reading_order, together, whole_plan
 from reconciler.planning.releasing import Crowd, Standing
 from reconciler.planning.selection import Selection
+from reconciler.planning.waves import with_waves
 
 _Key = tuple[object, ...]
 
@@ -74,6 +75,7 @@ class FollowingPlan:
         self._placing = Placing(catalog, now, observation.products)
         self._now = now
         self._groups: dict[str, dict[Placed, _Group]] = {fleet.name: {} for fleet in fleets.fleets}
+        self._plans: dict[str, FleetPlan] = {}
         self._standing: dict[_Key, _Standing] = {}
         self._key_of: dict[DeviceId, _Key] = {}
         for kind in census.kinds:
@@ -118,7 +120,7 @@ class FollowingPlan:
                 self._standing[key] = self._stand(key, kind, {device.id})
             else:
                 self._standing[key].ids.add(device.id)
-                _touched(self._standing[key])
+                self._touch(self._standing[key])
             self._key_of[device.id] = key
 
     def _stand(self, key: _Key, kind: Kind, ids: set[DeviceId]) -> _Standing:
@@ -130,12 +132,13 @@ class FollowingPlan:
         group = self._groups[fleet.name].setdefault(place, _Group(place))
         group.kinds.add(key)
         group.devices = None
+        self._plans.pop(fleet.name, None)
         return _Standing(kind, ids, fleet.name, group, wants_the_same=not is_pinned(member))
 
     def _leave(self, key: _Key, device_id: DeviceId) -> None:
         standing = self._standing[key]
         standing.ids.discard(device_id)
-        _touched(standing)
+        self._touch(standing)
         if standing.ids:
             return
         del self._standing[key]
@@ -144,7 +147,24 @@ class FollowingPlan:
             if not standing.group.kinds:
                 del self._groups[standing.fleet][standing.group.place]
 
+    def _touch(self, standing: _Standing) -> None:
+        standing.digest = None
+        if standing.group is not None and standing.fleet is not None:
+            standing.group.devices = None
+            self._plans.pop(standing.fleet, None)
+
     def _fleet_plan(self, fleet: Fleet) -> FleetPlan:
+        if fleet.name not in self._plans:
+            # Whose waves name no device needs no look at the devices.
+            kinds = [
+                replace(standing.kind, ids=tuple(standing.ids))
+                for standing in (self._standing.values() if any(wave.devices for wave in fleet.rollout.waves) else ())
+                if standing.fleet == fleet.name
+            ]
+            self._plans[fleet.name] = with_waves(self._without_waves(fleet), kinds, self._naming)
+        return self._plans[fleet.name]
+
+    def _without_waves(self, fleet: Fleet) -> FleetPlan:
         groups = self._groups[fleet.name].values()
         for group in groups:
             if group.devices is None:
@@ -163,12 +183,6 @@ class FollowingPlan:
             refused=tuple(entry for entry in entries if isinstance(entry, Refused)),
             waiting=tuple(entry for entry in entries if isinstance(entry, Waiting)),
         )
-
-
-def _touched(standing: _Standing) -> None:
-    standing.digest = None
-    if standing.group is not None:
-        standing.group.devices = None
 
 
 def _digest(standing: _Standing) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import filterfalse
 
 from reconciler.model.device import DeviceId, is_device_id
 from reconciler.model.fleet import DeviceOverride, FleetSet
@@ -11,6 +12,9 @@ from reconciler.model.fleet import DeviceOverride, FleetSet
 
 class Naming:
     """Which lists name a device: `devices` of selections and overrides by id or name, rosters by id.
+
+    Of the names that waves give every one is a list of its own, so that one that nobody has can be told. An id in a
+    wave needs no list: ids are kept.
 
     A word that is spelt like an id is an id: whoever may rename a device must not be able to take another's place.
     """
@@ -25,6 +29,9 @@ class Naming:
             self._add(selector.roster)
         for override in fleets.overrides:
             self._add(override.devices)
+        for wave in (wave for fleet in fleets.fleets for wave in fleet.rollout.waves):
+            for word in filterfalse(is_device_id, wave.devices):
+                self._add(frozenset({word}))
         self.names_nobody = not self._bits
         """Whether no manifest names a device: then every device's marks are 0."""
 

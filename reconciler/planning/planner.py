@@ -38,6 +38,7 @@ from reconciler.planning.naming import Naming
 from reconciler.planning.releasing import Crowd, Standing, product_of, with_product_actions
 from reconciler.planning.selection import Member, members_by_fleet
 from reconciler.planning.situation import situation_of
+from reconciler.planning.waves import with_waves
 
 PLAN_VALID_SECONDS: Final = 24 * 3600
 """How long a saved plan may be applied; every step is checked again on a fresh observation all the same."""
@@ -74,7 +75,10 @@ def plan_fleets(
     members = members_by_fleet(fleets, census, naming, now=now)
     placing = Placing(catalog, now, census.products, answers)
     by_name = sorted(fleets.fleets, key=lambda fleet: fleet.name)
-    plans = [placing.plan_fleet(fleet, members[fleet.name]) for fleet in by_name]
+    plans = [
+        with_waves(placing.plan_fleet(fleet, its), [member.kind for member in its], naming)
+        for fleet, its in ((fleet, members[fleet.name]) for fleet in by_name)
+    ]
     fleet_of = {id(member.kind): fleet for fleet, its in members.items() for member in its if not is_pinned(member)}
     crowd = Crowd(
         Standing(device=kind.device, devices=len(kind.ids), fleet=fleet_of.get(id(kind))) for kind in census.kinds
@@ -85,7 +89,7 @@ def plan_fleets(
 
 def whole_plan(
     fleets: FleetSet,
-    plans: Iterable[FleetPlan],
+    plans: Sequence[FleetPlan],
     seen: Observation | Census,
     catalog: Catalog,
     crowd: Crowd,
@@ -109,7 +113,7 @@ def whole_plan(
         created_at=seen.observed_at,
         expires_at=Instant(seen.observed_at + PLAN_VALID_SECONDS),
         complete=seen.complete,
-        findings=seen.findings,
+        findings=(*seen.findings, *(finding for plan in plans for finding in plan.findings)),
     )
 
 

@@ -19,6 +19,7 @@ import msgspec
 from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.allowance import REQUESTS
 from reconciler.model.change import Change
+from reconciler.model.fleet import Share
 from reconciler.model.instant import iso_from_instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Situation, Summary, Waiting
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
@@ -157,7 +158,6 @@ def _budget(plan: Plan) -> dict[str, Any]:
 
 
 def _fleet(plan: FleetPlan, change: Change | None, *, show_current: bool) -> dict[str, Any]:
-    upgraded = sorted(device for route in plan.routes for device in route.devices)
     document: dict[str, Any] = {
         "name": plan.fleet.name,
         "desired": desired_document(plan.fleet.desired),
@@ -167,7 +167,7 @@ def _fleet(plan: FleetPlan, change: Change | None, *, show_current: bool) -> dic
         "refused": [set_aside_document(refused) for refused in plan.refused],
         "waiting": [set_aside_document(waiting) for waiting in plan.waiting],
         "membership": membership_document(change, plan.fleet.name),
-        "waves": [] if plan.fleet.rollout.waves or not upgraded else [{"name": "all", "devices": upgraded}],
+        "waves": _waves(plan),
     }
     if plan.preparation:
         document["preparation"] = [action_document(action) for action in plan.preparation]
@@ -178,6 +178,23 @@ def _fleet(plan: FleetPlan, change: Change | None, *, show_current: bool) -> dic
     if show_current:
         document[CURRENT_DEVICES] = list(plan.current)
     return document
+
+
+def _waves(plan: FleetPlan) -> list[dict[str, Any]]:
+    times, limits = plan.wave_minutes, plan.wave_failures_that_halt
+    return [
+        {
+            "name": planned.name,
+            "size": int(size.value) if isinstance(size, Share) and not size.percent else str(size),
+            "halts_at_failures": limit,
+            "soak_seconds": math.ceil(planned.wave.soak_seconds),
+            "approval_required": planned.wave.approval_required,
+            "minutes": minutes,
+            "devices": list(planned.devices),
+        }
+        for planned, minutes, limit in zip(plan.waves, times, limits, strict=False)
+        for size in (planned.wave.size,)
+    ]
 
 
 def action_document(action: ProductAction) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from reconciler.render.change_text import WARNING
 from reconciler.render.ink import counted, device_sample, duration, transfer_size
 from reconciler.render.markdown import Section, fitted, row, safe, table_head
 from reconciler.render.plan_text import (
+    WAVE_COLUMNS,
     actions_in_words,
     budget_in_words,
     change_in_words,
@@ -27,6 +28,7 @@ from reconciler.render.plan_text import (
     routes_together,
     step_rows,
     verdict_in_words,
+    wave_rows,
 )
 
 BYTES_MAX: Final = 60_000
@@ -58,6 +60,7 @@ def plan_markdown(plan: Plan, *, plan_id: str, bytes_max: int = BYTES_MAX, compa
         _products(fleets),
         _set_aside(fleets),
         _fleets(fleets),
+        _waves(fleets),
         _routes(kinds),
         _details(kinds),
     )
@@ -92,7 +95,7 @@ def _warnings(plan: Plan) -> list[str]:
     if not plan.complete:
         found.append("**The observation is not complete:** devices that were not seen are not planned.")
     if plan.findings:
-        found.append(f"**{counted(len(plan.findings), 'finding')}** of the observation.")
+        found.append(f"**{counted(len(plan.findings), 'finding')}** of the observation and the waves.")
     refused = [entry for fleet in plan.fleets for entry in fleet.refused]
     waiting = [entry for fleet in plan.fleets for entry in fleet.waiting]
     for word, entries, what in (
@@ -145,7 +148,7 @@ def _by_reason(entries: Sequence[Refused | Waiting]) -> str:
 def _findings(plan: Plan) -> Section:
     total = len(plan.findings)
     return Section(
-        head="\n### Findings\n\n" + table_head(("Of the observation", False)),
+        head="\n### Findings\n\n" + table_head(("Of the observation and the waves", False)),
         items=[row([safe(finding)]) for finding in plan.findings],
         left_out=lambda shown: f"\n**… {counted(total - shown, 'finding')} left out here**; {_ELSEWHERE}.\n",
     )
@@ -214,6 +217,15 @@ def _fleets(fleets: Sequence[FleetPlan]) -> Section:
         + table_head(("Fleet", False), ("Should run", False), *((name, True) for name in counts), ("Delivery", False)),
         items=items,
         left_out=_left_out("fleet", [plan.summary.devices for plan in fleets]),
+    )
+
+
+def _waves(fleets: Sequence[FleetPlan]) -> Section:
+    rows = [(plan, cells) for plan in fleets for cells in wave_rows(plan)]
+    return Section(
+        head="\n### Waves\n\n" + table_head(("Fleet", False), *WAVE_COLUMNS),
+        items=[row((safe(plan.fleet.name, _NAME_MAX), safe(cells[0], _NAME_MAX), *cells[1:])) for plan, cells in rows],
+        left_out=lambda shown: f"\n**… {counted(len(rows) - shown, 'wave')} left out here**; {_ELSEWHERE}.\n",
     )
 
 

@@ -123,6 +123,7 @@ def _fleet(page: Page, plan: FleetPlan) -> list[str]:
             lines += page.wrapped(sentence, indent=2, hanging=2)
     for sentence in actions_in_words(plan):
         lines += page.wrapped(sentence, indent=2, hanging=2)
+    lines += _waves(page, plan)
     for routes in routes_together(plan.routes):
         lines += ["", *_routes(page, routes)]
     for title, style, entries in (
@@ -132,6 +133,15 @@ def _fleet(page: Page, plan: FleetPlan) -> list[str]:
         if entries:
             lines += ["", f"  {page.ink(title, style)}", *_set_aside(page, entries)]
     return lines
+
+
+def _waves(page: Page, plan: FleetPlan) -> list[str]:
+    rows = wave_rows(plan)
+    if not rows:
+        return []
+    right = frozenset(number for number, (_, is_number) in enumerate(WAVE_COLUMNS) if is_number)
+    head, *lines = table([tuple(name for name, _ in WAVE_COLUMNS), *rows], indent=2, right=right)
+    return ["", page.ink(head, Style.TITLE), *lines]
 
 
 def actions_in_words(plan: FleetPlan) -> list[str]:
@@ -163,16 +173,50 @@ def action_in_words(action: ProductAction) -> str:
 def pace_in_words(plan: FleetPlan) -> str:
     """By which hand, how many at a time, how long in all, and when the fleet halts."""
     fleet = plan.fleet
-    if fleet.rollout.waves or fleet.approval_required:
-        asked = "rollout.waves" if fleet.rollout.waves else "approval.required"
-        return f"Held: this version of `apply` does not carry out {asked}, and starts nothing in the fleet"
+    if fleet.approval_required:
+        return "Held: this version of `apply` does not carry out approval.required, and starts nothing in the fleet"
     if plan.minutes is None:
         return f"Held: rollout.maxConcurrent is 0, nothing is started {OVER[fleet.delivery.via]}"
-    at_a_time = fleet.rollout.concurrent_max.of(plan.summary.upgrade)
+    limit = fleet.rollout.failures_max
+    share = f" ({limit})" if limit.percent else ""
     return (
-        f"Delivered {OVER[fleet.delivery.via]}, at most {at_a_time:,} at a time, about "
-        f"{duration(plan.minutes)} in all; halts at {fleet.rollout.failures_max} failed devices"
+        f"Delivered {OVER[fleet.delivery.via]}, at most {plan.at_a_time:,} at a time, about "
+        f"{duration(plan.minutes)} in all; halts at {counted(plan.failures_that_halt, 'failed device')}{share}"
     )
+
+
+WAVE_COLUMNS: Final = (
+    ("Wave", False),
+    ("Devices", True),
+    ("Now", True),
+    ("Halts at", True),
+    ("Soak", True),
+    ("Approval", False),
+    ("At least", True),
+)
+"""The columns of `wave_rows`, and whether they hold numbers."""
+
+
+def wave_rows(plan: FleetPlan) -> list[tuple[str, ...]]:
+    """Name, devices, those with a route, failures that halt, soak, approval, time; nothing where all go together."""
+    if len(plan.waves) < 2 and not plan.fleet.rollout.waves:  # noqa: PLR2004  # one wave of all is none
+        return []
+    rows: list[tuple[str, ...]] = []
+    columns = zip(plan.waves, plan.wave_minutes, plan.wave_routed, plan.wave_failures_that_halt, strict=False)
+    for planned, minutes, routed, limit in columns:
+        wave = planned.wave
+        rows.append(
+            (
+                harmless(planned.name),
+                f"{len(planned.devices):,}",
+                f"{routed:,}",
+                "fleet's limit" if limit is None else f"{limit:,} failed",
+                duration(wave.soak_seconds / 60) if wave.soak_seconds else "none",
+                "required" if wave.approval_required else "no",
+                "held" if minutes is None else duration(minutes) if minutes else "none",
+            )
+        )
+    return rows
 
 
 def cost_in_words(cost: Cost) -> str:

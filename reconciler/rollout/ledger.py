@@ -9,7 +9,7 @@ from typing import Final
 from reconciler.model.attempt import Attempt
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
-from reconciler.model.plan import FleetPlan, Route, WaitingReason
+from reconciler.model.plan import FleetPlan, Route
 from reconciler.model.rollout import FleetStory
 from reconciler.model.step import LockApplication, Step
 from reconciler.model.version import ApplicationVersion
@@ -18,9 +18,6 @@ from reconciler.rollout.verdict import Hold
 
 TURNED_BACK_MAX: Final = 10
 """Last looks that may say no before a run leaves a device: it changes faster than we can plan."""
-
-PASSING: Final = frozenset({WaitingReason.OFFLINE, WaitingReason.MODULES_UNKNOWN})
-"""Reasons to wait that may pass without anybody's doing: every device is offline for a moment after a transfer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
-from reconciler.model.plan import FleetPlan
-from reconciler.rollout.ledger import PASSING, Ledger, hold_for_this_run
+from reconciler.model.plan import PASSING, FleetPlan
+from reconciler.rollout.ledger import Ledger, hold_for_this_run
 from reconciler.rollout.retry import may_start_at
 from reconciler.rollout.standing import is_restarting
 

@@ -8,8 +8,8 @@ from enum import Enum
 from reconciler.model.device import DeviceId
 from reconciler.model.failure import CONSEQUENCES
 from reconciler.model.instant import Instant
-from reconciler.model.plan import FleetPlan, Route, Waiting
-from reconciler.rollout.ledger import PASSING, Ledger, failed_devices, hold_for_this_run
+from reconciler.model.plan import PASSING, FleetPlan, Route, Waiting
+from reconciler.rollout.ledger import Ledger, failed_devices, hold_for_this_run
 from reconciler.rollout.retry import may_start_at
 
 

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reconciler.model.device import DeviceId
-from reconciler.model.fleet import RolloutPolicy, Share, Wave, WaveSize
+from reconciler.model.fleet import RolloutPolicy, Wave, WaveSize
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Route, Waiting
 from reconciler.model.rollout import FleetStory, Rollout, RolloutState, StartedWave, WaveState
@@ -93,11 +93,6 @@ def judgement(seen: Pass) -> tuple[RolloutEntry, ...]:
     return tuple(entries)
 
 
-def limit_reached_at(share: Share, whole: int) -> int:
-    """The number of failures at which a limit is reached: its share of the whole, and 1 where that is 0."""
-    return max(1, share.of(whole))
-
-
 def before_its_wave(policy: RolloutPolicy, story: FleetStory) -> tuple[Hold, Instant | None]:
     """Why a device whose wave has not started waits, and until when at least where that is known."""
     rollout = story.rollout
@@ -142,12 +137,12 @@ def _next_entry(seen: Pass, story: FleetStory) -> RolloutEntry | None:
 
 
 def _why_to_halt(seen: Pass, story: FleetStory) -> str | None:
-    fleet, failed, rollout = seen.plan.fleet, seen.failed, story.rollout
+    failed, rollout = seen.failed, story.rollout
     for device_id in sorted(failed & seen.ledger.ended.keys()):
         attempts = seen.ledger.ended[device_id]
         if halts_fleet(attempts):
             return f"device {device_id} failed by {attempts[0].failure}: {attempts[0].detail}"
-    limit = limit_reached_at(fleet.rollout.failures_max, seen.plan.summary.devices)
+    limit = seen.plan.failures_that_halt
     if len(failed) >= limit:
         return f"{len(failed)} of its devices failed, rollout.maxFailures allows fewer than {limit}"
     wave = None if rollout is None else rollout.wave_under_way
@@ -155,7 +150,7 @@ def _why_to_halt(seen: Pass, story: FleetStory) -> str | None:
         return None
     of_wave = len(failed & wave.members)
     own = _asked(seen.policy, rollout, wave).failures_max
-    limit = limit_reached_at(seen.policy.failures_max if own is None else own, wave.devices)
+    limit = (seen.policy.failures_max if own is None else own).reached_at(wave.devices)
     if of_wave >= limit:
         return f"{of_wave} of the {wave.devices} devices of wave {wave.name} failed, fewer than {limit} may"
     found = _standings_of(seen, rollout, wave)

@@ -5,6 +5,7 @@
 - `observed`: device objects in the words of the Particle API. What is left out: online, normal, product 12345.
 - `catalog`: releases that the known catalog does not have, in the format of the contract; optional.
 - `expected`: for every fleet the lines of its plan. A route is a line of steps, each with the release of its hop.
+- `waves`: for every fleet the devices of its waves in their order, and `findings` what a person is told; optional.
 """
 
 from __future__ import annotations
@@ -101,6 +102,22 @@ def test_the_plan_says_what_a_field_engineer_expects(path: Path) -> None:
     names = {DeviceId(device["id"]): device["name"] for device in case["observed"]}
     expected = {of_fleet: sorted(said) for of_fleet, said in case["expected"].items()}
     assert outline(planned(case), names) == expected
+
+
+@pytest.mark.parametrize("path", [path for path in CASES if "waves" in read(path)], ids=lambda path: path.stem)
+def test_the_waves_are_those_that_a_field_engineer_expects(path: Path) -> None:
+    case = read(path)
+    names = {DeviceId(device["id"]): device["name"] for device in case["observed"]}
+    plan = planned(case)
+    found = {
+        of_fleet.fleet.name: [
+            f"{wave.name}: {', '.join(sorted(names[each] for each in wave.devices)) or 'nobody'}"
+            for wave in of_fleet.waves
+        ]
+        for of_fleet in plan.fleets
+    }
+    assert found == case["waves"]
+    assert list(plan.findings) == case.get("findings", [])
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
@@ -323,3 +324,14 @@ def test_what_a_plan_sees_are_the_devices_of_its_products(products: list[str | N
     looked = replace(observation(*devices), products=(*observation().products, OTHER))
     fleets = FleetSet(fleets=tuple(fleet(f"f{number}", product=word) for number, word in enumerate(products)))
     assert [each.id for each in of_products(looked, fleets).devices] == ids(*seen)
+
+
+def test_a_device_that_changes_its_wave_is_no_change_of_route(sample: SampleRepository) -> None:
+    path, manifest = next((path, text) for path, text in a_fleet("eu", range(1, 5)).items() if path.endswith(".yaml"))
+    document_of = yaml.safe_load(manifest)
+    document_of["spec"]["rollout"] = {"waves": [{"name": "canary", "size": 2}]}
+    sample.write(path, yaml.safe_dump(document_of))
+    found = document("--base", "main")
+    waves = {fleet["name"]: [wave["name"] for wave in fleet["waves"]] for fleet in found["fleets"]}
+    assert waves == {"eu": ["canary", "rest"], "us": ["all"]}
+    assert (found["base"]["fleets"], found["base"]["blast_radius"]) == ([], 0)

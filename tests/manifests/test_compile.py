@@ -135,7 +135,13 @@ def test_waves_are_compiled() -> None:
         {"name": "rest", "size": "remaining"},
     ]
     assert fleet(spec__rollout={"waves": waves}).rollout.waves == (
-        Wave(name="canary", size=Share(2), soak_seconds=86400, failures_max=Share(0), devices=frozenset({"a", "b"})),
+        Wave(
+            name="canary",
+            size=WaveSize.LISTED,
+            soak_seconds=86400,
+            failures_max=Share(0),
+            devices=frozenset({"a", "b"}),
+        ),
         Wave(name="early", size=Share(10, percent=True), approval_required=True),
         Wave(name="rest", size=WaveSize.REMAINING),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reconciler.firmware.known import known_catalog
 from reconciler.model.device import DeviceId, DeviceMode, ObservedDevice
 from reconciler.model.fleet import (
@@ -10,6 +12,7 @@ from reconciler.model.fleet import (
     Desired,
     DesiredApplication,
     Fleet,
+    FleetSet,
     Place,
     RolloutPolicy,
     Selector,
@@ -36,6 +39,8 @@ from reconciler.model.plan import (
 from reconciler.model.platform import platform_by_name
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
+from reconciler.planning.naming import Naming
+from reconciler.planning.waves import with_waves
 
 NOW = instant_from_iso("2026-11-22T09:00:00Z")
 BOOTLOADER = ModuleSlot(ModuleFunction.BOOTLOADER, 0)
@@ -171,6 +176,19 @@ COLD_CHAIN = Fleet(
         application=DesiredApplication(release="logger", version=ApplicationVersion(44)),
     ),
     place=Place("fleets/cold-chain.yaml", 1, 1),
+    rollout=RolloutPolicy(
+        waves=(
+            Wave(
+                name="canary",
+                size=Share(5),
+                soak_seconds=24 * 3600,
+                failures_max=Share(0),
+                devices=frozenset(ids(40, 1)),
+            ),
+            Wave(name="early", size=Share(20, percent=True), soak_seconds=12 * 3600, approval_required=True),
+            Wave(name="rest", size=WaveSize.REMAINING),
+        )
+    ),
 )
 
 WORKSHOP = Fleet(
@@ -185,20 +203,32 @@ WORKSHOP = Fleet(
     correct_drift=False,
 )
 
-COLD_CHAIN_PLAN = FleetPlan(
-    fleet=COLD_CHAIN,
-    current=ids(100, 700),
-    routes=(BORON_ROUTE, OLD_BORON_ROUTE, APPLICATION_ONLY),
-    refused=(
-        Refused(reason=RefusalReason.DOWNGRADE_REFUSED, message="runs 6.4.1, manifest asks 6.3.4", devices=ids(900, 6)),
-        Refused(reason=RefusalReason.UNKNOWN_PLATFORM, message="platform 31 is unknown", devices=ids(910, 1)),
-    ),
-    waiting=(
-        Waiting(reason=WaitingReason.OFFLINE, message="offline; planned again when it is back", devices=ids(1000, 44)),
-    ),
+
+def in_waves(plan: FleetPlan) -> FleetPlan:
+    """The plan with its waves."""
+    return replace(with_waves(plan, (), Naming(FleetSet(fleets=(plan.fleet,)))), findings=())
+
+
+COLD_CHAIN_PLAN = in_waves(
+    FleetPlan(
+        fleet=COLD_CHAIN,
+        current=ids(100, 700),
+        routes=(BORON_ROUTE, OLD_BORON_ROUTE, APPLICATION_ONLY),
+        refused=(
+            Refused(
+                reason=RefusalReason.DOWNGRADE_REFUSED, message="runs 6.4.1, manifest asks 6.3.4", devices=ids(900, 6)
+            ),
+            Refused(reason=RefusalReason.UNKNOWN_PLATFORM, message="platform 31 is unknown", devices=ids(910, 1)),
+        ),
+        waiting=(
+            Waiting(
+                reason=WaitingReason.OFFLINE, message="offline; planned again when it is back", devices=ids(1000, 44)
+            ),
+        ),
+    )
 )
 
-WORKSHOP_PLAN = FleetPlan(fleet=WORKSHOP, current=(), routes=(ARGON_REPAIR,), refused=(), waiting=())
+WORKSHOP_PLAN = in_waves(FleetPlan(fleet=WORKSHOP, current=(), routes=(ARGON_REPAIR,), refused=(), waiting=()))
 
 PLAN = Plan(
     source=PlanSource(

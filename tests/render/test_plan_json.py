@@ -79,8 +79,26 @@ def test_a_step_shows_what_is_known_and_leaves_out_what_is_not() -> None:
     }
 
 
-def test_a_fleet_without_waves_has_one_wave_of_all_devices_that_have_a_route() -> None:
+def test_every_device_with_a_route_and_every_waiting_one_is_in_one_wave_of_the_document() -> None:
     fleets = {fleet["name"]: fleet for fleet in document_of(PLAN)["fleets"]}  # type: ignore[attr-defined]  # a list
-    upgraded = sorted([*ids(0, 34), *ids(40, 1), *ids(60, 1)])
-    assert fleets["cold-chain-eu"]["waves"] == [{"name": "all", "devices": upgraded}]
-    assert fleets["workshop"]["waves"] == []
+    concerned = sorted([*ids(0, 34), *ids(40, 1), *ids(60, 1), *ids(1000, 44)])
+    waves = fleets["cold-chain-eu"]["waves"]
+    assert sorted(device for wave in waves for device in wave["devices"]) == concerned
+    assert [(wave["name"], wave["size"], len(wave["devices"])) for wave in waves] == [
+        ("canary", 5, 5),
+        ("early", "20%", 16),
+        ("rest", "remaining", 59),
+    ]
+    assert waves[0]["devices"][0] == ids(40, 1)[0]
+    assert [wave["halts_at_failures"] for wave in waves] == [1, 1, None]
+    assert [(wave["soak_seconds"], wave["approval_required"]) for wave in waves] == [
+        (86400, False),
+        (43200, True),
+        (0, False),
+    ]
+
+
+def test_a_fleet_that_holds_says_of_no_wave_how_long_it_takes() -> None:
+    fleets = {fleet["name"]: fleet for fleet in document_of(PLAN)["fleets"]}  # type: ignore[attr-defined]  # a list
+    (wave,) = fleets["workshop"]["waves"]
+    assert (wave["name"], wave["minutes"], len(wave["devices"])) == ("rest", None, 2)

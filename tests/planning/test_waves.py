@@ -1,0 +1,102 @@
+"""Waves of a plan: names, slips of the hand, defaults."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.model.fleet import RolloutPolicy, Share, Suspension, Wave
+from reconciler.model.plan import FleetPlan
+from tests.fleet_samples import device, device_id, fleet, plan_of
+
+FLEET = fleet()
+HERD = [device(number) for number in range(1, 31)]
+
+
+def named(*words: str, size: int = 1) -> FleetPlan:
+    canary = Wave(name="canary", size=Share(size), devices=frozenset(words))
+    return plan_of(replace(FLEET, rollout=RolloutPolicy(waves=(canary,))), *HERD)
+
+
+def shape(plan: FleetPlan) -> list[tuple[str, int]]:
+    return [(wave.name, len(wave.devices)) for wave in plan.waves]
+
+
+def test_canaries_are_named_by_id_or_by_name() -> None:
+    plan = named(device_id(3), "eu-7", size=2)
+    assert set(plan.waves[0].devices) == {device_id(3), device_id(7)}
+    assert plan.findings == ()
+
+
+def test_an_id_with_a_slip_is_told_with_the_one_that_is_meant() -> None:
+    slip = "e00fce680000000000000199"
+    (finding,) = plan_of(replace(FLEET, rollout=named(slip).fleet.rollout), *HERD, device(0x19)).findings
+    assert finding == (
+        f"fleet eu: wave canary names {slip}, which is no device of the fleet; did you mean 'e00fce680000000000000019'?"
+    )
+
+
+def test_a_name_that_nobody_has_is_told() -> None:
+    assert named("eu-99", "eu-1").findings == ("fleet eu: wave canary names eu-99, which is no device of the fleet",)
+
+
+def test_a_canary_that_is_as_desired_already_is_no_slip() -> None:
+    there = device(40, device_os="6.3.4")
+    policy = RolloutPolicy(waves=(Wave(name="canary", size=Share(1), devices=frozenset({there.id})),))
+    plan = plan_of(replace(FLEET, rollout=policy), *HERD, there)
+    assert plan.findings == ()
+    assert shape(plan) == [("canary", 1), ("rest", 29)]
+
+
+@pytest.mark.parametrize(
+    ("devices", "expected"),
+    [
+        (0, []),
+        (1, [("all", 1)]),
+        (20, [("all", 20)]),
+        (21, [("canary", 1), ("rest", 20)]),
+        (250, [("canary", 2), ("rest", 248)]),
+        (1200, [("canary", 10), ("rest", 1190)]),
+    ],
+)
+def test_a_fleet_that_asks_for_no_waves_has_few_canaries(devices: int, expected: list[tuple[str, int]]) -> None:
+    assert shape(plan_of(FLEET, *(device(number) for number in range(1, devices + 1)))) == expected
+
+
+def test_an_offline_device_has_its_place_and_one_that_waits_for_a_person_is_in_the_last_wave() -> None:
+    policy = RolloutPolicy(waves=(Wave(name="canary", size=Share(50, percent=True)),))
+    offline = [replace(each, online=False) for each in HERD]
+    assert shape(plan_of(replace(FLEET, rollout=policy), *offline)) == [("canary", 15), ("rest", 15)]
+    disabled = [replace(each, updates_enabled=False) for each in HERD]
+    assert shape(plan_of(replace(FLEET, rollout=policy), *disabled)) == [("canary", 0), ("rest", 30)]
+
+
+def test_a_suspended_fleet_shows_all_its_devices_in_its_last_wave() -> None:
+    suspended = replace(FLEET, suspension=Suspension(reason="holidays"))
+    assert shape(plan_of(suspended, *HERD)) == [("canary", 0), ("rest", 30)]
+
+
+def test_a_plan_takes_at_least_the_time_of_its_waves_and_their_soaks() -> None:
+    def minutes(*waves: Wave) -> int:
+        found = plan_of(replace(FLEET, rollout=RolloutPolicy(waves=waves)), *HERD[:20]).minutes
+        assert found is not None
+        return found
+
+    canary = Wave(name="canary", size=Share(1))
+    assert minutes() < minutes(canary)
+    assert minutes(replace(canary, soak_seconds=3600)) == minutes(canary) + 60
+
+
+def test_a_fleet_that_holds_says_so_for_every_wave() -> None:
+    plan = plan_of(replace(FLEET, rollout=RolloutPolicy(concurrent_max=Share(0))), *HERD)
+    assert (plan.minutes, plan.wave_minutes) == (None, (None, None))
+
+
+def test_limits_are_numbers_and_the_first_failure_of_a_limit_of_0_halts() -> None:
+    waves = tuple(
+        Wave(name=f"{limit}", size=Share(10), failures_max=limit) for limit in (Share(0), Share(25, percent=True), None)
+    )
+    plan = plan_of(replace(FLEET, rollout=RolloutPolicy(waves=waves, failures_max=Share(3))), *HERD)
+    assert plan.wave_failures_that_halt == (1, 2, 3, None)
+    assert plan.failures_that_halt == 3
