@@ -26,7 +26,7 @@ from reconciler.journal.memory import MemoryJournal
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.device import Observation
 from reconciler.model.error import BugError, JournalError, ReconcilerError, WireError
-from reconciler.model.fleet import FleetSet
+from reconciler.model.fleet import Fleet, FleetSet
 from reconciler.model.plan import Plan
 from reconciler.particle.listing import PageReader
 from reconciler.planning.planner import plan_fleets
@@ -120,13 +120,21 @@ class Client(Play):
 
 @dataclass
 class Performance:
-    """One play of one world. `hands` and `dies` let a test break what it wants to see noticed."""
+    """One play of one world. What a test replaces here it wants to see noticed:
+
+    `hands`: executors. `dies`: by a client's number, when it dies. `shown`: what eyes show. `sight`: eyes as a whole.
+    `kept`: the journal as a client has it in hand. `manifests`: what clients read from Git. `rules`: of the referee.
+    """
 
     world: World
     folder: Path | None = None
     hands: Hands = lambda executor: executor
     dies: Callable[[int], Dies | None] | None = None
     shown: Callable[[Observation], Observation] = lambda observation: observation
+    sight: Callable[[Inventory], Inventory] = lambda eyes: eyes
+    kept: Callable[[Journal], Journal] = lambda journal: journal
+    manifests: Callable[[Fleet], Fleet] = lambda fleet: fleet
+    rules: Callable[[HouseRules], HouseRules] = lambda rules: rules
     clients: dict[str, Client] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -138,7 +146,7 @@ class Performance:
         self._runs, self._ids = count(), count(1)
         self.crashes = {crash.run: crash for crash in world.crashes}
         faults = {spec.fault for spec in world.faults}
-        self.theatre.cloud.rules = HouseRules(
+        rules = HouseRules(
             desired_applications=frozenset({2, 3}),
             safe_mode_allowed=bool(faults & INVISIBLE),
             persons=frozenset({"person"}),
@@ -146,6 +154,7 @@ class Performance:
             requests_per_five_minutes=10_000 * world.clients,
             staleness_seconds=180.0,
         )
+        self.theatre.cloud.rules = self.rules(rules)
 
     def play(self) -> Trace:
         """From the beginning to the end."""
@@ -248,8 +257,8 @@ class Performance:
             theatre=self.theatre,
             actor=actor,
             stop_at=stop_at,
-            fleets=FleetSet(fleets=self.outside.fleets(), digest="sha256:drawn"),
-            journal=self.watched(None, actor.reach),
+            fleets=FleetSet(fleets=tuple(map(self.manifests, self.outside.fleets())), digest="sha256:drawn"),
+            journal=self.kept(self.watched(None, actor.reach)),
             poll_seconds=self.world.poll_seconds,
             seed=self.world.seed,
             ids=self._ids,
@@ -265,7 +274,7 @@ class Performance:
         def looked(observation: Observation) -> None:
             self.note(Looked(product, observation))
 
-        return WatchedEyes(eyes, looked, self.shown)
+        return WatchedEyes(self.sight(eyes), looked, self.shown)
 
     def _wrote(self, run: int | None, method: str, given: tuple[Any, ...]) -> None:
         self.note(Wrote(method, given), run=run)
