@@ -16,13 +16,14 @@ from reconciler.controller import act, rollouts
 from reconciler.controller.knowledge import Knowledge
 from reconciler.execution import guard
 from reconciler.execution.executor import MayHaveArrived, SendOutcome
+from reconciler.firmware.builder import build_module
 from reconciler.firmware.catalog import Catalog
 from reconciler.inventory.inventory import Inventory
 from reconciler.journal.journal import Journal
 from reconciler.journal.memory import MemoryJournal
 from reconciler.model.device import DeviceId, Observation, ObservedDevice
 from reconciler.model.fleet import AllowWindow, RolloutPolicy, Share, Wave
-from reconciler.model.module import ModuleFunction, ModuleSlot
+from reconciler.model.module import Module, ModuleFunction, ModuleSlot
 from reconciler.model.platform import platform_by_name
 from reconciler.model.rollout import Rollout
 from reconciler.model.step import FlashModule, LockApplication, Step
@@ -119,6 +120,13 @@ def _module(platform: str, release: str, slot: str = "bootloader/0") -> bytes:
     binary = synthetic_binaries().module(chosen, DeviceOsVersion(release), ModuleSlot.parse(slot))
     assert binary is not None
     return binary
+
+
+def _unheard_of() -> bytes:
+    """A bootloader of a number that no release has."""
+    platform = platform_by_name("boron")
+    assert platform is not None
+    return build_module(platform, Module(slot=ModuleSlot(ModuleFunction.BOOTLOADER, 0), version=9999))
 
 
 def _flashes(binary: Callable[[ObservedDevice, Step], bytes]) -> Callable[[Any, ObservedDevice, Step], SendOutcome]:
@@ -281,10 +289,6 @@ def _hurried(performance: Performance, patch: MonkeyPatch) -> None:
     patch.setattr(theatre, "LATENCY_SECONDS", 0.0)
 
 
-def _tight(performance: Performance) -> None:
-    """The vendor allows less, and the client knows."""
-
-
 _SEND_ALL: Final = RolloutPolicy(concurrent_max=ALL, failures_max=ALL, step_deadline_seconds=900.0)
 _ONE_BY_ONE: Final = RolloutPolicy(concurrent_max=Share(1), failures_max=ALL, step_deadline_seconds=900.0)
 _BAD: Final = (FaultSpec(fault="boot-crash", rate=1.0, count=None, begin=0.0, end=8640.0),)
@@ -380,8 +384,3 @@ TWINS: Final[Mapping[str, Twin]] = MappingProxyType(
         ),
     }
 )
-
-
-def _unheard_of() -> bytes:
-    """A bootloader of a number that no release has."""
-    raise NotImplementedError

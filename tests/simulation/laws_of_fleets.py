@@ -123,7 +123,8 @@ def waves_in_turn(trace: Trace) -> Iterator[str]:
             case WaveCompleted(fleet=fleet, wave=wave, at=at):
                 soak = soaks.get((fleet, wave), 0.0)
                 since = waves[fleet].soaking.get(wave)
-                if soak and (since is None or at - since < soak):
+                anybody = what.verified + what.failed + what.not_reached
+                if soak and anybody and (since is None or at - since < soak):
                     yield f"wave {wave} of {fleet} is complete before it has soaked for {soak:g} s"
                 waves[fleet].complete.add(wave)
             case Attempt(state=AttemptState.INTENDED, fleet=fleet, device_id=device_id) if fleet in waves:

@@ -27,7 +27,7 @@ from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.device import Observation
 from reconciler.model.error import BugError, JournalError, ReconcilerError, WireError
 from reconciler.model.fleet import Fleet, FleetSet
-from reconciler.model.plan import Plan
+from reconciler.model.plan import Plan, WaitingReason
 from reconciler.particle.listing import PageReader
 from reconciler.planning.planner import plan_fleets
 from reconciler.render.plan_json import plan_document, plan_json
@@ -330,6 +330,9 @@ class Performance:
         client = self._client(self.theatre.acting, 0.0)
         try:
             plan, _ = client.agree()
+            if any(place.reason is WaitingReason.MODULES_UNKNOWN for each in plan.fleets for place in each.waiting):
+                self.theatre.sleep(LISTENING_SECONDS)
+                plan, _ = client.agree()
         except WireError:
             return False
         finally:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,7 +40,7 @@ def traced(world: World, folder: Path | None) -> Trace:
     """A play, with its twin where both have to end alike."""
     trace = play(world, folder)
     if world.seed % TWIN_EVERY == 0 and may_have_twin(world):
-        trace.twin = play(replace(world, crashes=(), on_disk=False), folder)
+        trace.twin = play(world.without_deaths(), folder)
     return trace
 
 

@@ -200,6 +200,10 @@ class World:
         """How much there is to it."""
         return sum(map(len, (self.devices, self.fleets, self.faults, self.happenings, self.crashes))) + self.clients
 
+    def without_deaths(self) -> World:
+        """The same world, in which no client dies."""
+        return replace(self, crashes=(), on_disk=False)
+
     def cloud(self) -> CloudWorld:
         """The pretend cloud at its beginning."""
         return CloudWorld(
