@@ -5,7 +5,7 @@ import pytest
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
 from reconciler.model.instant import Instant
 from reconciler.rollout.retry import UNTIL_A_PERSON, counts_against_rollout, held_until, may_start_at
-from tests.fleet_samples import FLASH, NOW, attempt
+from tests.fleet_samples import NOW, attempt
 
 FAILED = AttemptState.FAILED
 
@@ -132,7 +132,7 @@ def test_being_offline_uses_up_no_try_of_a_device_that_boots_badly() -> None:
 
 
 def test_what_is_verified_a_second_time_is_no_progress_and_tries_are_used_up_all_the_same() -> None:
-    bootloader = attempt(AttemptState.VERIFIED, step=FLASH)
+    bootloader = attempt(AttemptState.VERIFIED)
     refused = failed(FailureClass.INSTALL)
     latest_first = [refused, bootloader, refused, bootloader, refused, bootloader]
 
@@ -141,7 +141,7 @@ def test_what_is_verified_a_second_time_is_no_progress_and_tries_are_used_up_all
 
 
 def test_what_is_verified_for_the_first_time_ends_the_count() -> None:
-    bootloader = attempt(AttemptState.VERIFIED, step=FLASH)
+    bootloader = attempt(AttemptState.VERIFIED)
     refused = failed(FailureClass.INSTALL)
     assert held_until([bootloader, refused, refused, refused], NOW) is None
     assert not counts_against_rollout([bootloader, refused, refused, refused])

@@ -12,30 +12,25 @@ from typing import Any, Final
 
 from pytest import MonkeyPatch
 
-from reconciler.controller import act, rollouts
+from reconciler.controller import rollouts
 from reconciler.controller.knowledge import Knowledge
 from reconciler.execution import guard
 from reconciler.execution.executor import MayHaveArrived, SendOutcome
 from reconciler.firmware.builder import build_module
 from reconciler.firmware.catalog import Catalog
-from reconciler.inventory.inventory import Inventory
-from reconciler.journal.journal import Journal
-from reconciler.journal.memory import MemoryJournal
-from reconciler.model.device import DeviceId, Observation, ObservedDevice
+from reconciler.model.allowance import Allowance
+from reconciler.model.device import Observation, ObservedDevice
 from reconciler.model.fleet import AllowWindow, RolloutPolicy, Share, Wave
 from reconciler.model.module import Module, ModuleFunction, ModuleSlot
 from reconciler.model.platform import platform_by_name
-from reconciler.model.rollout import Rollout
 from reconciler.model.step import FlashModule, LockApplication, Step
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
 from reconciler.particle.budget import RequestBudget
 from reconciler.planning import planner
-from reconciler.rollout import gate, ledger, retry, waves
-from tests.simulation import theatre
+from reconciler.rollout import gate, ledger, waves
 from tests.simulation.playing import Performance
-from tests.simulation.stage import PRODUCTS
 from tests.simulation.virtual import synthetic_binaries
-from tests.simulation.worlds import Crash, Deed, DeviceSpec, FaultSpec, FleetSpec, Happening, World, product_line
+from tests.simulation.worlds import Crash, Deed, DeviceSpec, FaultSpec, FleetSpec, Happening, World
 
 ALL: Final = Share(100, percent=True)
 HOUR: Final = 3600.0
@@ -46,10 +41,11 @@ Break = Callable[[Performance, MonkeyPatch], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Twin:
-    """A world in which a law holds, and what is broken so that it does not."""
+    """A world in which a law holds, and what is broken so that it does not. `house`: what is so in any case."""
 
     world: World
     breaks: Break
+    house: Break = lambda _performance, _patch: None
 
 
 def small(
@@ -211,28 +207,13 @@ def _no_lock_is_respected(performance: Performance, patch: MonkeyPatch) -> None:
     patch.setattr(guard, "_locked_since", lambda *_: None)
 
 
-@dataclass
-class _Dreaming:
-    """Eyes that show for ever what they saw first, with everybody online."""
+def _dawdling(performance: Performance, _: MonkeyPatch) -> None:
+    def send(executor: Any, device: ObservedDevice, step: Step) -> SendOutcome:
+        performance.theatre.sleep(600.0)
+        outcome: SendOutcome = executor.send(device, step)
+        return outcome
 
-    eyes: Any
-    seen: Observation | None = None
-
-    def observe(self) -> Observation:
-        self.seen = self.seen or self.eyes.observe()
-        return self.seen
-
-    def observe_device(self, device_id: DeviceId) -> ObservedDevice | None:
-        return next((device for device in self.observe().devices if device.id == device_id), None)
-
-
-def _dreams(performance: Performance, patch: MonkeyPatch) -> None:
-    def dreaming(eyes: Inventory) -> Inventory:
-        return _Dreaming(eyes)
-
-    performance.sight = dreaming
-    patch.setattr(ledger.Ledger, "held_until", lambda *_: None)
-    patch.setattr(gate, "may_start_at", lambda *_: None)
+    performance.hands = lambda executor: Crooked(executor, send)
 
 
 def _by_our_own_clock(performance: Performance, _: MonkeyPatch) -> None:
@@ -242,16 +223,23 @@ def _by_our_own_clock(performance: Performance, _: MonkeyPatch) -> None:
     performance.shown = shown
 
 
-def _last_step_first(performance: Performance, patch: MonkeyPatch) -> None:
-    def last_first(*given: Any, **named: Any) -> Any:
-        for verdict in real(*given, **named):
-            is_start = isinstance(verdict, gate.Start)
-            last = [step for step in verdict.route.steps if isinstance(step, FlashModule)] if is_start else []
-            yield replace(verdict, step=last[-1]) if last else verdict
+def _application_first(executor: Any, device: ObservedDevice, step: Step) -> SendOutcome:
+    lock = LockApplication(application=ApplicationVersion(2), size=None, boots_into=step.boots_into)
+    outcome: SendOutcome = executor.send(device, lock)
+    return outcome
 
-    real = gate.verdicts
-    patch.setattr(rollouts, "verdicts", last_first)
-    patch.setattr(guard, "check", lambda *_: None)
+
+def _waveless(_: Performance, patch: MonkeyPatch) -> None:
+    """A gate that holds every device for one of the first wave."""
+
+    def blind(plan: Any, its: Any, *, now: Any) -> Any:
+        rollout = its.story.rollout
+        if rollout is not None and rollout.waves:
+            rollout = replace(rollout, waves=(replace(rollout.waves[0], members=None),))
+        return real(plan, replace(its, story=replace(its.story, rollout=rollout)), now=now)
+
+    real = rollouts.verdicts
+    patch.setattr(rollouts, "verdicts", blind)
 
 
 def _ignoring_halts(_: Performance, patch: MonkeyPatch) -> None:
@@ -267,8 +255,8 @@ def _forgets_the_application_after_a_death(performance: Performance, _: MonkeyPa
     performance.manifests = manifest
 
 
-def _wavering(_: Performance, patch: MonkeyPatch) -> None:
-    patch.setattr(planner, "together", lambda parts: tuple(each for part in parts for each in part))
+def _unsorted(_: Performance, patch: MonkeyPatch) -> None:
+    patch.setattr(planner, "reading_order", lambda _place: ())
 
 
 def _always_below(performance: Performance, patch: MonkeyPatch) -> None:
@@ -284,19 +272,29 @@ def _always_below(performance: Performance, patch: MonkeyPatch) -> None:
     patch.setattr(guard, "check", lambda *_: None)
 
 
-def _hurried(performance: Performance, patch: MonkeyPatch) -> None:
-    patch.setattr(RequestBudget, "take", lambda *_, **__: 0.0)
-    patch.setattr(theatre, "LATENCY_SECONDS", 0.0)
+def _few_requests(performance: Performance, patch: MonkeyPatch) -> None:
+    """The vendor allows 100 requests in five minutes, and clients take 30."""
+    performance.theatre.cloud.rules = replace(performance.theatre.cloud.rules, requests_per_five_minutes=100)
+    allowance = Allowance(requests=30, window_seconds=300.0, at_once=20)
+    patch.setitem(RequestBudget.__init__.__kwdefaults__, "requests", allowance)
 
 
 _SEND_ALL: Final = RolloutPolicy(concurrent_max=ALL, failures_max=ALL, step_deadline_seconds=900.0)
 _ONE_BY_ONE: Final = RolloutPolicy(concurrent_max=Share(1), failures_max=ALL, step_deadline_seconds=900.0)
 _BAD: Final = (FaultSpec(fault="boot-crash", rate=1.0, count=None, begin=0.0, end=8640.0),)
 _FAILING: Final = (FaultSpec(fault="flash-fails", rate=1.0, count=None, begin=0.0, end=8640.0),)
-_LOST: Final = (FaultSpec(fault="lost-answer", rate=0.5, count=None, begin=0.0, end=8640.0),)
+_LOST: Final = (FaultSpec(fault="lost-request", rate=0.5, count=None, begin=0.0, end=8640.0),)
 _CANARY: Final = replace(
     _SEND_ALL, waves=(Wave(name="canary", size=Share(1), soak_seconds=HOUR),), offline_deadline_seconds=600.0
 )
+
+
+_THIRD: Final = DeviceSpec(number=3, product="cold-chain", device_os="3.1.0", group="a").id
+
+
+def _of_two_releases(world: World) -> World:
+    """With one device that has another way to go."""
+    return replace(world, devices=(replace(world.devices[0], device_os="1.5.2"), *world.devices[1:]))
 
 
 def _offline(world: World, number: int) -> World:
@@ -309,10 +307,10 @@ TWINS: Final[Mapping[str, Twin]] = MappingProxyType(
     {
         "S1": Twin(world=small(device_os="6.3.4", application=2, desired=3), breaks=with_hands(_locks_to_one)),
         "S2": Twin(world=small(), breaks=with_hands(_flashes(lambda _, __: _module("photon", "2.3.1")))),
-        "S3": Twin(world=small(device_os="1.5.2"), breaks=_last_step_first),
+        "S3": Twin(world=small(), breaks=with_hands(_application_first)),
         "S4": Twin(
             world=small(product="legacy-meters", device_os="0.6.3"),
-            breaks=both(patched(Catalog, "stations", lambda *_: ()), _last_step_first),
+            breaks=patched(Catalog, "stations", lambda *_: ()),
         ),
         "S5": Twin(world=small(), breaks=with_hands(_twice)),
         "S6": Twin(world=small(), breaks=_late),
@@ -325,13 +323,13 @@ TWINS: Final[Mapping[str, Twin]] = MappingProxyType(
         "S10": Twin(
             world=small(windows=(AT_NIGHT,), days=0.8), breaks=patched(gate, "is_open", lambda *_: True)
         ),
-        "S11": Twin(world=small(), breaks=_dreams),
+        "S11": Twin(world=small(), breaks=_dawdling),
         "S12": Twin(
             world=small(rollout=_ONE_BY_ONE),
             breaks=patched(rollouts, "released", lambda _plan, its, _now: its.slots),
         ),
         "S13": Twin(
-            world=small(rollout=_CANARY, days=0.3), breaks=patched(Rollout, "wave_of", lambda self, _: self)
+            world=small(rollout=_CANARY, days=0.3), breaks=_waveless
         ),
         "S14": Twin(
             world=small(happenings=(Happening(at=60.0, deed=Deed.HALT, fleet="a"),), rollout=_ONE_BY_ONE),
@@ -341,7 +339,9 @@ TWINS: Final[Mapping[str, Twin]] = MappingProxyType(
             world=small(faults=_BAD, rollout=replace(_ONE_BY_ONE, failures_max=Share(1)), device_os="6.3.4"),
             breaks=patched(waves, "_why_to_halt", lambda *_: None),
         ),
-        "S16": Twin(world=small(poll_seconds=0.5), breaks=_hurried),
+        "S16": Twin(
+            world=small(devices=12), breaks=patched(RequestBudget, "take", lambda *_, **__: 0.0), house=_few_requests
+        ),
         "S18": Twin(
             world=small(targets_max=1),
             breaks=lambda performance, _: setattr(
@@ -350,7 +350,7 @@ TWINS: Final[Mapping[str, Twin]] = MappingProxyType(
         ),
         "S19": Twin(world=small(), breaks=with_hands(_flashes(lambda *_: _unheard_of()))),
         "S20": Twin(world=small(), breaks=_forgetful),
-        "P1": Twin(world=small(), breaks=_wavering),
+        "P1": Twin(world=_of_two_releases(small()), breaks=_unsorted),
         "P2": Twin(world=small(), breaks=patched(Knowledge, "note", lambda *_: None)),
         "P3": Twin(world=small(), breaks=patched(Knowledge, "note", lambda *_: None)),
         "P4": Twin(world=small(device_os="6.3.4"), breaks=_always_below),
@@ -369,7 +369,7 @@ TWINS: Final[Mapping[str, Twin]] = MappingProxyType(
         ),
         "P8": Twin(
             world=_offline(
-                small(rollout=replace(_CANARY, waves=(Wave(name="canary", size=Share(1), devices=frozenset({"x"})),))),
+                small(rollout=replace(_CANARY, waves=(Wave(name="canary", size=Share(1), devices=frozenset({_THIRD})),))),
                 3,
             ),
             breaks=patched(waves, "_blocks", lambda _seen, _wave, standing: standing is not waves.Standing.DONE),
@@ -378,7 +378,7 @@ TWINS: Final[Mapping[str, Twin]] = MappingProxyType(
             world=small(
                 windows=(AT_NIGHT,),
                 days=0.8,
-                happenings=(Happening(at=1.0, deed=Deed.CLOCK, seconds=16 * HOUR),),
+                happenings=(Happening(at=0.01, deed=Deed.CLOCK, seconds=16 * HOUR),),
             ),
             breaks=_by_our_own_clock,
         ),

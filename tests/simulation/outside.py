@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 BY_A_PERSON = "a person"
 HELD_BY_A_PERSON = frozenset(
-    {WaitingReason.LOCKED, WaitingReason.RELEASED_HIGHER, WaitingReason.FIGHT, WaitingReason.DRIFTED}
+    {
+        WaitingReason.LOCKED,
+        WaitingReason.RELEASED_HIGHER,
+        WaitingReason.FIGHT,
+        WaitingReason.DRIFTED,
+        WaitingReason.TARGETS_EXCEEDED,
+    }
 )
 FOR_EVER_OFFLINE = 3
 """Of the devices that are offline at the beginning every third one never comes back."""
