@@ -17,7 +17,6 @@ from reconciler.controller.knowledge import Knowledge
 from reconciler.execution import guard
 from reconciler.execution.executor import MayHaveArrived, SendOutcome
 from reconciler.firmware.builder import build_module
-from reconciler.firmware.catalog import Catalog
 from reconciler.model.allowance import Allowance
 from reconciler.model.device import Observation, ObservedDevice
 from reconciler.model.fleet import AllowWindow, RolloutPolicy, Share, Wave
@@ -27,6 +26,7 @@ from reconciler.model.step import FlashModule, LockApplication, Step
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
 from reconciler.particle.budget import RequestBudget
 from reconciler.planning import planner
+from reconciler.planning.route import RouteSearch
 from reconciler.rollout import gate, ledger, waves
 from tests.simulation.playing import Performance
 from tests.simulation.virtual import synthetic_binaries
@@ -255,6 +255,15 @@ def _forgets_the_application_after_a_death(performance: Performance, _: MonkeyPa
     performance.manifests = manifest
 
 
+def _without_stations(_: Performance, patch: MonkeyPatch) -> None:
+    def begin(search: Any, *given: Any) -> None:
+        real(search, *given)
+        search._stations = []
+
+    real = RouteSearch.__init__
+    patch.setattr(RouteSearch, "__init__", begin)
+
+
 def _unsorted(_: Performance, patch: MonkeyPatch) -> None:
     patch.setattr(planner, "reading_order", lambda _place: ())
 
@@ -289,9 +298,6 @@ _CANARY: Final = replace(
 )
 
 
-_THIRD: Final = DeviceSpec(number=3, product="cold-chain", device_os="3.1.0", group="a").id
-
-
 def _of_two_releases(world: World) -> World:
     """With one device that has another way to go."""
     return replace(world, devices=(replace(world.devices[0], device_os="1.5.2"), *world.devices[1:]))
@@ -310,7 +316,7 @@ TWINS: Final[Mapping[str, Twin]] = MappingProxyType(
         "S3": Twin(world=small(), breaks=with_hands(_application_first)),
         "S4": Twin(
             world=small(product="legacy-meters", device_os="0.6.3"),
-            breaks=patched(Catalog, "stations", lambda *_: ()),
+            breaks=_without_stations,
         ),
         "S5": Twin(world=small(), breaks=with_hands(_twice)),
         "S6": Twin(world=small(), breaks=_late),
@@ -368,11 +374,8 @@ TWINS: Final[Mapping[str, Twin]] = MappingProxyType(
             ),
         ),
         "P8": Twin(
-            world=_offline(
-                small(rollout=replace(_CANARY, waves=(Wave(name="canary", size=Share(1), devices=frozenset({_THIRD})),))),
-                3,
-            ),
-            breaks=patched(waves, "_blocks", lambda _seen, _wave, standing: standing is not waves.Standing.DONE),
+            world=_offline(small(rollout=_ONE_BY_ONE), 3),
+            breaks=patched(rollouts, "released", lambda *_: frozenset()),
         ),
         "P9": Twin(
             world=small(
