@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.emulator.faults import FaultOrder
 from reconciler.emulator.message import Request
@@ -14,7 +15,7 @@ from reconciler.model.device import DeviceId
 from reconciler.model.fleet import Fleet, Share, Suspension
 from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan, RefusalReason, Refused, Waiting, WaitingReason
-from reconciler.model.rollout_entry import Retried, Suspended
+from reconciler.model.rollout_entry import Approved, Retried, Suspended
 from tests.simulation.stage import PERSON_TOKEN
 from tests.simulation.trace import Did
 from tests.simulation.worlds import IN_GIT, OUTSIDERS, Deed, FaultSpec, FleetSpec, Happening
@@ -44,7 +45,12 @@ class Outside:
         self._theatre = performance.theatre
         self._specs: dict[str, FleetSpec] = {spec.name: spec for spec in performance.world.fleets}
         self._suspended: dict[str, Suspension] = {}
-        self.journal = performance.watched(-1, lambda _point, _given: None)
+        self._reach: Callable[[str, tuple[Any, ...]], bool] | None = None
+        self.journal = performance.watched(-1, self._reached)
+
+    def when_writing(self, dies: Callable[[str, tuple[Any, ...]], bool]) -> None:
+        """Let the acting client die at its next point when a person's command comes by such a point."""
+        self._reach = dies
 
     def fleets(self) -> tuple[Fleet, ...]:
         """What is in Git now."""
@@ -82,6 +88,10 @@ class Outside:
         for halt in self.journal.halts():
             self.journal.lift(halt.fleet, self._theatre.clock(), by=BY_A_PERSON)
         self._retry_all()
+
+    def _reached(self, point: str, given: tuple[Any, ...]) -> None:
+        if self._reach is not None and self._reach(point, given):
+            self._theatre.acting.dies = lambda _point, _given: True
 
     def _retry_all(self) -> None:
         """A person has seen to the devices that are left behind."""
@@ -160,7 +170,8 @@ class Outside:
             case Deed.CLOCK:
                 self._theatre.wall_offset += happening.seconds
             case Deed.APPROVE:
-                pass
+                words = {"plan_id": "plan-drawn", "digest": "sha256:drawn", "wave": None, "source": "command"}
+                self.journal.note([Approved(fleet=fleet, at=now, by=BY_A_PERSON, **words)])
             case _:
                 assert happening.deed in IN_GIT
                 self._change_git(happening)

@@ -1,0 +1,249 @@
+"""A client is killed around every transition that there is: before it is durable, right after, and when more followed.
+
+The cases are made from the code's own tables: the moves of an attempt (on a device, on a product) and the kinds of
+entries of a rollout. A transition that no scene here brings about, or that has no scene, fails. Whatever happens, the
+next clients end as if nothing had been, and every law holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from reconciler.journal.journal import Journal
+from reconciler.model.attempt import MOVES, Attempt, AttemptState
+from reconciler.model.fleet import Share, Wave
+from reconciler.model.product_attempt import ProductAttempt
+from reconciler.model.rollout_entry import RolloutEntry
+from tests.simulation.broken_twins import small
+from tests.simulation.laws import broken
+from tests.simulation.playing import Dies, Performance
+from tests.simulation.trace import READS, WRITES
+from tests.simulation.worlds import Deed, FaultSpec, Happening, World
+
+PACKAGE = Path(__file__).parents[2] / "reconciler"
+
+
+class When(StrEnum):
+    """Around a write of the journal."""
+
+    BEFORE = "before it is durable"
+    BETWEEN = "durable, and nothing follows"
+    AFTER = "something followed"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One transition: of an attempt on a device or a product, or an entry."""
+
+    of: str
+    before: AttemptState | None = None
+    to: AttemptState | None = None
+
+    def __str__(self) -> str:
+        return f"{self.of} {self.before}-{self.to}" if self.to else self.of
+
+
+def moves_of(name: str) -> Iterator[Move]:
+    yield Move(name, None, AttemptState.INTENDED)
+    yield from (Move(name, before, to) for before, following in MOVES.items() for to in sorted(following))
+
+
+def entry_kinds() -> tuple[type, ...]:
+    """Every kind, the groups in the union taken apart."""
+    return tuple(dict.fromkeys(get_args(RolloutEntry)))
+
+
+def every_transition() -> list[Move]:
+    of_entries = [Move(kind.__name__) for kind in entry_kinds()]
+    return [*moves_of("Attempt"), *moves_of("ProductAttempt"), *of_entries]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A world in which a transition comes about. `earlier`: a transition at which a client has to die first."""
+
+    world: World
+    earlier: Move | None = None
+
+
+def struck_by(fault: str, **more: Any) -> World:
+    """The small fleet, with a fault for a while."""
+    return small(faults=(FaultSpec(fault=fault, rate=0.6, count=8, begin=0.0, end=3000.0),), **more)
+
+
+def with_deed(deed: Deed, *, seconds: float = 600.0) -> Scene:
+    happening = Happening(at=DEED_AT, deed=deed, fleet="a", device=1, seconds=seconds)
+    return Scene(world=small(happenings=(happening,)))
+
+
+def at_product(fault: str) -> World:
+    """Every device is there, so that a release is all that is left to do; a fault strikes what changes something."""
+    return struck_by(fault, device_os="6.3.4", application=2)
+
+
+INTENDED, SENT, UNKNOWN = AttemptState.INTENDED, AttemptState.SENT, AttemptState.UNKNOWN
+VERIFIED, FAILED, WITHDRAWN = AttemptState.VERIFIED, AttemptState.FAILED, AttemptState.WITHDRAWN
+DEED_AT = 30.0
+ONE_FAILURE = replace(small().fleets[0].rollout, failures_max=Share(1))
+WITH_CANARY = replace(
+    small().fleets[0].rollout,
+    waves=(Wave(name="canary", size=Share(1), soak_seconds=300.0),),
+    offline_deadline_seconds=300.0,
+)
+RESTED = Scene(world=at_product("slow-answer"))
+WAVES = Scene(world=small(rollout=WITH_CANARY))
+
+SCENES: dict[Move, Scene] = {
+    Move("Attempt", None, INTENDED): Scene(world=small()),
+    Move("Attempt", INTENDED, SENT): Scene(world=small()),
+    Move("Attempt", INTENDED, UNKNOWN): Scene(world=struck_by("lost-answer")),
+    Move("Attempt", INTENDED, FAILED): Scene(world=struck_by("error-500")),
+    Move("Attempt", SENT, UNKNOWN): Scene(world=small(), earlier=Move("Attempt", INTENDED, SENT)),
+    Move("Attempt", SENT, VERIFIED): Scene(world=small()),
+    Move("Attempt", SENT, FAILED): Scene(world=struck_by("flash-fails")),
+    Move("Attempt", UNKNOWN, VERIFIED): Scene(world=struck_by("lost-answer")),
+    Move("Attempt", UNKNOWN, FAILED): Scene(world=struck_by("lost-request")),
+    Move("ProductAttempt", None, INTENDED): RESTED,
+    Move("ProductAttempt", INTENDED, SENT): RESTED,
+    Move("ProductAttempt", INTENDED, UNKNOWN): Scene(world=at_product("lost-answer")),
+    Move("ProductAttempt", INTENDED, FAILED): Scene(world=at_product("rate-limit-storm")),
+    Move("ProductAttempt", SENT, UNKNOWN): Scene(
+        world=at_product("slow-answer"), earlier=Move("ProductAttempt", INTENDED, SENT)
+    ),
+    Move("ProductAttempt", SENT, VERIFIED): RESTED,
+    Move("ProductAttempt", SENT, FAILED): Scene(world=at_product("html")),
+    Move("ProductAttempt", UNKNOWN, VERIFIED): Scene(world=at_product("lost-answer")),
+    Move("ProductAttempt", UNKNOWN, FAILED): Scene(world=at_product("lost-request")),
+    Move("RolloutBegan"): WAVES,
+    Move("WaveStarted"): WAVES,
+    Move("WaveSoaking"): WAVES,
+    Move("WaveCompleted"): WAVES,
+    Move("RolloutCompleted"): WAVES,
+    Move("RolloutSuperseded"): with_deed(Deed.NEW_APPLICATION),
+    Move("Halted"): Scene(world=struck_by("flash-fails", rollout=ONE_FAILURE)),
+    Move("Resumed"): Scene(world=struck_by("flash-fails", rollout=ONE_FAILURE)),
+    Move("Suspended"): with_deed(Deed.SUSPEND),
+    Move("Retried"): with_deed(Deed.RETRY),
+    Move("Approved"): with_deed(Deed.APPROVE),
+}
+
+UNSEEN: dict[Move, str] = {
+    Move("Attempt", INTENDED, WITHDRAWN): ".withdrawn(",
+    Move("ProductAttempt", INTENDED, WITHDRAWN): ".withdrawn(",
+    Move("DeviceUnwell"): "DeviceUnwell(fleet",
+    Move("WaveGrew"): "",
+}
+"""Transitions that nothing brings about here, by the words that would: found in the code, they need a scene."""
+
+
+@dataclass
+class Death:
+    """One client dies once, around a transition; before it another one at the scene's earlier transition."""
+
+    move: Move
+    when: When
+    earlier: Move | None
+    states: dict[str, AttemptState] = field(default_factory=dict)
+    met: bool = False
+    done: bool = False
+    points_left: int = 0
+
+    def dies(self, _run: int) -> Dies:
+        return self._at
+
+    def _at(self, point: str, given: tuple[Any, ...]) -> bool:
+        if self.done:
+            return False
+        if self.points_left:
+            self.points_left -= 1
+            self.done = not self.points_left
+            return self.done
+        time, _, method = point.partition(" ")
+        found = self._transitions(method, given)
+        if time == "after":
+            self._remember(given)
+        if self.earlier is not None:
+            if time == "after" and self.earlier in found:
+                self.earlier = None
+                return True
+            return False
+        if self.move not in found:
+            return False
+        self.met = True
+        if time == "before":
+            self.done = self.when is When.BEFORE
+            return self.done
+        if self.when is When.AFTER:
+            self.points_left = 2
+            return False
+        self.done = True
+        return True
+
+    def _transitions(self, method: str, given: tuple[Any, ...]) -> list[Move]:
+        match method:
+            case "begin" | "record" | "begin_product" | "record_product":
+                attempt: Attempt | ProductAttempt = given[0]
+                before = self.states.get(attempt.id)
+                return [Move(type(attempt).__name__, None if attempt.state is INTENDED else before, attempt.state)]
+            case "note":
+                return [Move(type(entry).__name__) for entry in given[0]]
+            case "halt":
+                return [Move("Halted")]
+            case "lift":
+                return [Move("Resumed")]
+            case _:
+                return []
+
+    def _remember(self, given: tuple[Any, ...]) -> None:
+        if given and isinstance(given[0], Attempt | ProductAttempt):
+            self.states[given[0].id] = given[0].state
+
+
+def cases() -> list[Move]:
+    return [move for move in every_transition() if move not in UNSEEN]
+
+
+def test_every_transition_has_a_scene_or_says_what_would_bring_it_about() -> None:
+    assert {*SCENES, *UNSEEN} == set(every_transition())
+    assert not SCENES.keys() & UNSEEN.keys()
+
+
+@pytest.mark.parametrize("words", sorted({words for words in UNSEEN.values() if words}))
+def test_what_is_said_to_come_about_nowhere_comes_about_nowhere(words: str) -> None:
+    sources = (path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py") if "model" not in path.parts)
+    assert not any(words in source for source in sources)
+
+
+def test_every_method_of_the_journal_is_a_write_or_a_read() -> None:
+    methods = {name for name, value in vars(Journal).items() if callable(value) and not name.startswith("_")}
+    assert methods == WRITES | READS
+    assert not WRITES & READS
+
+
+@cache
+def undisturbed(world: World) -> Mapping[str, tuple[object, ...]]:
+    return Performance(world).play().end_state
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("when", list(When), ids=lambda when: when.name.lower())
+@pytest.mark.parametrize("move", cases(), ids=str)
+def test_killed_around_a_transition_it_ends_as_if_nothing_had_been(move: Move, when: When) -> None:
+    scene = SCENES[move]
+    death = Death(move=move, when=when, earlier=scene.earlier)
+    performance = Performance(scene.world, dies=death.dies)
+    performance.outside.when_writing(death.dies(-1))
+    trace = performance.play()
+
+    assert death.met, "the scene does not bring it about"
+    assert death.done
+    assert trace.crashes == (2 if scene.earlier else 1)
+    assert broken(trace) == {}
+    assert trace.end_state == undisturbed(scene.world)
