@@ -14,7 +14,7 @@ from reconciler.emulator.message import Request
 from reconciler.model.device import DeviceId
 from reconciler.model.fleet import Fleet, Share, Suspension
 from reconciler.model.instant import Instant
-from reconciler.model.plan import Plan, RefusalReason, Refused, Waiting, WaitingReason
+from reconciler.model.plan import Plan, RefusalReason, Refused, Route, Waiting, WaitingReason
 from reconciler.model.rollout_entry import Approved, Retried, Suspended
 from tests.simulation.stage import PERSON_TOKEN
 from tests.simulation.trace import Did
@@ -112,22 +112,24 @@ class Outside:
             for fleet in plan.fleets
             for place in (*fleet.routes, *fleet.waiting, *fleet.refused)
             for device_id in place.devices
-            if not self._is_beyond_us(place, device_id)
+            if not self._is_beyond_us(place, device_id, fleet.fleet)
         }
 
     def tell(self, words: str) -> None:
         """Into the trace."""
         self._performance.note(Did(words), run=-1)
 
-    def _is_beyond_us(self, place: object, device_id: DeviceId) -> bool:
+    def _is_beyond_us(self, place: object, device_id: DeviceId, fleet: Fleet) -> bool:
         device = self._theatre.cloud.state.devices[device_id]
         if device.gone or device.crashing:
             return True
         if isinstance(place, Refused):
             return place.reason is RefusalReason.DOWNGRADE_REFUSED and (device.application_version or 0) > 2
         if isinstance(place, Waiting):
-            return place.reason in HELD_BY_A_PERSON or (place.reason is WaitingReason.OFFLINE and not device.online)
-        return False
+            # Who sleeps comes back; but hardly ever while a window is open for long enough.
+            is_away = not device.online and (device.sleep is None or bool(fleet.windows_allow))
+            return place.reason in HELD_BY_A_PERSON or (place.reason is WaitingReason.OFFLINE and is_away)
+        return isinstance(place, Route) and device.sleep is not None and bool(fleet.windows_allow)
 
     def _order(self, spec: FaultSpec) -> None:
         order = FaultOrder(fault=spec.fault, rate=spec.rate, count=spec.count)

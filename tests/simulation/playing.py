@@ -147,7 +147,8 @@ class Performance:
         self.crashes = {crash.run: crash for crash in world.crashes}
         faults = {spec.fault for spec in world.faults}
         rules = HouseRules(
-            desired_applications=frozenset({2, 3}),
+            # A fleet that asks for no application has nothing against a lock, and a lock nothing against Device OS.
+            desired_applications=frozenset({1, 2, 3} if any(f.application is None for f in world.fleets) else {2, 3}),
             safe_mode_allowed=bool(faults & INVISIBLE),
             persons=frozenset({"person"}),
             # Each of several processes has the whole of the budget (`particle/budget.py`).
@@ -289,7 +290,7 @@ class Performance:
         if not self.world.on_disk:
             return MemoryJournal()
         assert self.folder is not None
-        return SqliteJournal(self.folder / f"journal-{self.world.seed}.sqlite")
+        return SqliteJournal(self.folder / f"journal-{len(list(self.folder.glob('journal-*.sqlite')))}.sqlite")
 
     def _recover(self) -> None:
         """Everything is well again: an operator comes back until there is nothing more to do."""
