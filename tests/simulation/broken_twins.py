@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from pytest import MonkeyPatch
+import pytest
 
 from reconciler.controller import rollouts
 from reconciler.controller.knowledge import Knowledge
@@ -36,7 +36,7 @@ ALL: Final = Share(100, percent=True)
 HOUR: Final = 3600.0
 AT_NIGHT: Final = AllowWindow(days=tuple(range(7)), start_minute=0, duration_seconds=3 * HOUR, time_zone="UTC")
 
-Break = Callable[[Performance, MonkeyPatch], None]
+Break = Callable[[Performance, pytest.MonkeyPatch], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ class Crooked:
 def with_hands(instead: Callable[[Any, ObservedDevice, Step], SendOutcome]) -> Break:
     """Executors that do this instead."""
 
-    def breaks(performance: Performance, _: MonkeyPatch) -> None:
+    def breaks(performance: Performance, _: pytest.MonkeyPatch) -> None:
         performance.hands = lambda executor: Crooked(executor, instead)
 
     return breaks
@@ -103,7 +103,7 @@ def patched(owner: object, name: str, value: object) -> Break:
 def both(*breaks: Break) -> Break:
     """Several things are broken."""
 
-    def together(performance: Performance, patch: MonkeyPatch) -> None:
+    def together(performance: Performance, patch: pytest.MonkeyPatch) -> None:
         for each in breaks:
             each(performance, patch)
 
@@ -180,7 +180,7 @@ class _Late:
         self.journal.record(attempt, **named)
 
 
-def _late(performance: Performance, _: MonkeyPatch) -> None:
+def _late(performance: Performance, _: pytest.MonkeyPatch) -> None:
     performance.kept = lambda journal: _Late(journal, {})  # type: ignore[assignment,return-value]  # by its names
 
 
@@ -197,17 +197,17 @@ class _Forgetful:
         """Nothing."""
 
 
-def _forgetful(performance: Performance, _: MonkeyPatch) -> None:
-    performance.kept = lambda journal: _Forgetful(journal)  # type: ignore[assignment,return-value]  # by its names
+def _forgetful(performance: Performance, _: pytest.MonkeyPatch) -> None:
+    performance.kept = _Forgetful  # type: ignore[assignment]  # a journal by its names
 
 
-def _no_lock_is_respected(performance: Performance, patch: MonkeyPatch) -> None:
+def _no_lock_is_respected(performance: Performance, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(planner, "_others_say_no", lambda *_: None)
     patch.setattr(guard, "_not_willing", lambda *_: None)
     patch.setattr(guard, "_locked_since", lambda *_: None)
 
 
-def _dawdling(performance: Performance, _: MonkeyPatch) -> None:
+def _dawdling(performance: Performance, _: pytest.MonkeyPatch) -> None:
     def send(executor: Any, device: ObservedDevice, step: Step) -> SendOutcome:
         performance.theatre.sleep(600.0)
         outcome: SendOutcome = executor.send(device, step)
@@ -216,7 +216,7 @@ def _dawdling(performance: Performance, _: MonkeyPatch) -> None:
     performance.hands = lambda executor: Crooked(executor, send)
 
 
-def _by_our_own_clock(performance: Performance, _: MonkeyPatch) -> None:
+def _by_our_own_clock(performance: Performance, _: pytest.MonkeyPatch) -> None:
     def shown(observation: Observation) -> Observation:
         return replace(observation, observed_at=performance.theatre.clock())
 
@@ -229,7 +229,7 @@ def _application_first(executor: Any, device: ObservedDevice, step: Step) -> Sen
     return outcome
 
 
-def _waveless(_: Performance, patch: MonkeyPatch) -> None:
+def _waveless(_: Performance, patch: pytest.MonkeyPatch) -> None:
     """A gate that holds every device for one of the first wave."""
 
     def blind(plan: Any, its: Any, *, now: Any) -> Any:
@@ -242,12 +242,12 @@ def _waveless(_: Performance, patch: MonkeyPatch) -> None:
     patch.setattr(rollouts, "verdicts", blind)
 
 
-def _ignoring_halts(_: Performance, patch: MonkeyPatch) -> None:
+def _ignoring_halts(_: Performance, patch: pytest.MonkeyPatch) -> None:
     real = gate.hold_of_fleet
     patch.setattr(gate, "hold_of_fleet", lambda plan, story, now: real(plan, replace(story, halted=None), now))
 
 
-def _forgets_the_application_after_a_death(performance: Performance, _: MonkeyPatch) -> None:
+def _forgets_the_application_after_a_death(performance: Performance, _: pytest.MonkeyPatch) -> None:
     def manifest(fleet: Any) -> Any:
         forgets = performance.trace.crashes > 0
         return replace(fleet, desired=replace(fleet.desired, application=None)) if forgets else fleet
@@ -255,7 +255,7 @@ def _forgets_the_application_after_a_death(performance: Performance, _: MonkeyPa
     performance.manifests = manifest
 
 
-def _without_stations(_: Performance, patch: MonkeyPatch) -> None:
+def _without_stations(_: Performance, patch: pytest.MonkeyPatch) -> None:
     def begin(search: Any, *given: Any) -> None:
         real(search, *given)
         search._stations = []
@@ -264,11 +264,11 @@ def _without_stations(_: Performance, patch: MonkeyPatch) -> None:
     patch.setattr(RouteSearch, "__init__", begin)
 
 
-def _unsorted(_: Performance, patch: MonkeyPatch) -> None:
+def _unsorted(_: Performance, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(planner, "reading_order", lambda _place: ())
 
 
-def _always_below(performance: Performance, patch: MonkeyPatch) -> None:
+def _always_below(performance: Performance, patch: pytest.MonkeyPatch) -> None:
     """In the last run the eyes show every device with an old application."""
 
     def shown(observation: Observation) -> Observation:
@@ -281,7 +281,7 @@ def _always_below(performance: Performance, patch: MonkeyPatch) -> None:
     patch.setattr(guard, "check", lambda *_: None)
 
 
-def _few_requests(performance: Performance, patch: MonkeyPatch) -> None:
+def _few_requests(performance: Performance, patch: pytest.MonkeyPatch) -> None:
     """The vendor allows 100 requests in five minutes, and clients take 30."""
     performance.theatre.cloud.rules = replace(performance.theatre.cloud.rules, requests_per_five_minutes=100)
     allowance = Allowance(requests=30, window_seconds=300.0, at_once=20)
@@ -326,17 +326,13 @@ TWINS: Final[Mapping[str, Twin]] = MappingProxyType(
             world=small(happenings=(Happening(at=5.0, deed=Deed.LOCK, fleet="a", device=1),)),
             breaks=_no_lock_is_respected,
         ),
-        "S10": Twin(
-            world=small(windows=(AT_NIGHT,), days=0.8), breaks=patched(gate, "is_open", lambda *_: True)
-        ),
+        "S10": Twin(world=small(windows=(AT_NIGHT,), days=0.8), breaks=patched(gate, "is_open", lambda *_: True)),
         "S11": Twin(world=small(), breaks=_dawdling),
         "S12": Twin(
             world=small(rollout=_ONE_BY_ONE),
             breaks=patched(rollouts, "released", lambda _plan, its, _now: its.slots),
         ),
-        "S13": Twin(
-            world=small(rollout=_CANARY, days=0.3), breaks=_waveless
-        ),
+        "S13": Twin(world=small(rollout=_CANARY, days=0.3), breaks=_waveless),
         "S14": Twin(
             world=small(happenings=(Happening(at=60.0, deed=Deed.HALT, fleet="a"),), rollout=_ONE_BY_ONE),
             breaks=_ignoring_halts,

@@ -82,7 +82,7 @@ def unknown_ends_by_a_look(trace: Trace) -> Iterator[str]:
 
 
 def every_send_is_explained(trace: Trace) -> Iterator[str]:
-    """S20: the plan of every attempt is kept, and has the device in the fleet that it was for, with the step's words."""
+    """S20: the plan of every attempt is kept and names the device and its fleet, and the step was agreed to."""
     began = {entry.run: each for entry, each in trace.of(RunBegan)}
     for entry, attempt in trace.of(Attempt):
         if attempt.state is not AttemptState.INTENDED:

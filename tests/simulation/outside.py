@@ -146,7 +146,7 @@ class Outside:
         assert isinstance(struck, int)
         self._performance.trace.faults_struck += Counter({str(order["fault"]): struck})
 
-    def _happen(self, happening: Happening) -> None:
+    def _happen(self, happening: Happening) -> None:  # noqa: C901  # one case for every deed
         """One deed. What does not fit the world as it is then does nothing."""
         self.tell(f"{happening.deed} {happening.fleet} {happening.device} {happening.seconds:g}")
         fleet, now = happening.fleet, self._theatre.clock()

@@ -34,8 +34,18 @@ from reconciler.render.plan_json import plan_document, plan_json
 from tests.simulation.openings import is_open, next_opening
 from tests.simulation.outside import Outside
 from tests.simulation.theatre import Actor, KilledError, Theatre
-from tests.simulation.trace import Entry, Looked, Rested, RunBegan, RunEnded, Trace, WatchedEyes, WatchedJournal, What
-from tests.simulation.trace import Wrote
+from tests.simulation.trace import (
+    Entry,
+    Looked,
+    Rested,
+    RunBegan,
+    RunEnded,
+    Trace,
+    WatchedEyes,
+    WatchedJournal,
+    What,
+    Wrote,
+)
 from tests.simulation.virtual import Play
 from tests.simulation.worlds import DAY, HOUR, Crash, World
 
@@ -49,7 +59,7 @@ RUN_SECONDS_MAX = 30 * HOUR
 """After so long an operator looks what is going on, and begins another run."""
 
 LISTENING_SECONDS = 1200.0
-"""When all is well again the operator listens before planning: a device in safe mode tells of itself at each session."""
+"""An operator who wants to know of a device in safe mode listens first: it tells of itself at each session."""
 
 QUIET_RUNS_MAX = 12
 RUNS_MAX = 24
@@ -122,13 +132,14 @@ class Client(Play):
 class Performance:
     """One play of one world. What a test replaces here it wants to see noticed:
 
-    `hands`: executors. `dies`: by a client's number, when it dies. `shown`: what eyes show. `sight`: eyes as a whole.
+    `hands`, `product_hands`: executors. `dies`: by a client's number, when it dies. `shown`: what eyes show. `sight`: eyes as a whole.
     `kept`: the journal as a client has it in hand. `manifests`: what clients read from Git. `rules`: of the referee.
     """
 
     world: World
     folder: Path | None = None
     hands: Hands = lambda executor: executor
+    product_hands: Hands = lambda hands: hands
     dies: Callable[[int], Dies | None] | None = None
     shown: Callable[[Observation], Observation] = lambda observation: observation
     sight: Callable[[Inventory], Inventory] = lambda eyes: eyes
@@ -207,16 +218,14 @@ class Performance:
             client = self._client(actor, min(stop_at, theatre.now + RUN_SECONDS_MAX))
             self.clients[actor.name] = client
             client.recall()
-            if self.trace.settled_at:
+            if any("MODULES_UNKNOWN" in why for why in self.trace.left_behind.values()):
                 theatre.sleep(LISTENING_SECONDS)
             began_at = theatre.now
             plan, agreement = client.agree()
             if client.differs:
                 self.trace.plans_that_differ.append(f"run {number}")
             document = plan_document(plan, tool_version="simulation")
-            agreement = type(agreement)(
-                plan_id=document["plan_id"], steps=agreement.steps, actions=agreement.actions
-            )
+            agreement = type(agreement)(plan_id=document["plan_id"], steps=agreement.steps, actions=agreement.actions)
             kept = KeptPlan(plan_id=document["plan_id"], digest=document["digest"], text=plan_json(document))
             client.journal.keep_plan(kept)
             self.note(RunBegan(client.fleets, plan, agreement, began_at))
@@ -264,6 +273,7 @@ class Performance:
             seed=self.world.seed,
             ids=self._ids,
             hands=self.hands,
+            product_hands=self.product_hands,
             sight=self._eyes,
             plans_twice=self.trace.runs == 1,
             tell_rested=self.note,

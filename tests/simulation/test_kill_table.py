@@ -16,8 +16,9 @@ from typing import Any, get_args
 
 import pytest
 
+from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent, SendOutcome
 from reconciler.journal.journal import Journal
-from reconciler.model.attempt import MOVES, Attempt, AttemptState
+from reconciler.model.attempt import MOVES, Attempt, AttemptState, FailureClass
 from reconciler.model.fleet import Share, Wave
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.rollout_entry import RolloutEntry
@@ -65,27 +66,60 @@ def every_transition() -> list[Move]:
     return [*moves_of("Attempt"), *moves_of("ProductAttempt"), *of_entries]
 
 
+class FirstSend(StrEnum):
+    """What becomes of the first thing that is sent."""
+
+    ARRIVES = "arrives"
+    ANSWER_LOST = "the answer is lost"
+    REQUEST_LOST = "the request is lost, and nobody can know"
+    NOT_SENT = "it certainly did not leave"
+    NO_EFFECT = "it is accepted and has no effect"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """A world in which a transition comes about. `earlier`: a transition at which a client has to die first."""
 
     world: World
+    first: FirstSend = FirstSend.ARRIVES
     earlier: Move | None = None
 
 
-def struck_by(fault: str, **more: Any) -> World:
-    """The small fleet, with a fault for a while."""
-    return small(faults=(FaultSpec(fault=fault, rate=0.6, count=8, begin=0.0, end=3000.0),), **more)
+@dataclass
+class Unlucky:
+    """Hands whose first send goes wrong; they pass on everything else."""
+
+    hands: Any
+    first: list[FirstSend]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.hands, name)
+
+    def send(self, *what: Any) -> SendOutcome:
+        first = self.first.pop() if self.first else FirstSend.ARRIVES
+        if first in (FirstSend.ARRIVES, FirstSend.ANSWER_LOST):
+            outcome: SendOutcome = self.hands.send(*what)
+            return outcome if first is FirstSend.ARRIVES else MayHaveArrived(detail=first)
+        match first:
+            case FirstSend.REQUEST_LOST:
+                return MayHaveArrived(detail=first)
+            case FirstSend.NOT_SENT:
+                return NotSent(failure=FailureClass.TRANSPORT, detail=first)
+            case _:
+                return Accepted(detail=first)
 
 
-def with_deed(deed: Deed, *, seconds: float = 600.0) -> Scene:
-    happening = Happening(at=DEED_AT, deed=deed, fleet="a", device=1, seconds=seconds)
-    return Scene(world=small(happenings=(happening,)))
+def struck_by(fault: str, *, count: int, **more: Any) -> World:
+    """The small fleet, with a fault that strikes so often."""
+    return small(faults=(FaultSpec(fault=fault, rate=1.0, count=count, begin=0.0, end=8000.0),), **more)
 
 
-def at_product(fault: str) -> World:
-    """Every device is there, so that a release is all that is left to do; a fault strikes what changes something."""
-    return struck_by(fault, device_os="6.3.4", application=2)
+def happening(deed: Deed, at: float) -> Happening:
+    return Happening(at=at, deed=deed, fleet="a", device=1, seconds=600.0)
+
+
+def with_deed(deed: Deed) -> Scene:
+    return Scene(world=small(happenings=(happening(deed, DEED_AT),)))
 
 
 INTENDED, SENT, UNKNOWN = AttemptState.INTENDED, AttemptState.SENT, AttemptState.UNKNOWN
@@ -97,38 +131,46 @@ WITH_CANARY = replace(
     waves=(Wave(name="canary", size=Share(1), soak_seconds=300.0),),
     offline_deadline_seconds=300.0,
 )
-RESTED = Scene(world=at_product("slow-answer"))
+THERE = small(device_os="6.3.4", application=2)
+"""Every device is there already: a release is all that is left to do."""
 WAVES = Scene(world=small(rollout=WITH_CANARY))
 
+ATTEMPTS: dict[tuple[AttemptState | None, AttemptState], FirstSend] = {
+    (None, INTENDED): FirstSend.ARRIVES,
+    (INTENDED, SENT): FirstSend.ARRIVES,
+    (INTENDED, UNKNOWN): FirstSend.ANSWER_LOST,
+    (INTENDED, FAILED): FirstSend.NOT_SENT,
+    (SENT, UNKNOWN): FirstSend.ARRIVES,
+    (SENT, VERIFIED): FirstSend.ARRIVES,
+    (SENT, FAILED): FirstSend.NO_EFFECT,
+    (UNKNOWN, VERIFIED): FirstSend.ANSWER_LOST,
+    (UNKNOWN, FAILED): FirstSend.REQUEST_LOST,
+}
+"""What brings a move about; whoever is found sent became unknown by a death."""
+
+
+def scenes_of_attempts(name: str, world: World) -> dict[Move, Scene]:
+    return {
+        Move(name, before, to): Scene(
+            world=world,
+            first=first,
+            earlier=Move(name, INTENDED, SENT) if (before, to) == (SENT, UNKNOWN) else None,
+        )
+        for (before, to), first in ATTEMPTS.items()
+    }
+
+
 SCENES: dict[Move, Scene] = {
-    Move("Attempt", None, INTENDED): Scene(world=small()),
-    Move("Attempt", INTENDED, SENT): Scene(world=small()),
-    Move("Attempt", INTENDED, UNKNOWN): Scene(world=struck_by("lost-answer")),
-    Move("Attempt", INTENDED, FAILED): Scene(world=struck_by("error-500")),
-    Move("Attempt", SENT, UNKNOWN): Scene(world=small(), earlier=Move("Attempt", INTENDED, SENT)),
-    Move("Attempt", SENT, VERIFIED): Scene(world=small()),
-    Move("Attempt", SENT, FAILED): Scene(world=struck_by("flash-fails")),
-    Move("Attempt", UNKNOWN, VERIFIED): Scene(world=struck_by("lost-answer")),
-    Move("Attempt", UNKNOWN, FAILED): Scene(world=struck_by("lost-request")),
-    Move("ProductAttempt", None, INTENDED): RESTED,
-    Move("ProductAttempt", INTENDED, SENT): RESTED,
-    Move("ProductAttempt", INTENDED, UNKNOWN): Scene(world=at_product("lost-answer")),
-    Move("ProductAttempt", INTENDED, FAILED): Scene(world=at_product("rate-limit-storm")),
-    Move("ProductAttempt", SENT, UNKNOWN): Scene(
-        world=at_product("slow-answer"), earlier=Move("ProductAttempt", INTENDED, SENT)
-    ),
-    Move("ProductAttempt", SENT, VERIFIED): RESTED,
-    Move("ProductAttempt", SENT, FAILED): Scene(world=at_product("html")),
-    Move("ProductAttempt", UNKNOWN, VERIFIED): Scene(world=at_product("lost-answer")),
-    Move("ProductAttempt", UNKNOWN, FAILED): Scene(world=at_product("lost-request")),
+    **scenes_of_attempts("Attempt", small()),
+    **scenes_of_attempts("ProductAttempt", THERE),
     Move("RolloutBegan"): WAVES,
     Move("WaveStarted"): WAVES,
     Move("WaveSoaking"): WAVES,
     Move("WaveCompleted"): WAVES,
     Move("RolloutCompleted"): WAVES,
     Move("RolloutSuperseded"): with_deed(Deed.NEW_APPLICATION),
-    Move("Halted"): Scene(world=struck_by("flash-fails", rollout=ONE_FAILURE)),
-    Move("Resumed"): Scene(world=struck_by("flash-fails", rollout=ONE_FAILURE)),
+    Move("Halted"): Scene(world=struck_by("flash-fails", count=9, rollout=ONE_FAILURE)),
+    Move("Resumed"): Scene(world=small(happenings=(happening(Deed.HALT, 20.0), happening(Deed.RESUME, DEED_AT)))),
     Move("Suspended"): with_deed(Deed.SUSPEND),
     Move("Retried"): with_deed(Deed.RETRY),
     Move("Approved"): with_deed(Deed.APPROVE),
@@ -238,7 +280,13 @@ def undisturbed(world: World) -> Mapping[str, tuple[object, ...]]:
 def test_killed_around_a_transition_it_ends_as_if_nothing_had_been(move: Move, when: When) -> None:
     scene = SCENES[move]
     death = Death(move=move, when=when, earlier=scene.earlier)
-    performance = Performance(scene.world, dies=death.dies)
+    first = [scene.first]
+    performance = Performance(
+        scene.world,
+        dies=death.dies,
+        hands=lambda hands: Unlucky(hands, first) if move.of == "Attempt" else hands,
+        product_hands=lambda hands: Unlucky(hands, first) if move.of == "ProductAttempt" else hands,
+    )
     performance.outside.when_writing(death.dies(-1))
     trace = performance.play()
 

@@ -17,7 +17,7 @@ from reconciler.journal.journal import Journal
 from reconciler.model.attempt import Attempt
 from reconciler.model.device import DeviceId, Observation
 from reconciler.model.fleet import FleetSet
-from reconciler.model.instant import Instant
+from reconciler.model.instant import NEVER, Instant
 from reconciler.model.plan import FleetPlan, Plan
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.rollout_entry import RolloutEntry
@@ -148,9 +148,9 @@ class Trace:
     last_plan: Plan | None = None
     last_run_ordinal: int = 0
     current: frozenset[str] = frozenset()
-    settled_at: Instant = Instant(0.0)
+    settled_at: Instant = NEVER
     settled_ordinal: int = 0
-    ended_at: Instant = Instant(0.0)
+    ended_at: Instant = NEVER
     faults_struck: Counter[str] = field(default_factory=Counter)
     crashes: int = 0
     runs: int = 0

@@ -293,9 +293,7 @@ class Play:
         """What would be done now."""
         observation = merged([scope.inventory.observe() for scope in self.scopes], now=self.virtual.clock())
         known = Knowledge(self.journal).added_to_all(observation)
-        plan = plan_fleets(
-            self.fleets, known, self.virtual.catalog, now=self.virtual.clock(), answers=self.answers
-        )
+        plan = plan_fleets(self.fleets, known, self.virtual.catalog, now=self.virtual.clock(), answers=self.answers)
         return plan, agreement_on("plan-virtual", plan)
 
     def carry_out(self, agreement: Agreement) -> tuple[Run, Rest]:
