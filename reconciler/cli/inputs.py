@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar
 
@@ -29,6 +29,7 @@ from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan
 from reconciler.planning.naming import Naming
 from reconciler.planning.planner import plan_fleets
+from reconciler.rollout.opening import never_starting
 from reconciler.sources import ManifestSet, read_manifests
 from reconciler.sources.applications import with_applications
 
@@ -147,9 +148,14 @@ def survey(
 def plan_on(
     intent: Intent, observation: Observation | Census, *, revision: str | None = None, now: Instant | None = None
 ) -> Plan:
-    """The plan for these manifests on this observation, by this machine's date unless `now` is given."""
+    """The plan for these manifests on this observation, by this machine's date unless `now` is given.
+
+    Its findings say, too, what would wait for ever for an opening of its windows or for its budget.
+    """
     moment = Instant(time.time()) if now is None else now
-    return plan_fleets(intent.fleets, observation, intent.catalog, now=moment, revision=revision)
+    plan = plan_fleets(intent.fleets, observation, intent.catalog, now=moment, revision=revision)
+    never = [sentence for fleet in plan.fleets for sentence in never_starting(fleet, now=plan.source.observed_at)]
+    return replace(plan, findings=(*plan.findings, *never)) if never else plan
 
 
 def text_width() -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Final
 
@@ -12,10 +12,11 @@ from reconciler.controller.run import Run
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.device import DeviceId
 from reconciler.model.failure import CONSEQUENCES, Counts, MustAct
+from reconciler.model.instant import iso_from_instant
 from reconciler.particle.traffic import Traffic
 from reconciler.render.outcome import Outcome
 from reconciler.rollout.retry import held_until
-from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Wait
+from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Verdict, Wait
 
 
 class Ending(Enum):
@@ -58,6 +59,9 @@ _FAILURES: Final = frozenset({Hold.HALTED, Hold.TURNED_BACK, Hold.NOT_UPLOADED})
 """Holds that say that something went wrong, whoever failed."""
 
 
+_WINDOWS: Final = frozenset({Hold.OUTSIDE_WINDOW, Hold.WINDOW_ENDING})
+
+
 def ending_of(run: Run, rest: Rest) -> Ending:
     """The first of these that happened: an error, failed devices, a stale plan, an approval or a window missing."""
     holds = {verdict.hold for verdict in _waits(run)}
@@ -69,7 +73,7 @@ def ending_of(run: Run, rest: Rest) -> Ending:
         return Ending.STALE
     if Hold.AWAITING_APPROVAL in holds:
         return Ending.AWAITING_APPROVAL
-    return Ending.OUTSIDE_WINDOW if Hold.OUTSIDE_WINDOW in holds else Ending.DONE
+    return Ending.OUTSIDE_WINDOW if holds & _WINDOWS else Ending.DONE
 
 
 def failed_devices(run: Run) -> set[DeviceId]:
@@ -102,9 +106,16 @@ def holds_in_words(run: Run) -> list[str]:
     for fleet, verdicts in sorted(run.verdicts.items()):
         holds = [verdict.hold for verdict in verdicts if isinstance(verdict, Wait)]
         final = [hold for hold in Hold if hold in holds and hold in FINAL_HOLDS]
-        lines += [f"{fleet}: {holds.count(hold)} not started: {hold.value}" for hold in final]
+        lines += [f"{fleet}: {holds.count(hold)} not started: {hold.value}{_until(verdicts, hold)}" for hold in final]
     lines += sorted(f"{action.product}: not released: {why}" for action, why in run.product_held.items())
     return lines
+
+
+def _until(verdicts: Sequence[Verdict], hold: Hold) -> str:
+    """When the first of the devices with this hold may start, where that is known beforehand."""
+    until = [v.until for v in verdicts if isinstance(v, Wait) and v.hold is hold and v.until is not None]
+    what = "next opening" if hold in _WINDOWS else "until"
+    return f"; {what} {iso_from_instant(min(until))}" if until else ""
 
 
 def _waits(run: Run) -> Iterator[Wait]:

@@ -19,7 +19,9 @@ from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Waiting
 from reconciler.model.rollout import FleetStory
 from reconciler.render.status import BudgetStatus, FailedDevice, FleetStatus, Halted, LastRun, UnderWay
 from reconciler.rollout.gate import hold_of_fleet
+from reconciler.rollout.opening import Openings
 from reconciler.rollout.retry import held_until, last_failure
+from reconciler.rollout.verdict import Hold
 
 ATTEMPTS_READ_MAX: Final = 50_000
 """The latest attempts of the journal that are looked through. Open ones are never missed."""
@@ -81,21 +83,30 @@ def fleet_statuses(
 
 def _status(name: str, fleet: Fleet | None, plan: FleetPlan | None, memory: Memory | None, now: Instant) -> FleetStatus:
     halted = None if memory is None else memory.halts.get(name)
+    held, held_for = ("", None) if plan is None else _held(plan, now)
     return FleetStatus(
         name=name,
         desired=None if fleet is None else fleet.desired,
         plan=plan,
         halted=halted,
-        held="" if plan is None else _held(plan, now),
+        held=held,
+        held_until=held_for,
         under_way=() if memory is None else _under_way(name, fleet, memory.open_attempts, now),
         failed=() if memory is None else _failed(name, plan, memory.by_device, now),
     )
 
 
-def _held(plan: FleetPlan, now: Instant) -> str:
-    """What the gate would say to a run that begins now with everything agreed to, and no halt."""
+def _held(plan: FleetPlan, now: Instant) -> tuple[str, Instant | None]:
+    """Why a run that begins now would start nothing, halts apart, and until when where its windows are the reason."""
+    if not plan.routes:
+        return "", None
     hold = hold_of_fleet(plan, FleetStory(fleet=plan.fleet.name), now)
-    return hold.value if hold is not None and plan.routes else ""
+    openings = Openings(plan.fleet, now=now)
+    closed = [found for route in plan.routes if (found := openings.hold(route)) is not None]
+    if hold in {None, Hold.OUTSIDE_WINDOW} and len(closed) == len(plan.routes):
+        first, until = min(closed, key=lambda found: (found[1] is None, found[1]))
+        return first.value, until
+    return ("" if hold is None else hold.value), None
 
 
 def _under_way(name: str, fleet: Fleet | None, attempts: Sequence[Attempt], now: Instant) -> tuple[UnderWay, ...]:

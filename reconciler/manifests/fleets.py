@@ -39,6 +39,7 @@ def fleet_of(
     select = section(spec, "select")
     policy = _policy(scope, document, spec, policies)
     limit = section(spec, "limits").members.get("maxTargets")
+    a_day = section(spec, "limits").members.get("dataPerDay")
     return Fleet(
         name=text_of(section(root, "metadata"), "name") or "",
         product=product,
@@ -50,11 +51,13 @@ def fleet_of(
         place=_name_place(document, root),
         delivery=_delivery(section(spec, "delivery")),
         rollout=policy.rollout,
-        windows_allow=policy.allow,
-        windows_deny=policy.deny,
+        windows_allow=policy.windows.allow,
+        windows_deny=policy.windows.deny,
+        time_zones=policy.windows.zones,
         correct_drift=text_of(section(spec, "drift"), "mode") != "detect",
         approval_required=section(section(spec, "approval"), "required").value is True,
         targets_max=limit.value if limit is not None and isinstance(limit.value, int) else None,
+        bytes_per_day_max=bytes_of(a_day.value) if a_day and isinstance(a_day.value, int | str) else None,
         suspension=_suspension(scope, document, spec.members.get("suspend")),
     )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Final
 
 from reconciler.model.fleet import Share
 from reconciler.model.instant import Instant, instant_from_iso
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _BYTES: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
@@ -42,6 +44,11 @@ def minute_of(time_of_day: str) -> int:
     """`02:30` -> 150 minutes after midnight; ValueError for anything else."""
     hours, minutes = time_of_day.split(":")
     return int(hours) * 60 + int(minutes)
+
+
+def date_of(text: str) -> date | None:
+    """`2026-12-20` as a date, None where a time stands beside it; ValueError where there is no such day."""
+    return date.fromisoformat(text) if _DATE.fullmatch(text) else None
 
 
 def instant_of(text: str) -> Instant:

@@ -1,20 +1,18 @@
-"""Rollouts and windows, of fleets and of policies that fleets share."""
+"""Rollouts, of fleets and of policies that fleets share."""
 
 from __future__ import annotations
 
-import zoneinfo
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 from reconciler.manifests.document import Document, Node
-from reconciler.manifests.problem import ProblemCode, did_you_mean
-from reconciler.manifests.quantity import minute_of, seconds_of, share_of
+from reconciler.manifests.problem import ProblemCode
+from reconciler.manifests.quantity import seconds_of, share_of
 from reconciler.manifests.scope import Scope, section, text_of
-from reconciler.model.fleet import AllowWindow, DenyWindow, RolloutPolicy, Share, Wave, WaveSize
+from reconciler.manifests.windows import Windows, windows_of
+from reconciler.model.fleet import RolloutPolicy, Share, Wave, WaveSize
 
-_DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_WEEK_SECONDS: Final = 7 * 86400
+_YEAR_SECONDS: Final = 365 * 86400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,21 +20,13 @@ class Policy:
     """A rollout with its windows."""
 
     rollout: RolloutPolicy
-    allow: tuple[AllowWindow, ...]
-    deny: tuple[DenyWindow, ...]
+    windows: Windows
 
 
 def policy_of(scope: Scope, document: Document, spec: Node) -> Policy:
     """The rollout and windows that stand in a spec, with defaults for what does not."""
-    allow: list[AllowWindow] = []
-    deny: list[DenyWindow] = []
-    for window in section(spec, "windows").items:
-        if "allow" in window.members:
-            allow.extend(_allow(scope, document, window.members["allow"]))
-        elif "deny" in window.members:
-            deny.extend(_deny(scope, document, window.members["deny"]))
     rollout = _rollout(scope, document, section(spec, "rollout"))
-    return Policy(rollout=rollout, allow=tuple(allow), deny=tuple(deny))
+    return Policy(rollout=rollout, windows=windows_of(scope, document, section(spec, "windows")))
 
 
 def _rollout(scope: Scope, document: Document, node: Node) -> RolloutPolicy:
@@ -44,11 +34,18 @@ def _rollout(scope: Scope, document: Document, node: Node) -> RolloutPolicy:
     deadline = node.members.get("stepDeadline")
     if deadline is not None and seconds_of(str(deadline.value)) <= 0:
         scope.report(document, deadline, ProblemCode.OUT_OF_RANGE, "a step needs a deadline above 0")
+    offline = node.members.get("offlineDeadline")
+    if offline is not None and not 0 < seconds_of(str(offline.value)) <= _YEAR_SECONDS:
+        message = "an offline device may hold its wave for more than 0 and at most 365 days"
+        scope.report(document, offline, ProblemCode.OUT_OF_RANGE, message)
+    sends = node.members.get("sendsPerMinute")
     return RolloutPolicy(
         waves=_waves(scope, document, section(node, "waves")),
         concurrent_max=_share(node, "maxConcurrent") or default.concurrent_max,
         failures_max=_share(node, "maxFailures") or default.failures_max,
         step_deadline_seconds=seconds_of(str(deadline.value)) if deadline else default.step_deadline_seconds,
+        offline_deadline_seconds=seconds_of(str(offline.value)) if offline else default.offline_deadline_seconds,
+        sends_per_minute=sends.value if sends is not None and isinstance(sends.value, int) else None,
     )
 
 
@@ -91,39 +88,3 @@ def _wave_size(size: Node | None) -> Share | WaveSize:
     if size is None or not isinstance(size.value, int | str):
         return WaveSize.LISTED
     return WaveSize.REMAINING if size.value == WaveSize.REMAINING else share_of(size.value)
-
-
-def _allow(scope: Scope, document: Document, node: Node) -> tuple[AllowWindow, ...]:
-    start, duration, zone = (node.members.get(key) for key in ("start", "duration", "timeZone"))
-    days = scope.names(document, node.members.get("days"))
-    seconds = seconds_of(str(duration.value)) if duration else 0.0
-    if duration is not None and not 0 < seconds <= _WEEK_SECONDS:
-        scope.report(document, duration, ProblemCode.WINDOW, "a window is open for more than 0 and at most 7 days")
-    if zone is not None and zone.value not in _zones():
-        suggestion = did_you_mean(str(zone.value), _zones()) or "an IANA zone such as Europe/Berlin"
-        scope.report(document, zone, ProblemCode.WINDOW, f"{zone.value!r} is not a time zone", suggestion)
-    if start is None or duration is None:
-        return ()
-    return (
-        AllowWindow(
-            days=tuple(_DAYS.index(day) for day in _DAYS if days is None or day in days),
-            start_minute=minute_of(str(start.value)),
-            duration_seconds=seconds,
-            time_zone="UTC" if zone is None else str(zone.value),
-        ),
-    )
-
-
-def _deny(scope: Scope, document: Document, node: Node) -> tuple[DenyWindow, ...]:
-    begins = scope.instant(document, node.members.get("from"))
-    ends = scope.instant(document, node.members.get("until"))
-    if begins is None or ends is None:
-        return ()
-    if ends <= begins:
-        scope.report(document, node.members["until"], ProblemCode.WINDOW, "the freeze ends before it begins")
-    return (DenyWindow(from_instant=begins, until_instant=ends, reason=text_of(node, "reason") or ""),)
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())

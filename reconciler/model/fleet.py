@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 
 from reconciler.model.instant import Instant
@@ -200,7 +201,8 @@ class Wave:
 class RolloutPolicy:
     """How many devices at a time. `concurrent_max` 0 holds; reaching `failures_max` halts the fleet.
 
-    `offline_deadline_seconds`: how long after its start a wave waits for devices that are out of sight.
+    `sends_per_minute`: at most so many sends leave in a minute, None: no limit of its own. Beyond
+    `offline_deadline_seconds` after the start of its wave an offline device holds the wave no longer.
     """
 
     waves: tuple[Wave, ...] = ()
@@ -208,16 +210,20 @@ class RolloutPolicy:
     failures_max: Share = Share(2, percent=True)
     step_deadline_seconds: float = 1800.0
     offline_deadline_seconds: float = 3600.0
+    sends_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllowWindow:
-    """A weekly opening: weekdays (0 = Monday), local start as minutes after midnight, duration, IANA zone."""
+    """A weekly opening: weekdays (0 = Monday), local start as minutes after midnight, duration, IANA zone.
+
+    `time_zone` None: the zone of each device.
+    """
 
     days: tuple[int, ...]
     start_minute: int
     duration_seconds: float
-    time_zone: str
+    time_zone: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +233,23 @@ class DenyWindow:
     from_instant: Instant
     until_instant: Instant
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenyDays:
+    """Days on which nothing starts, by the calendar of each device's own zone; `until_day` is the first free one."""
+
+    from_day: date
+    until_day: date
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoneRule:
+    """The time zone of the devices that `select` matches; of several rules the first that matches counts."""
+
+    select: Selector
+    time_zone: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,7 +285,10 @@ class DeviceOverride:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """One DeviceFleet, compiled: references resolved, durations in seconds, sizes in bytes, defaults filled in."""
+    """One DeviceFleet, compiled: references resolved, durations in seconds, sizes in bytes, defaults filled in.
+
+    `bytes_per_day_max`: what may be sent to all of its devices together in any 24 hours; None: no limit.
+    """
 
     name: str
     product: str | None
@@ -273,11 +299,20 @@ class Fleet:
     delivery: Delivery = Delivery()
     rollout: RolloutPolicy = RolloutPolicy()
     windows_allow: tuple[AllowWindow, ...] = ()
-    windows_deny: tuple[DenyWindow, ...] = ()
+    windows_deny: tuple[DenyWindow | DenyDays, ...] = ()
+    time_zones: tuple[ZoneRule, ...] = ()
     correct_drift: bool = True
     approval_required: bool = False
     targets_max: int | None = None
+    bytes_per_day_max: int | None = None
     suspension: Suspension | None = None
+
+    @property
+    def needs_device_zones(self) -> bool:
+        """Whether a window of the fleet goes by the zone of each device."""
+        return any(window.time_zone is None for window in self.windows_allow) or any(
+            isinstance(window, DenyDays) for window in self.windows_deny
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

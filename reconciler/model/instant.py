@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, tzinfo
 from typing import Final, NewType
 
 Instant = NewType("Instant", float)
@@ -24,3 +24,8 @@ def iso_from_instant(instant: Instant) -> str:
     moment = datetime.fromtimestamp(round(instant, 3), tz=UTC)
     precision = "milliseconds" if moment.microsecond else "seconds"
     return moment.isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def first_moment(day: date, zone: tzinfo) -> Instant:
+    """When a day begins in a zone; where midnight is skipped, that is when the clock is moved."""
+    return Instant(datetime.combine(day, time(), tzinfo=zone).timestamp())

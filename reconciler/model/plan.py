@@ -88,6 +88,7 @@ class WaitingReason(_Coded):
     RELEASED_HIGHER = "PFR2121"
     DRIFTED = "PFR2122"
     SYSTEM_FLASH_REFUSED = "PFR2130"
+    NO_TIME_ZONE = "PFR2140"
 
 
 PASSING: Final = frozenset({WaitingReason.OFFLINE, WaitingReason.MODULES_UNKNOWN})
@@ -127,6 +128,7 @@ class Route:
 
     `healed_by_cloud` are the modules that the cloud's safe mode healer is expected to send after our last step
     (`delivery.order: application-first`): no steps of ours, but counted in bytes, restarts, boots and minutes.
+    `time_zone` is that of the devices, where the fleet's windows go by it.
     """
 
     situation: Situation
@@ -141,6 +143,7 @@ class Route:
     requests: int
     devices: tuple[DeviceId, ...]
     healed_by_cloud: tuple[FlashModule, ...] = ()
+    time_zone: str | None = None
 
     def __hash__(self) -> int:
         """Equal routes have equal hashes; few of a plan share a situation."""
@@ -267,11 +270,18 @@ class FleetPlan:
 
     @property
     def minutes(self) -> int | None:
-        """How long it takes in all, at least: the sum over the waves. None: held."""
+        """How long it takes at least, by its waves and budgets; time of closed windows apart. None: held."""
         if not self.routes:
             return 0
         times = self.wave_minutes
-        return None if None in times else sum(filter(None, times))
+        return None if None in times else max(sum(filter(None, times)), math.ceil(self.budget_minutes))
+
+    @property
+    def budget_minutes(self) -> float:
+        """The least time that the fleet's budgets of sends a minute and bytes a day leave it; 0.0 without any."""
+        cost, sends, of_day = self.cost, self.fleet.rollout.sends_per_minute, self.fleet.bytes_per_day_max
+        by_bytes = max(0.0, cost.bytes_known / of_day - 1) * 24 * 60 if of_day else 0.0
+        return max(cost.steps / sends if sends else 0.0, by_bytes)
 
     @property
     def failures_that_halt(self) -> int:

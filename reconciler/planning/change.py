@@ -28,6 +28,7 @@ _HAS_A_ROUTE_LATER: Final = frozenset(
         WaitingReason.NEEDS_BENCH,
         WaitingReason.LOCKED,
         WaitingReason.TARGETS_EXCEEDED,
+        WaitingReason.NO_TIME_ZONE,
     }
 )
 """The reasons that the planner gives only to devices for which it has found a route."""

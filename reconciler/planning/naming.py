@@ -11,7 +11,7 @@ from reconciler.model.fleet import DeviceOverride, FleetSet
 
 
 class Naming:
-    """Which lists name a device: `devices` of selections and overrides by id or name, rosters by id.
+    """Which lists name a device: `devices` of selections, overrides and zones by id or name, rosters by id.
 
     Of the names that waves give every one is a list of its own, so that one that nobody has can be told. An id in a
     wave needs no list: ids are kept.
@@ -27,6 +27,8 @@ class Naming:
         for selector in selectors:
             self._add(selector.devices)
             self._add(selector.roster)
+        for rule in (rule for fleet in fleets.fleets for rule in fleet.time_zones):
+            self._add(rule.select.devices)
         for override in fleets.overrides:
             self._add(override.devices)
         for wave in (wave for fleet in fleets.fleets for wave in fleet.rollout.waves):

@@ -159,7 +159,10 @@ class Placing:
             assert isinstance(situation, Situation)
             situation = replace(situation, application=device.application)
             answer = self._answers.lock_again(situation, self._goal(fleet, device, desired, situation))
-        return (self._not_now(fleet, device, desired) or answer) if isinstance(answer, Route) else answer
+        if not isinstance(answer, Route):
+            return answer
+        later = self._not_now(fleet, member, desired)
+        return later or (answer if member.time_zone is None else replace(answer, time_zone=member.time_zone))
 
     def _answer(
         self, fleet: Fleet, device: ObservedDevice, situation: Situation | Refused | Waiting, desired: Desired
@@ -197,14 +200,16 @@ class Placing:
             return None
         return Holding(fleet.product or "", product.held(desired.application.version))
 
-    def _not_now(self, fleet: Fleet, device: ObservedDevice, desired: Desired) -> Refused | Waiting | None:
+    def _not_now(self, fleet: Fleet, member: Member, desired: Desired) -> Refused | Waiting | None:
         """Why a route that exists must not start, the word of a person first."""
         suspension = fleet.suspension
         if suspension is not None and (suspension.until is None or suspension.until > self._now):
             return _wait(WaitingReason.SUSPENDED, f"the fleet is suspended: {suspension.reason}")
         if fleet.delivery.via is Via.USB:
             return _wait(WaitingReason.NEEDS_BENCH, "the fleet is delivered over USB, at a bench")
-        return _others_say_no(fleet, device, desired) or _device_says_no(device)
+        if fleet.needs_device_zones and member.time_zone is None:
+            return _wait(WaitingReason.NO_TIME_ZONE, "its windows go by its own zone, and no entry of zones matches it")
+        return _others_say_no(fleet, member.kind.device, desired) or _device_says_no(member.kind.device)
 
 
 def is_pinned(member: Member) -> bool:

@@ -15,10 +15,14 @@ from reconciler.planning.naming import Naming
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A kind of a fleet's devices, with the override that is in force for it."""
+    """A kind of a fleet's devices, with the override that is in force for it.
+
+    `time_zone` is theirs by the fleet's rules; None: none matches, or no window goes by it.
+    """
 
     kind: Kind
     override: DeviceOverride | None
+    time_zone: str | None = None
 
 
 class Selection:
@@ -48,7 +52,7 @@ class Selection:
         claims = [fleet for fleet in fleets if _claims(fleet, kind, self._naming)]
         if len(claims) > 1:
             raise _claimed_twice(kind, claims)
-        return (claims[0], Member(kind, override)) if claims else None
+        return (claims[0], Member(kind, override, _zone_of(claims[0], kind, self._naming))) if claims else None
 
 
 def members_by_fleet(fleets: FleetSet, census: Census, naming: Naming, *, now: Instant) -> Mapping[str, list[Member]]:
@@ -72,6 +76,11 @@ def _claims(fleet: Fleet, kind: Kind, naming: Naming) -> bool:
     if not _matches(fleet.select, kind, naming):
         return False
     return fleet.exclude is None or not _matches(fleet.exclude, kind, naming)
+
+
+def _zone_of(fleet: Fleet, kind: Kind, naming: Naming) -> str | None:
+    rules = fleet.time_zones if fleet.needs_device_zones else ()
+    return next((rule.time_zone for rule in rules if _matches(rule.select, kind, naming)), None)
 
 
 def _matches(selector: Selector, kind: Kind, naming: Naming) -> bool:

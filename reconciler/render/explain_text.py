@@ -26,7 +26,8 @@ from reconciler.model.step import (
 from reconciler.planning.situation import situation_of
 from reconciler.render.console_text import console_change_in_words
 from reconciler.render.ink import Page, Style, byte_size, counted, duration, harmless, transfer_size
-from reconciler.render.plan_text import OVER, change_in_words, desired_in_words
+from reconciler.render.pace import OVER
+from reconciler.render.plan_text import change_in_words, desired_in_words
 
 Installed = dict[ModuleSlot, Module]
 

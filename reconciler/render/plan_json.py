@@ -2,8 +2,9 @@
 
 The same plan gives the same bytes: devices ascend by id, fleets by name, everything else by its own content. The digest
 covers all that the plan would do and what it was made from, not when and not against what it was held: `plan_id`,
-`digest`, `created_at`, `expires_at`, `base`, each fleet's `membership` and the list of current devices (present on
-request only) stand outside. So a plan that was reviewed with `--base` is the plan that is made without.
+`digest`, `created_at`, `expires_at`, `base`, each fleet's `membership`, what its `windows` say at the moment, and the
+list of current devices (present on request only) stand outside. So a plan that was reviewed with `--base` is the plan
+that is made without.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from reconciler.model.action import ProductAction, ReleaseApplication, UploadApp
 from reconciler.model.allowance import REQUESTS
 from reconciler.model.change import Change
 from reconciler.model.fleet import Share
-from reconciler.model.instant import iso_from_instant
+from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Situation, Summary, Waiting
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.render.change_json import change_document, membership_document
 from reconciler.render.desired_json import desired_document
+from reconciler.render.pace import limits_document, windows_document
 
 FORMAT_VERSION: Final = "1.0"
 OUTSIDE_DIGEST: Final = frozenset(
@@ -32,7 +34,9 @@ OUTSIDE_DIGEST: Final = frozenset(
 )
 CURRENT_DEVICES: Final = "current"
 """The field of a fleet that lists its current devices; the count under the same name stands in `summary`."""
-OUTSIDE_DIGEST_OF_FLEET: Final = frozenset({CURRENT_DEVICES, "membership"})
+WINDOWS: Final = "windows"
+"""The field of a fleet that says when its windows are open, as of the observation."""
+OUTSIDE_DIGEST_OF_FLEET: Final = frozenset({CURRENT_DEVICES, WINDOWS, "membership"})
 
 _ID_DIGITS: Final = 10
 _INDENT: Final = 2
@@ -66,7 +70,7 @@ def plan_document(
         "summary": summary_document(plan.summary),
         "budget": _budget(plan),
         "fleets": [
-            _fleet(fleet, change, show_current=show_current)
+            _fleet(fleet, change, plan.source.observed_at, show_current=show_current)
             for fleet in sorted(plan.fleets, key=lambda each: each.fleet.name)
         ],
     }
@@ -157,18 +161,22 @@ def _budget(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _fleet(plan: FleetPlan, change: Change | None, *, show_current: bool) -> dict[str, Any]:
+def _fleet(plan: FleetPlan, change: Change | None, now: Instant, *, show_current: bool) -> dict[str, Any]:
     document: dict[str, Any] = {
         "name": plan.fleet.name,
         "desired": desired_document(plan.fleet.desired),
         "summary": summary_document(plan.summary),
         "cost": _cost(plan),
+        "limits": limits_document(plan),
         "routes": [_route(route) for route in plan.routes],
         "refused": [set_aside_document(refused) for refused in plan.refused],
         "waiting": [set_aside_document(waiting) for waiting in plan.waiting],
         "membership": membership_document(change, plan.fleet.name),
         "waves": _waves(plan),
     }
+    windows = windows_document(plan, now=now)
+    if windows:
+        document[WINDOWS] = windows
     if plan.preparation:
         document["preparation"] = [action_document(action) for action in plan.preparation]
     if plan.conclusion is not None:
@@ -236,6 +244,7 @@ def _route(route: Route) -> dict[str, Any]:
         "hops": [hop.text for hop in route.hops],
         "steps": [step_document(step) for step in route.steps],
         **healed,
+        **({"time_zone": route.time_zone} if route.time_zone else {}),
         "bytes": route.bytes_known,
         "bytes_unknown": route.bytes_unknown,
         "restarts": route.restarts,

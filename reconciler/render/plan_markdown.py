@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from reconciler.model.device import DeviceId
-from reconciler.model.instant import iso_from_instant
+from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Waiting
 from reconciler.render.change_text import WARNING
 from reconciler.render.ink import counted, device_sample, duration, transfer_size
 from reconciler.render.markdown import Section, fitted, row, safe, table_head
+from reconciler.render.pace import budgets_in_words, pace_in_words, windows_in_words
 from reconciler.render.plan_text import (
     WAVE_COLUMNS,
     actions_in_words,
@@ -24,7 +25,6 @@ from reconciler.render.plan_text import (
     cost_in_words,
     counts_in_words,
     desired_in_words,
-    pace_in_words,
     routes_together,
     step_rows,
     verdict_in_words,
@@ -59,7 +59,7 @@ def plan_markdown(plan: Plan, *, plan_id: str, bytes_max: int = BYTES_MAX, compa
         _findings(plan),
         _products(fleets),
         _set_aside(fleets),
-        _fleets(fleets),
+        _fleets(fleets, plan.source.observed_at),
         _waves(fleets),
         _routes(kinds),
         _details(kinds),
@@ -203,13 +203,14 @@ def _waiting(fleet: FleetPlan) -> tuple[Refused | Waiting, ...]:
     return fleet.waiting
 
 
-def _fleets(fleets: Sequence[FleetPlan]) -> Section:
+def _fleets(fleets: Sequence[FleetPlan], now: Instant) -> Section:
     counts = ("Devices", "To upgrade", "As desired", "Waiting", "Refused")
     items = []
     for plan in fleets:
         summary = plan.summary
         numbers = (summary.devices, summary.upgrade, summary.current, summary.waiting, summary.refused)
-        pace = f"{pace_in_words(plan)}; {cost_in_words(plan.cost)}" if plan.routes else "nothing to deliver"
+        sentences = (pace_in_words(plan), *windows_in_words(plan, now=now), *budgets_in_words(plan))
+        pace = "; ".join((*sentences, cost_in_words(plan.cost))) if plan.routes else "nothing to deliver"
         name = safe(plan.fleet.name, _NAME_MAX)
         items.append(row((name, safe(desired_in_words(plan.fleet.desired)), *(f"{n:,}" for n in numbers), safe(pace))))
     return Section(

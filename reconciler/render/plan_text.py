@@ -13,8 +13,8 @@ from typing import Final, assert_never
 from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.allowance import REQUESTS
 from reconciler.model.device import DeviceMode
-from reconciler.model.fleet import Desired, Via
-from reconciler.model.instant import iso_from_instant
+from reconciler.model.fleet import Desired
+from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.module import ModuleSlot
 from reconciler.model.plan import Cost, FleetPlan, Plan, Refused, Route, RouteReason, Situation, Summary, Waiting
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
@@ -29,6 +29,7 @@ from reconciler.render.ink import (
     table,
     transfer_size,
 )
+from reconciler.render.pace import budgets_in_words, pace_in_words, windows_in_words
 
 _WHY: Final = {
     RouteReason.BELOW_DESIRED_DEVICE_OS: "",
@@ -40,8 +41,6 @@ _WHY: Final = {
 
 _SECONDS_SHOWN_MAX: Final = 120
 """Longer times are said in minutes."""
-
-OVER: Final = {Via.CLOUD: "over the cloud", Via.USB: "over USB"}
 
 
 def plan_text(plan: Plan, *, plan_id: str, width: int = 100, colour: bool = False, compared: Sequence[str] = ()) -> str:
@@ -63,7 +62,7 @@ def plan_text(plan: Plan, *, plan_id: str, width: int = 100, colour: bool = Fals
     if compared:
         lines += ["", *_compared(page, compared)]
     for fleet in fleets:
-        lines += ["", *_fleet(page, fleet)]
+        lines += ["", *_fleet(page, fleet, plan.source.observed_at)]
     budget = page.wrapped(budget_in_words(plan.cost), hanging=2) if plan.summary.upgrade else []
     return "\n".join([*lines, "", *budget, *_verdict(page, plan), ""])
 
@@ -113,13 +112,14 @@ def counts_in_words(summary: Summary) -> str:
     )
 
 
-def _fleet(page: Page, plan: FleetPlan) -> list[str]:
+def _fleet(page: Page, plan: FleetPlan, now: Instant) -> list[str]:
     lines = [
         page.ink(f"Fleet {harmless(plan.fleet.name)} should run {desired_in_words(plan.fleet.desired)}", Style.TITLE),
         f"  {counts_in_words(plan.summary)}",
     ]
     if plan.routes:
-        for sentence in (pace_in_words(plan), f"In all {cost_in_words(plan.cost)}"):
+        sentences = [pace_in_words(plan), *windows_in_words(plan, now=now), *budgets_in_words(plan)]
+        for sentence in (*sentences, f"In all {cost_in_words(plan.cost)}"):
             lines += page.wrapped(sentence, indent=2, hanging=2)
     for sentence in actions_in_words(plan):
         lines += page.wrapped(sentence, indent=2, hanging=2)
@@ -168,21 +168,6 @@ def action_in_words(action: ProductAction) -> str:
         case _:
             assert_never(action)
     return harmless(words)
-
-
-def pace_in_words(plan: FleetPlan) -> str:
-    """By which hand, how many at a time, how long in all, and when the fleet halts."""
-    fleet = plan.fleet
-    if fleet.approval_required:
-        return "Held: this version of `apply` does not carry out approval.required, and starts nothing in the fleet"
-    if plan.minutes is None:
-        return f"Held: rollout.maxConcurrent is 0, nothing is started {OVER[fleet.delivery.via]}"
-    limit = fleet.rollout.failures_max
-    share = f" ({limit})" if limit.percent else ""
-    return (
-        f"Delivered {OVER[fleet.delivery.via]}, at most {plan.at_a_time:,} at a time, about "
-        f"{duration(plan.minutes)} in all; halts at {counted(plan.failures_that_halt, 'failed device')}{share}"
-    )
 
 
 WAVE_COLUMNS: Final = (

@@ -45,6 +45,7 @@ class FleetStatus:
     """One fleet. `desired` is None for one that only the journal knows, `plan` where no device was observed.
 
     `held` is why no run would start a step in it now, besides a halt; empty where one would, or none is to be done.
+    `held_until` is when its windows open next, where they are the reason and that is known.
     """
 
     name: str
@@ -54,6 +55,7 @@ class FleetStatus:
     held: str
     under_way: tuple[UnderWay, ...]
     failed: tuple[FailedDevice, ...]
+    held_until: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

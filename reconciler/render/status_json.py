@@ -54,6 +54,7 @@ def _fleet(fleet: FleetStatus) -> dict[str, Any]:
         "waiting": [] if plan is None else [set_aside_document(entry) for entry in plan.waiting],
         "halted": None if halted is None else {"reason": halted.reason, "at": iso_from_instant(halted.at)},
         "held": fleet.held,
+        "held_until": _time(fleet.held_until),
         "under_way": [_under_way(each) for each in fleet.under_way],
         "failed": [_failed(each) for each in fleet.failed],
     }

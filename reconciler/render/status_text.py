@@ -94,7 +94,8 @@ def _fleet(page: Page, fleet: FleetStatus, now: Instant, *, is_running: bool) ->
     if fleet.plan is not None:
         lines += page.wrapped(counts_in_words(fleet.plan.summary), indent=2, hanging=2)
     if fleet.held:
-        lines += page.wrapped(f"held: {fleet.held}", indent=2, hanging=2)
+        until = "" if fleet.held_until is None else f"; next opening {iso_from_instant(fleet.held_until)}"
+        lines += page.wrapped(f"held: {fleet.held}{until}", indent=2, hanging=2)
     lines += _failed(page, fleet.failed, now)
     lines += _under_way(page, fleet.under_way, now, is_running=is_running)
     if fleet.plan is not None:

@@ -13,10 +13,10 @@ from reconciler.model.plan import FleetPlan, Route
 from reconciler.model.rollout import FleetStory
 from reconciler.model.step import LockApplication
 from reconciler.rollout.ledger import Ledger, hold_for_this_run
+from reconciler.rollout.opening import Openings
 from reconciler.rollout.retry import UNTIL_A_PERSON, may_start_at
 from reconciler.rollout.verdict import Hold, Start, Verdict, Wait
 from reconciler.rollout.waves import before_its_wave
-from reconciler.rollout.window import is_open
 
 
 def verdicts(plan: FleetPlan, ledger: Ledger, *, now: Instant) -> Iterator[Verdict]:
@@ -25,9 +25,11 @@ def verdicts(plan: FleetPlan, ledger: Ledger, *, now: Instant) -> Iterator[Verdi
     before_wave, wave_until = before_its_wave(plan.fleet.rollout, ledger.story)
     slots = plan.fleet.rollout.concurrent_max.of(plan.summary.devices) - len(ledger.slots)
     rollout = ledger.story.rollout
+    openings = Openings(plan.fleet, now=now)
     for route in plan.routes:
+        closed = openings.hold(route)
         for device_id in route.devices:
-            verdict = _of_device(route, device_id, fleet_hold, ledger, now)
+            verdict = _of_device(route, device_id, fleet_hold, closed, ledger, now)
             if verdict is not None:
                 yield verdict
             elif rollout is None or rollout.wave_of(device_id) is None:
@@ -40,26 +42,35 @@ def verdicts(plan: FleetPlan, ledger: Ledger, *, now: Instant) -> Iterator[Verdi
 
 
 def hold_of_fleet(plan: FleetPlan, story: FleetStory, now: Instant) -> Hold | None:
-    """Why nothing may start in a fleet now, whatever the device."""
+    """Why nothing may start in a fleet now, whatever the device; of its windows, when they are closed in every zone."""
     fleet = plan.fleet
     if fleet.approval_required:
         return Hold.AWAITING_APPROVAL
-    if not is_open(fleet.windows_allow, fleet.windows_deny, now):
-        return Hold.OUTSIDE_WINDOW
     if story.halted is not None:
         return Hold.HALTED
     if story.is_suspended(now):
         return Hold.SUSPENDED
-    return None if fleet.rollout.concurrent_max.of(plan.summary.devices) else Hold.CONCURRENCY_ZERO
+    if not fleet.rollout.concurrent_max.of(plan.summary.devices):
+        return Hold.CONCURRENCY_ZERO
+    return None if Openings(fleet, now=now).is_open_anywhere() else Hold.OUTSIDE_WINDOW
 
 
-def _of_device(route: Route, device_id: DeviceId, fleet_hold: Hold | None, ledger: Ledger, now: Instant) -> Wait | None:
+def _of_device(
+    route: Route,
+    device_id: DeviceId,
+    fleet_hold: Hold | None,
+    closed: tuple[Hold, Instant | None] | None,
+    ledger: Ledger,
+    now: Instant,
+) -> Wait | None:
     """Why a device's next step may not start now, but for its wave and its turn."""
     if device_id in ledger.in_flight:
         return Wait(device_id=device_id, hold=Hold.IN_FLIGHT)
     held_until = ledger.held_until(device_id, now)
     if held_until is not None or device_id in ledger.story.unwell:
         return Wait(device_id=device_id, hold=Hold.HELD, until=None if held_until == UNTIL_A_PERSON else held_until)
+    if closed is not None and fleet_hold in {None, Hold.OUTSIDE_WINDOW}:
+        return Wait(device_id=device_id, hold=closed[0], until=closed[1])
     hold = fleet_hold or hold_for_this_run(route, device_id, ledger)
     if hold is not None:
         return Wait(device_id=device_id, hold=hold)

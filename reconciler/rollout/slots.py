@@ -2,7 +2,8 @@
 
 A device holds its slot while it is being changed: with a step under way, between two steps, out of sight for the time
 of a step, or pausing after a failure. It lets go of it when it is there, when it is left alone, and when its step is
-past its deadline: an offline or held device must not cost the others their turn.
+past its deadline: an offline or held device must not cost the others their turn. Neither does one between two steps
+whose window has closed: where devices go by their own zones the night of others begins.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
 from reconciler.model.plan import PASSING, FleetPlan
 from reconciler.rollout.ledger import Ledger, hold_for_this_run
+from reconciler.rollout.opening import Openings
 from reconciler.rollout.retry import may_start_at
 from reconciler.rollout.standing import is_restarting
 
 
 def released(plan: FleetPlan, ledger: Ledger, now: Instant) -> frozenset[DeviceId]:
     """The devices of `ledger.slots` that are not being changed any more."""
+    openings = Openings(plan.fleet, now=now)
     between = {
         device_id
         for route in plan.routes
+        if openings.hold(route) is None
         for device_id in ledger.slots.intersection(route.devices)
         if hold_for_this_run(route, device_id, ledger) is None
     }

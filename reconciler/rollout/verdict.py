@@ -23,6 +23,7 @@ class Hold(Enum):
     HALTED = "the fleet is halted; a person lifts it with `reconciler resume`"
     AWAITING_APPROVAL = "the fleet, or its wave, asks for an approval"
     OUTSIDE_WINDOW = "outside the fleet's windows"
+    WINDOW_ENDING = "what is left of the fleet's window is too short for its next step"
     SUSPENDED = "the fleet is suspended by a person; `reconciler resume` ends that"
     EARLIER_WAVE = "an earlier wave is not complete"
     SOAKING = "an earlier wave soaks"
@@ -59,6 +60,7 @@ FINAL_HOLDS = frozenset(
         Hold.HALTED,
         Hold.AWAITING_APPROVAL,
         Hold.OUTSIDE_WINDOW,
+        Hold.WINDOW_ENDING,
         Hold.SUSPENDED,
         Hold.EARLIER_WAVE,
         Hold.SOAKING,

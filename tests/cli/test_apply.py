@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -321,7 +322,7 @@ def test_a_plan_made_with_another_catalog_is_refused(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("asked", "code", "word"),
     [
-        ("  rollout: {waves: [{name: canary, size: 1}, {name: rest, size: remaining}]}", 1, "waves"),
+        ("  rollout: {waves: [{name: canary, size: 1, approval: required}]}", 5, "approval"),
         ("  approval: {required: true}", 5, "approval"),
         ("  windows: [{deny: {from: 2000-01-01, until: 2100-01-01, reason: peak}}]", 6, "windows"),
         ("  rollout: {maxConcurrent: 0}", 0, "maxConcurrent"),
@@ -335,6 +336,18 @@ def test_a_fleet_that_may_not_start_has_an_exit_code_and_a_reason(
     assert result.exit_code == code, result.output
     assert word in result.stdout
     assert bench.writes() == 0
+
+
+def test_outside_its_windows_a_fleet_says_when_the_next_one_opens(bench: Bench) -> None:
+    bench.write(f"{FLEET}  windows: [{{deny: {{from: 2000-01-01, until: 2100-01-01, reason: a}}}}]\n{RELEASE}")
+    never = bench.apply()
+    year = f"{datetime.now(UTC).year + 1}-01-01"
+    bench.write(f"{FLEET}  windows: [{{deny: {{from: 2000-01-01, until: {year}, reason: a}}}}]\n{RELEASE}")
+    later = bench.apply()
+    assert (never.exit_code, later.exit_code, bench.writes()) == (6, 6, 0)
+    assert f"not started: outside the fleet's windows; next opening {year}T00:00:00Z" in later.stdout
+    assert f"Windows: closed, next opening {year}T00:00:00Z" in later.stdout
+    assert "its windows do not open within 400 days" in never.stdout
 
 
 def test_a_halted_fleet_is_left_alone_until_a_person_resumes_it(bench: Bench) -> None:

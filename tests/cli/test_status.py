@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,15 @@ spec:
   select: {groups: [us]}
   desired: {deviceOS: "6.3.4"}
 """
+
+
+def test_a_fleet_whose_windows_are_closed_says_when_they_open(bench: Bench) -> None:
+    year = f"{datetime.now(UTC).year + 1}-01-01"
+    windows = f"  windows: [{{deny: {{from: 2000-01-01, until: {year}, reason: peak}}}}]\n"
+    bench.write((bench.folder / "fleet.yaml").read_text().replace("spec:\n", f"spec:\n{windows}", 1))
+    (of_fleet,) = document(bench)["fleets"]
+    assert (of_fleet["held"], of_fleet["held_until"]) == ("outside the fleet's windows", f"{year}T00:00:00Z")
+    assert f"held: outside the fleet's windows; next opening {year}T00:00:00Z" in status(bench).stdout
 
 
 def test_a_fleet_that_no_run_would_start_in_is_said_to_be_held(bench: Bench) -> None:

@@ -95,8 +95,12 @@ def test_a_fleet_that_may_not_start_ends_the_run_at_once_and_says_why(asking: Fl
 
 
 def test_a_window_that_closes_lets_what_is_under_way_end_its_step() -> None:
-    deny = DenyWindow(from_instant=Instant(NOW + 1), until_instant=Instant(NOW + 99_999), reason="peak")
-    world = world_of(device())
+    def obeys_slowly(world: World, to: ObservedDevice, step: Step) -> SendOutcome:
+        world.now = Instant(world.now + 300)
+        return obeys(world, to, step)
+
+    deny = DenyWindow(from_instant=Instant(NOW + 200), until_instant=Instant(NOW + 99_999), reason="peak")
+    world = world_of(device(), behaviour=obeys_slowly)
     run, rest = carried_out(world, replace(FLEET, windows_deny=(deny,)))
     assert [ended.state for ended in run.ended[ONE]] == [AttemptState.VERIFIED]
     assert ending_of(run, rest) is Ending.OUTSIDE_WINDOW

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reconciler.firmware.known import known_catalog
 from reconciler.model.device import DeviceMode, Observation, ObservedDevice
-from reconciler.model.fleet import FleetSet, Selector
+from reconciler.model.fleet import AllowWindow, FleetSet, Selector, ZoneRule
 from reconciler.model.instant import Instant
 from reconciler.planning.following import FollowingPlan
 from reconciler.planning.planner import plan_fleets
@@ -20,7 +20,16 @@ FLEETS = FleetSet(
     fleets=(
         fleet("named", select=NAMED, application=LOGGER),
         fleet("limited", select=Selector(groups=frozenset({"us"})), exclude=NAMED, targets_max=2),
-        fleet("rest", select=Selector(groups=frozenset({"eu"})), exclude=NAMED),
+        fleet(
+            "rest",
+            select=Selector(groups=frozenset({"eu"})),
+            exclude=NAMED,
+            windows_allow=(AllowWindow(days=(0,), start_minute=0, duration_seconds=60, time_zone=None),),
+            time_zones=(
+                ZoneRule(select=Selector(devices=frozenset({"eu-3", "eu-4"})), time_zone="Asia/Tokyo"),
+                ZoneRule(select=Selector(devices=frozenset({"eu-4", "eu-5"})), time_zone="Europe/Berlin"),
+            ),
+        ),
     )
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from reconciler.model.fleet import (
     ApplicationBinary,
     Completeness,
     Delivery,
+    DenyDays,
+    DenyWindow,
     Fleet,
     Order,
     OverrideMode,
@@ -23,6 +26,7 @@ from reconciler.model.fleet import (
     Via,
     Wave,
     WaveSize,
+    ZoneRule,
 )
 from reconciler.model.instant import instant_from_iso
 from reconciler.model.version import DeviceOsVersion
@@ -199,6 +203,104 @@ def test_impossible_windows_are_told(window: dict[str, Any], code: ProblemCode, 
     found = problem(bent(FLEET, spec__windows=[window]))
     assert found.code is code
     assert message in str(found)
+
+
+BY_DEVICE = {"allow": {"start": "02:00", "duration": "3h", "timeZone": "device"}}
+ZONES = {"zones": [{"groups": ["eu"], "timeZone": "Europe/Berlin"}, {"timeZone": "Europe/Lisbon"}]}
+
+
+def test_windows_by_each_devices_own_zone_are_compiled() -> None:
+    freeze = {"from": "2026-12-20", "until": "2027-01-03", "timeZone": "device", "reason": "peak"}
+    found = fleet(spec__windows=[BY_DEVICE, {"deny": freeze}, ZONES])
+    assert [window.time_zone for window in found.windows_allow] == [None]
+    assert found.windows_deny == (DenyDays(from_day=date(2026, 12, 20), until_day=date(2027, 1, 3), reason="peak"),)
+    assert found.time_zones == (
+        ZoneRule(select=Selector(groups=frozenset({"eu"})), time_zone="Europe/Berlin"),
+        ZoneRule(select=Selector(), time_zone="Europe/Lisbon"),
+    )
+    assert found.needs_device_zones
+
+
+def test_a_freeze_with_a_zone_begins_and_ends_with_the_day_there() -> None:
+    freeze = {"from": "2026-12-20", "until": "2027-01-03T00:00:00Z", "timeZone": "America/New_York", "reason": "peak"}
+    (window,) = fleet(spec__windows=[{"deny": freeze}]).windows_deny
+    assert window == DenyWindow(
+        from_instant=instant_from_iso("2026-12-20T05:00:00Z"),
+        until_instant=instant_from_iso("2027-01-03T00:00:00Z"),
+        reason="peak",
+    )
+
+
+@pytest.mark.parametrize(
+    ("windows", "message"),
+    [
+        ([BY_DEVICE], "needs the zones of the devices (add to windows: - zones:"),
+        ([{"allow": {"start": "02:00", "duration": "3h"}}, ZONES], "no window goes by them"),
+        ([BY_DEVICE, ZONES, ZONES], "zones are given twice"),
+        ([BY_DEVICE, {"zones": [{"groups": ["eu"], "timeZone": "Europe/Berln"}]}], "did you mean 'Europe/Berlin'?"),
+        ([BY_DEVICE, {"zones": [{"timeZone": "device"}]}], "'device' is not a time zone"),
+        ([BY_DEVICE, {"zones": [{"timeZone": "UTC"}, {"groups": ["a"], "timeZone": "UTC"}]}], "make it the last entry"),
+        (
+            [
+                BY_DEVICE,
+                {"deny": {"from": "2026-12-20", "until": "2027-01-03T06:00:00Z", "timeZone": "device", "reason": "r"}},
+                ZONES,
+            ],
+            "write 2027-01-03, or name a zone",
+        ),
+        (
+            [
+                BY_DEVICE,
+                {"deny": {"from": "2026-12-20", "until": "2026-12-20", "timeZone": "device", "reason": "r"}},
+                ZONES,
+            ],
+            "before it begins",
+        ),
+        (
+            [{"deny": {"from": "2026-12-20", "until": "2026-12-24", "timeZone": "Europe/Pariss", "reason": "r"}}],
+            "did you mean 'Europe/Paris'?",
+        ),
+    ],
+)
+def test_zones_that_do_not_fit_are_told(windows: list[Any], message: str) -> None:
+    found = problem(bent(FLEET, spec__windows=windows))
+    assert found.code is ProblemCode.WINDOW
+    assert message in str(found)
+
+
+def test_a_day_that_does_not_exist_is_told_where_zones_are_the_devices_own() -> None:
+    freeze = {"from": "2026-02-30", "until": "2026-03-02", "timeZone": "device", "reason": "r"}
+    assert problem(bent(FLEET, spec__windows=[{"deny": freeze}, ZONES])).code is ProblemCode.TIME
+
+
+def test_budgets_are_compiled() -> None:
+    found = fleet(spec__rollout={"sendsPerMinute": 30, "offlineDeadline": "90m"}, spec__limits={"dataPerDay": "50MB"})
+    assert (found.rollout.sends_per_minute, found.rollout.offline_deadline_seconds) == (30, 5400)
+    assert found.bytes_per_day_max == 50_000_000
+    plain = fleet()
+    assert (plain.rollout.sends_per_minute, plain.bytes_per_day_max) == (None, None)
+    assert plain.rollout.offline_deadline_seconds == 3600
+
+
+@pytest.mark.parametrize(
+    "absurd",
+    [
+        {"spec__rollout": {"sendsPerMinute": 0}},
+        {"spec__rollout": {"sendsPerMinute": 1601}},
+        {"spec__rollout": {"sendsPerMinute": "30"}},
+        {"spec__rollout": {"offlineDeadline": "0s"}},
+        {"spec__rollout": {"offlineDeadline": "366d"}},
+        {"spec__limits": {"dataPerDay": 0}},
+        {"spec__limits": {"dataPerDay": "0MB"}},
+        {"spec__limits": {"dataPerDay": "50 MB"}},
+    ],
+)
+def test_absurd_budgets_are_told(absurd: dict[str, Any]) -> None:
+    assert problem(bent(FLEET, **absurd)).code in {
+        ProblemCode.OUT_OF_RANGE,
+        ProblemCode.WRONG_TYPE,
+        ProblemCode.WRONG_FORM,
+    }
 
 
 def test_a_step_needs_time() -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
 from reconciler.model.device import DeviceId
-from reconciler.model.fleet import AllowWindow, DenyWindow, Fleet, RolloutPolicy, Share
+from reconciler.model.fleet import AllowWindow, DenyWindow, Fleet, RolloutPolicy, Selector, Share, ZoneRule
 from reconciler.model.instant import Instant
-from reconciler.model.plan import FleetPlan
+from reconciler.model.plan import FleetPlan, WaitingReason
 from reconciler.model.rollout import FleetStory, story_of
 from reconciler.model.rollout_entry import (
     DeviceUnwell,
@@ -26,6 +26,8 @@ from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Start, Verdict, Wait
 from tests.fleet_samples import NOW, ONE, attempt, device, device_id, flash, fleet, plan_of
 
 CLOSED = DenyWindow(from_instant=Instant(NOW - 1), until_instant=Instant(NOW + 1), reason="no")
+EVERY_DAY = tuple(range(7))
+OPEN_TILL_TEN = AllowWindow(days=EVERY_DAY, start_minute=480, duration_seconds=7200, time_zone="UTC")
 NEVER = AllowWindow(days=(), start_minute=0, duration_seconds=60, time_zone="UTC")
 
 
@@ -74,10 +76,10 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("IN_FLIGHT", {"in_flight": {ONE: in_flight()}}, {}),
     ("HELD", {"ended": {ONE: [failed(FailureClass.BOOT)] * 2}}, {}),
     ("AWAITING_APPROVAL", {}, {"approval_required": True}),
-    ("OUTSIDE_WINDOW", {}, {"windows_deny": (CLOSED,)}),
     ("HALTED", {"story": story(HALTED, SUSPENDED)}, {}),
     ("SUSPENDED", {"story": story(SUSPENDED)}, {}),
     ("CONCURRENCY_ZERO", {}, {"rollout": RolloutPolicy(concurrent_max=Share(0))}),
+    ("OUTSIDE_WINDOW", {}, {"windows_deny": (CLOSED,)}),
     ("NOT_APPROVED", {"agreed": {}}, {}),
     ("TURNED_BACK", {"turned_back": {ONE: TURNED_BACK_MAX}}, {}),
     ("RECEIVING", {"receiving": frozenset({ONE})}, {}),
@@ -100,6 +102,41 @@ def test_the_first_answer_of_the_table_wins(first: int) -> None:
 
 def test_a_fleet_outside_its_allowed_hours_is_held() -> None:
     assert words(judged(planned(fleet(windows_allow=(NEVER,))))) == ["OUTSIDE_WINDOW"]
+
+
+def test_a_device_that_waits_for_a_window_is_told_when_it_opens() -> None:
+    (verdict,) = judged(planned(fleet(windows_deny=(CLOSED,))))
+    assert verdict == Wait(device_id=ONE, hold=Hold.OUTSIDE_WINDOW, until=Instant(NOW + 1))
+
+
+@pytest.mark.parametrize(("left_seconds", "word"), [(400, "START"), (100, "WINDOW_ENDING")])
+def test_a_step_that_does_not_fit_into_what_is_left_of_the_window_waits_for_the_next(
+    left_seconds: int, word: str
+) -> None:
+    # NOW is 09:00; a bootloader takes about 86 s, and twice that must be left.
+    window = AllowWindow(days=EVERY_DAY, start_minute=480, duration_seconds=3600 + left_seconds, time_zone="UTC")
+    (verdict,) = judged(planned(fleet(windows_allow=(window,))))
+    assert words([verdict]) == [word]
+    assert isinstance(verdict, Start) or verdict.until == NOW + 23 * 3600
+
+
+def test_a_step_of_unknown_size_needs_its_whole_deadline() -> None:
+    plan = planned(fleet(windows_allow=(OPEN_TILL_TEN,), rollout=RolloutPolicy(step_deadline_seconds=3601)))
+    (route,) = plan.routes
+    unknown = replace(route, steps=(replace(route.steps[0], size=None), *route.steps[1:]))
+    assert words(judged(plan)) == ["START"]
+    assert words(judged(replace(plan, routes=(unknown,)))) == ["WINDOW_ENDING"]
+
+
+def test_each_device_starts_by_the_clock_of_its_own_zone() -> None:
+    window = AllowWindow(days=EVERY_DAY, start_minute=600, duration_seconds=3600, time_zone=None)
+    east, west = (Selector(devices=frozenset({device_id(number)})) for number in (1, 2))
+    rules = (ZoneRule(select=east, time_zone="Europe/Berlin"), ZoneRule(select=west, time_zone="Europe/Lisbon"))
+    plan = planned(fleet(windows_allow=(window,), time_zones=rules), 3)
+    found = {verdict.device_id: verdict for verdict in judged(plan)}
+    assert isinstance(found[device_id(1)], Start)
+    assert found[device_id(2)] == Wait(device_id=device_id(2), hold=Hold.OUTSIDE_WINDOW, until=Instant(NOW + 3600))
+    assert [(place.reason, place.devices) for place in plan.waiting] == [(WaitingReason.NO_TIME_ZONE, (device_id(3),))]
 
 
 def test_no_more_devices_start_than_there_are_slots() -> None:

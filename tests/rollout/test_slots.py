@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
 from reconciler.model.device import DeviceId, DeviceMode, ObservedDevice
-from reconciler.model.fleet import RolloutPolicy
+from reconciler.model.fleet import DenyWindow, RolloutPolicy
 from reconciler.model.instant import Instant
 from reconciler.model.plan import WaitingReason
 from reconciler.model.rollout import FleetStory
@@ -24,9 +24,9 @@ def failed(failure: FailureClass) -> Attempt:
     return attempt(AttemptState.FAILED, failure=failure, ended_at=NOW)
 
 
-def keeps(*devices: ObservedDevice, seconds: float = 0.0, of: DeviceId = ONE, **fields: Any) -> bool:
+def keeps(*devices: ObservedDevice, seconds: float = 0.0, of: DeviceId = ONE, windows: Any = (), **fields: Any) -> bool:
     """Whether device ONE still has its slot, so long after its last attempt."""
-    plan = plan_of(fleet(), *devices)
+    plan = plan_of(fleet(windows_deny=windows), *devices)
     agreed = {each: frozenset(route.steps) for route in plan.routes for each in route.devices}
     ledger = Ledger(**{"story": FleetStory(fleet="eu"), "agreed": agreed, "slots": frozenset({of}), **fields})
     return of not in released(plan, ledger, Instant(NOW + seconds))
@@ -35,6 +35,13 @@ def keeps(*devices: ObservedDevice, seconds: float = 0.0, of: DeviceId = ONE, **
 def test_a_device_that_is_there_lets_go_of_its_slot() -> None:
     assert keeps(device(device_os="6.2.0"), ended={ONE: [VERIFIED]})
     assert not keeps(device(device_os="6.3.4"), ended={ONE: [VERIFIED]})
+
+
+def test_a_device_whose_window_closes_between_two_steps_lets_others_have_their_night() -> None:
+    closed = (DenyWindow(from_instant=Instant(NOW - 1), until_instant=Instant(NOW + 1), reason="no"),)
+    assert not keeps(device(device_os="6.2.0"), ended={ONE: [VERIFIED]}, windows=closed)
+    flight = InFlight(attempt(AttemptState.SENT, sent_at=NOW), within_deadline=True)
+    assert keeps(device(), in_flight={ONE: flight}, windows=closed)
 
 
 def test_a_step_under_way_keeps_the_slot_until_its_deadline() -> None:

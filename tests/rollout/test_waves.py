@@ -25,7 +25,7 @@ from reconciler.model.rollout_entry import (
 )
 from reconciler.rollout.ledger import InFlight, Ledger
 from reconciler.rollout.verdict import Hold
-from reconciler.rollout.waves import Pass, before_its_wave, judgement, limit_reached_at, may_pass_by_time, see
+from reconciler.rollout.waves import Pass, before_its_wave, judgement, may_pass_by_time, see
 from tests.fleet_samples import NOW, attempt, device, device_id, fleet, plan_of
 
 CANARY = Wave(name="canary", size=Share(2), soak_seconds=600.0)
@@ -413,4 +413,4 @@ def test_a_complete_rollout_takes_who_joins_later_and_can_still_be_halted() -> N
     ],
 )
 def test_the_number_of_failures_that_halts(allowed: Share, devices: int, expected: int) -> None:
-    assert limit_reached_at(allowed, devices) == expected
+    assert allowed.reached_at(devices) == expected

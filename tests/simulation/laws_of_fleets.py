@@ -136,7 +136,7 @@ def waves_in_turn(trace: Trace) -> Iterator[str]:  # noqa: C901  # one case for 
 
 
 def nothing_after_a_halt(trace: Trace) -> Iterator[str]:
-    """S14: nothing is begun between a fleet's halt and a person's resume; and no request comes of what was not begun."""
+    """S14: nothing is begun between a fleet's halt and a person's resume."""
     halted: dict[str, str] = {}
     for entry in trace.entries:
         match entry.what:

@@ -109,7 +109,7 @@ def same_end(trace: Trace) -> Iterator[str]:
 
 
 def may_have_twin(world: World) -> bool:
-    """Whether two plays of a world, one with deaths, have to come to the same end: what people do depends on neither."""
+    """Whether two plays of a world, one with deaths, have to come to the same end: nobody else acts in it."""
     return bool(world.crashes) and world.clients == 1 and _is_undisturbed(world)
 
 

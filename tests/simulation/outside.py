@@ -1,4 +1,4 @@
-"""What comes from outside in a play: faults that begin and end, people at the console, at Git and at the command line."""
+"""What comes from outside in a play: faults that come and go, people at the console, at Git and at a command line."""
 
 from __future__ import annotations
 

@@ -132,8 +132,9 @@ class Client(Play):
 class Performance:
     """One play of one world. What a test replaces here it wants to see noticed:
 
-    `hands`, `product_hands`: executors. `dies`: by a client's number, when it dies. `shown`: what eyes show. `sight`: eyes as a whole.
-    `kept`: the journal as a client has it in hand. `manifests`: what clients read from Git. `rules`: of the referee.
+    - `hands`, `product_hands`: executors. `dies`: by a client's number, when it dies.
+    - `shown`: what eyes show. `sight`: eyes as a whole. `kept`: the journal as a client has it in hand.
+    - `manifests`: what clients read from Git. `rules`: of the referee.
     """
 
     world: World

@@ -133,7 +133,7 @@ class Trace:
 
     - `last_run_ordinal`: when the last run began, and `current`: the devices that were as desired then.
     - `settled_at`: when faults and people had stopped. `days`: virtual days from the beginning to the end.
-    - `plans_that_differ`: plans that came out otherwise when they were made again from the same things in another order.
+    - `plans_that_differ`: plans that came out otherwise when made again from the same things in another order.
     - `twin`: the play of the same world in which nobody dies.
     - `left_behind`: devices that are not where they should be at the end, with why; `end_state`: what each device runs.
     """

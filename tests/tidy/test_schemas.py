@@ -286,6 +286,7 @@ BENT_TO_SHOW_HINTS = [
     bent(FLEET, spec__delivery={"dataPerDevice": "2M"}),
     bent(FLEET, spec__rollout={"stepDeadline": "24"}),
     bent(FLEET, spec__rollout={"maxConcurrent": "ten"}),
+    bent(FLEET, spec__rollout={"sendsPerMinute": 0}),
     bent(FLEET, spec__rollout={"waves": [{"name": "a"}]}),
     bent(FLEET, spec__rollout={"waves": [{"name": "a", "size": "most"}]}),
     bent(FLEET, spec__windows=[{}]),
