@@ -24,7 +24,7 @@ from reconciler.inventory.merge import merged
 from reconciler.journal.journal import Journal, KeptPlan
 from reconciler.journal.memory import MemoryJournal
 from reconciler.journal.sqlite import SqliteJournal
-from reconciler.model.device import Observation
+from reconciler.model.device import DeviceMode, Observation
 from reconciler.model.error import BugError, JournalError, ReconcilerError, WireError
 from reconciler.model.fleet import Fleet, FleetSet
 from reconciler.model.plan import Plan, WaitingReason
@@ -219,7 +219,8 @@ class Performance:
             client = self._client(actor, min(stop_at, theatre.now + RUN_SECONDS_MAX))
             self.clients[actor.name] = client
             client.recall()
-            if any("MODULES_UNKNOWN" in why for why in self.trace.left_behind.values()):
+            devices = theatre.cloud.state.devices.values()
+            if self.trace.settled_at and any(each.mode is DeviceMode.SAFE_MODE for each in devices):
                 theatre.sleep(LISTENING_SECONDS)
             began_at = theatre.now
             plan, agreement = client.agree()
