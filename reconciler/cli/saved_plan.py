@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeGuard
 
@@ -18,8 +18,9 @@ from reconciler.manifests import load_manifests
 from reconciler.model.error import OperatorError
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import Instant
+from reconciler.model.saved_plan import SavedPlan
 from reconciler.render.plan_json import plan_json_pieces
-from reconciler.render.plan_reading import SavedPlan, plan_from_document
+from reconciler.render.plan_reading import check_in_force, whole_plan_from_document
 
 _OF_MANIFESTS: Final = frozenset({".yaml", ".yml"})
 _PLAN_AGAIN: Final = "make a new plan with: reconciler plan MANIFESTS --out FILE"
@@ -27,9 +28,10 @@ _PLAN_AGAIN: Final = "make a new plan with: reconciler plan MANIFESTS --out FILE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanFile:
-    """What a plan file holds: the plan as it was agreed to, and the fleets of its manifests."""
+    """What a plan file holds: the plan as it was saved, its document, and the fleets of its manifests."""
 
     plan: SavedPlan
+    document: Mapping[str, Any]
     fleets: FleetSet
 
 
@@ -81,14 +83,8 @@ def read_saved_plan(path: Path, catalog: Catalog, *, now: Instant) -> PlanFile:
         PlanExpiredError: PFR6404 it was good once.
         OperatorError: PFR6701 it cannot be read; PFR6401 to PFR6407 it is not what was agreed to, or not any more.
     """
-    try:
-        document = json.loads(path.read_bytes())
-    except OSError as error:
-        message = f"{path} cannot be read: {error.strerror or type(error).__name__}"
-        raise OperatorError("PFR6701", message, next_step=_PLAN_AGAIN) from None
-    except (ValueError, RecursionError) as error:
-        raise OperatorError("PFR6401", f"{path} is not JSON: {error}", next_step=_PLAN_AGAIN) from None
-    plan = plan_from_document(document, catalog, now=now)
+    document = _read(path)
+    plan = whole_plan_from_document(document, catalog)
     if plan.source.catalog_digest != catalog.digest:
         message = f"{path} was planned with another release catalog"
         raise OperatorError("PFR6407", message, next_step=f"give the same --catalog, or {_PLAN_AGAIN}")
@@ -101,9 +97,22 @@ def read_saved_plan(path: Path, catalog: Catalog, *, now: Instant) -> PlanFile:
     if fleets.digest != plan.source.manifest_digest:
         message = f"{path} holds other manifests than those it was planned from"
         raise OperatorError("PFR6403", message, next_step=_PLAN_AGAIN)
+    check_in_force(plan, now)
     # A plan file of an earlier version has no applications: then nothing is known of their files.
     applications = manifests.get("applications", {}) if isinstance(manifests, dict) else {}
-    return PlanFile(plan=plan, fleets=with_saved_applications(fleets, applications))
+    # Approvals stand outside of every digest here: they count where review protects them, and not in this file.
+    fleets = replace(with_saved_applications(fleets, applications), approvals=())
+    return PlanFile(plan=plan, document=document, fleets=fleets)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror or type(error).__name__}"
+        raise OperatorError("PFR6701", message, next_step=_PLAN_AGAIN) from None
+    except (ValueError, RecursionError) as error:
+        raise OperatorError("PFR6401", f"{path} is not JSON: {error}", next_step=_PLAN_AGAIN) from None
 
 
 def _is_texts(value: object) -> TypeGuard[dict[str, str]]:

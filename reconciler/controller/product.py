@@ -60,7 +60,7 @@ def uploads_of(run: Run, scope: Scope, plan: FleetPlan, observation: Observation
         doubtful |= run.tools.agreement.actions
     doubtful = {action for action in doubtful if _is_upload(action) and action.product == plan.fleet.product}
     lacking: set[ProductAction] = {*plan.preparation, *doubtful, *(each.action for each in under_way)}
-    awaited: set[ProductAction] = {action for action in plan.preparation if _may(run, plan, action, now)}
+    awaited: set[ProductAction] = {action for action in plan.preparation if _may(run, scope, plan, action, now)}
     awaited |= {each.action for each in under_way if _is_young(each, now)}
     return Uploads(_versions(lacking), _versions(awaited))
 
@@ -83,7 +83,7 @@ def act_on_product(run: Run, scope: Scope, plan: Plan, observation: Observation)
     is_to_come = False
     for fleet_plan in plan.fleets:
         for action in fleet_plan.due_actions:
-            if not _may(run, fleet_plan, action, now):
+            if not _may(run, scope, fleet_plan, action, now):
                 continue
             is_to_come = True
             earliest = may_start_at(run.product_ended.get(action, ()))
@@ -116,10 +116,14 @@ def _open_attempts(run: Run, scope: Scope) -> list[ProductAttempt]:
     return [each for each in run.tools.journal.open_product_attempts() if each.product == scope.product]
 
 
-def _may(run: Run, plan: FleetPlan, action: ProductAction, now: Instant) -> bool:
+def _may(run: Run, scope: Scope, plan: FleetPlan, action: ProductAction, now: Instant) -> bool:
     """Whether this run may still do it, now or after a pause."""
     if run.stopping or hold_of_fleet(plan, run.story_of(plan.fleet.name), now) is not None:
         return False
+    if not run.approvals_of(plan.fleet, scope.fleets.approvals).allow(action):
+        run.unapproved.add(action)
+        return False
+    run.unapproved.discard(action)
     if action in run.product_held or not run.tools.agreement.allows(action):
         return False
     attempts: Sequence[ProductAttempt] = run.product_ended.get(action, ())

@@ -11,7 +11,9 @@ from concurrent.futures import Executor as Pool
 from dataclasses import dataclass, field
 from functools import reduce
 
+from reconciler.controller.approvals import KeptPlans
 from reconciler.controller.direct_flash import DirectFlashes
+from reconciler.controller.health_memory import FleetHealth
 from reconciler.controller.knowledge import Knowledge
 from reconciler.execution.executor import Executor
 from reconciler.execution.product import ProductHands
@@ -23,7 +25,8 @@ from reconciler.model.action import ProductAction, is_within
 from reconciler.model.attempt import Attempt
 from reconciler.model.device import DeviceId, ObservedDevice
 from reconciler.model.event import AttemptMoved, Event, Finding, ProductAttemptMoved, RolloutMoved
-from reconciler.model.fleet import FleetSet
+from reconciler.model.fleet import Fleet, FleetSet, PlanApproval
+from reconciler.model.health import CheckAnswer, CheckQuestion, CheckWord, HealthCheck
 from reconciler.model.instant import NEVER, Instant
 from reconciler.model.plan import FleetPlan
 from reconciler.model.product_attempt import ProductAttempt
@@ -31,6 +34,7 @@ from reconciler.model.rollout import FleetStory
 from reconciler.model.rollout_entry import Halted, Retried, RolloutBegan, RolloutEntry
 from reconciler.model.step import Step
 from reconciler.planning.answer import Answers
+from reconciler.rollout.approval import Approvals
 from reconciler.rollout.verdict import Verdict
 
 
@@ -38,7 +42,8 @@ from reconciler.rollout.verdict import Verdict
 class Scope:
     """One product (None: the token's own devices) with its fleets, the eyes on it, and the hands for it.
 
-    `answered_at` is when the last answer that this thread got was made, by the cloud's own clock.
+    `answered_at` is when the last answer that this thread got was made, by the cloud's own clock. `ask_vitals` has a
+    device report its vitals, unless the cloud has a report that is newer than an instant; None: nobody can be asked.
     """
 
     product: str | None
@@ -48,6 +53,7 @@ class Scope:
     executor: Executor
     answered_at: Callable[[], Instant | None]
     product_hands: ProductHands | None = None
+    ask_vitals: Callable[[DeviceId, Instant], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +69,17 @@ class Agreement:
         return any(is_within(action, agreed) for agreed in self.actions)
 
 
+def ask_nobody(check: HealthCheck, question: CheckQuestion) -> CheckAnswer:
+    """The answer of a check where nobody asks it: unknown."""
+    return CheckAnswer(word=CheckWord.UNKNOWN, why=f"{check.name} is not asked here about {question.fleet}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What a run works with. `tell` hears every event, on any thread, and must not block."""
+    """What a run works with. `tell` hears every event, on any thread, and must not block.
+
+    `ask` asks an outside check, may take the check's timeout, and never raises.
+    """
 
     journal: Journal
     catalog: Catalog
@@ -73,6 +87,7 @@ class Tools:
     new_id: Callable[[], str]
     tell: Callable[[Event], None]
     pool: Pool
+    ask: Callable[[HealthCheck, CheckQuestion], CheckAnswer] = ask_nobody
 
 
 @dataclass(slots=True)
@@ -91,8 +106,10 @@ class Run:
     - `plans`, `verdicts`: every fleet's last plan, and what the gate said of its routes.
     - `product_ended`: the attempts of this run on products that have ended, by action, the latest first.
     - `product_held`: actions on products that turned out not to be harmless, and why.
+    - `unapproved`: actions on products that wait for a person's approval, at the last look.
     - `direct_flashes`: whether the cloud takes Device OS modules for devices that are not marked as development.
     - `stories`: the lives of the rollouts, by fleet, folded from the first `entries_read` entries of the journal.
+    - `health`: what is remembered of the health of the devices of a live rollout, by fleet.
     - `latest`: the cloud's time of the last look, `looked_at` that of each product. `stopping`: a person wants no new
       steps.
     """
@@ -113,17 +130,21 @@ class Run:
     verdicts: dict[str, Sequence[Verdict]] = field(default_factory=dict)
     product_ended: dict[ProductAction, list[ProductAttempt]] = field(default_factory=dict)
     product_held: dict[ProductAction, str] = field(default_factory=dict)
+    unapproved: set[ProductAction] = field(default_factory=set)
     direct_flashes: DirectFlashes = field(default_factory=DirectFlashes)
     latest: Instant = NEVER
     looked_at: dict[str | None, Instant] = field(default_factory=dict)
     stopping: bool = False
     stories: dict[str, FleetStory] = field(default_factory=dict)
     entries_read: int = 0
+    health: dict[str, FleetHealth] = field(default_factory=dict)
     answers: Answers = field(init=False)
+    kept_plans: KeptPlans = field(init=False)
 
     def __post_init__(self) -> None:
         """Every pass asks the same questions, so that their answers are worked out once a run."""
         self.answers = Answers(self.tools.catalog)
+        self.kept_plans = KeptPlans(self.tools.journal, self.tools.catalog)
 
     def look(self, scope: Scope, device_id: DeviceId) -> ObservedDevice | None:
         """One device as it is now, with what we know of it besides; None: it is gone. Raises WireError."""
@@ -133,6 +154,10 @@ class Run:
     def story_of(self, fleet: str) -> FleetStory:
         """The life of a fleet's rollouts, as far as it was read."""
         return self.stories.get(fleet, FleetStory(fleet=fleet))
+
+    def approvals_of(self, fleet: Fleet, files: Sequence[PlanApproval]) -> Approvals:
+        """What people have agreed to in a fleet, as far as was read; `files` are the approvals among the manifests."""
+        return self.kept_plans.approvals(fleet, self.story_of(fleet.name).approvals, files, now=self.latest)
 
     def read_on(self) -> None:
         """Read what the journal has noted since, by this run or by a person's command."""

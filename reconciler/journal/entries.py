@@ -91,7 +91,14 @@ _FORMS: Final[Mapping[str, tuple[type[RolloutEntry], tuple[_Field, ...]]]] = {
     "retried": (Retried, (("device_id", _device), ("by", _word))),
     "approved": (
         Approved,
-        (("plan_id", _word), ("digest", _word), ("wave", _optional_word), ("by", _word), ("source", _word)),
+        (
+            ("plan_id", _word),
+            ("digest", _word),
+            ("wave", _optional_word),
+            ("by", _word),
+            ("source", _word),
+            ("expires", _optional_instant),
+        ),
     ),
 }
 """Every kind of entry: its class, and its fields beside `fleet` and `at` with how each is read."""

@@ -48,7 +48,7 @@ def fleet_of(
         desired=desired_of(
             scope, document, section(spec, "desired"), product=product, any_product=False, releases=releases
         ),
-        place=_name_place(document, root),
+        place=name_place(document, root),
         delivery=_delivery(section(spec, "delivery")),
         rollout=policy.rollout,
         windows_allow=policy.windows.allow,
@@ -77,11 +77,12 @@ def override_of(scope: Scope, document: Document, root: Node, *, releases: Mappi
         pin=None
         if desired is None
         else desired_of(scope, document, desired, product=product, any_product=product is None, releases=releases),
-        place=_name_place(document, root),
+        place=name_place(document, root),
     )
 
 
-def _name_place(document: Document, root: Node) -> Place:
+def name_place(document: Document, root: Node) -> Place:
+    """Where the manifest's name stands, or the manifest."""
     return document.place(section(root, "metadata").members.get("name") or root)
 
 

@@ -50,6 +50,8 @@ class ProblemCode(StrEnum):
     PATH = "PFR1214"
     BINARY = "PFR1215"
     INTEGRITY = "PFR1216"
+    APPROVAL = "PFR1220"
+    HEALTH = "PFR1230"
 
     @property
     def headline(self) -> str:
@@ -90,6 +92,8 @@ _HEADLINES: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.PATH: "A path is not relative",
     ProblemCode.BINARY: "The application's file cannot be used",
     ProblemCode.INTEGRITY: "The application's file is not the one that sha256 names",
+    ProblemCode.APPROVAL: "The approval does not fit the fleets",
+    ProblemCode.HEALTH: "What is asked of the devices' health does not fit together",
 }
 
 

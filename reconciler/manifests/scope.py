@@ -36,7 +36,7 @@ class Scope:
     problems: list[Problem] = field(default_factory=list)
     rosters: dict[str, str] = field(default_factory=dict)
     all_readable: bool = True
-    _roster_ids: dict[str, frozenset[str] | None] = field(default_factory=dict)
+    roster_ids: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def report(
         self, document: Document, where: Node | Place, code: ProblemCode, message: str, suggestion: str = ""
@@ -94,8 +94,8 @@ class Scope:
         path = None if node is None else self.beside(document, node)
         if node is None or path is None:
             return None
-        if path in self._roster_ids:
-            return self._roster_ids[path]
+        if path in self.roster_ids:
+            return self.roster_ids[path]
         try:
             text = self.read_roster(path)
         except ManifestError as error:
@@ -109,7 +109,7 @@ class Scope:
         ids = frozenset(self._ids(path, text))
         if not ids:
             self.report(document, node, ProblemCode.ROSTER, f"the roster {path} names no device")
-        self._roster_ids[path] = ids
+        self.roster_ids[path] = ids
         return ids
 
     def _ids(self, path: str, text: str) -> Iterator[DeviceId]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
+from reconciler.model.health import HealthPolicy
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
@@ -211,6 +212,7 @@ class RolloutPolicy:
     step_deadline_seconds: float = 1800.0
     offline_deadline_seconds: float = 3600.0
     sends_per_minute: int | None = None
+    health: HealthPolicy = field(default_factory=HealthPolicy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,6 +286,26 @@ class DeviceOverride:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanApproval:
+    """A person's word in a file that a plan may be carried out.
+
+    - `plan_id` names the plan, `digest` (`sha256:…`) says which one it is: its digest, or its content digest.
+    - `fleets`: those that it is for; None: every fleet of the plan. `waves`: None: the fleets as a whole.
+    - `expires`: from when on it does not count any more; None: never.
+    """
+
+    name: str
+    plan_id: str
+    digest: str
+    fleets: tuple[str, ...] | None
+    waves: tuple[str, ...] | None
+    by: str
+    at: Instant
+    expires: Instant | None
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
     """One DeviceFleet, compiled: references resolved, durations in seconds, sizes in bytes, defaults filled in.
 
@@ -317,12 +339,14 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetSet:
-    """All that a set of manifests asks for. `digest` is `sha256:…` over the manifests as they were read.
+    """All that a set of manifests asks for, and what was approved of it.
 
-    `files` are the paths of all files that it covers: manifests and rosters.
+    `digest` is `sha256:…` over what the manifests say: remarks, white space, the order of keys and approvals make no
+    difference to it. `files` are the paths of all files that were read: manifests and rosters.
     """
 
     fleets: tuple[Fleet, ...]
     overrides: tuple[DeviceOverride, ...] = ()
+    approvals: tuple[PlanApproval, ...] = ()
     digest: str = ""
     files: tuple[str, ...] = ()

@@ -317,11 +317,13 @@ class FleetPlan:
         wave_of = {device_id: number for number, wave in enumerate(self.waves[:-1]) for device_id in wave.devices}
         last = max(0, len(self.waves) - 1)
         found: list[Counter[int]] = [Counter() for _ in range(last + 1)]
+        earlier = frozenset(wave_of)
         for route in self.routes:
-            numbers = Counter(map(wave_of.get, route.devices)) if wave_of else {None: len(route.devices)}
-            for number, devices in numbers.items():
-                found[last if number is None else number][route.minutes] += devices
-        return found
+            placed = earlier.intersection(route.devices)
+            found[last][route.minutes] += len(route.devices) - len(placed)
+            for device_id in placed:
+                found[wave_of[device_id]][route.minutes] += 1
+        return [+devices_by_minutes for devices_by_minutes in found]
 
     def _minutes(self, devices_by_minutes: Counter[int], soak_seconds: float) -> int | None:
         if not devices_by_minutes:

@@ -142,9 +142,10 @@ class Retried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approved:
-    """A person agrees to a plan, by its digest, for a fleet as a whole or for one wave of it.
+    """A person agrees to a plan, by its digest or its content digest, for a fleet as a whole or for one wave of it.
 
-    `source` says how: `command`, a file in Git by its place, a resource.
+    `plan_id` is the plan that the journal keeps. `source` says how: `command`; `file` and its place; `resource` and its
+    name. `expires` is from when on it does not count any more; None: never.
     """
 
     fleet: str
@@ -154,6 +155,7 @@ class Approved:
     wave: str | None
     by: str
     source: str
+    expires: Instant | None = None
 
 
 Moving = WaveStarted | WaveGrew | WaveSoaking | WaveCompleted | RolloutCompleted | RolloutSuperseded

@@ -1,10 +1,13 @@
 """The plan as a JSON document (contracts section 4).
 
 The same plan gives the same bytes: devices ascend by id, fleets by name, everything else by its own content. The digest
-covers all that the plan would do and what it was made from, not when and not against what it was held: `plan_id`,
-`digest`, `created_at`, `expires_at`, `base`, each fleet's `membership`, what its `windows` say at the moment, and the
-list of current devices (present on request only) stand outside. So a plan that was reviewed with `--base` is the plan
-that is made without.
+covers all that the plan would do and what it was made from, not when and not against what it was held: `plan_id`, the
+digests, `created_at`, `expires_at`, `base`, `checked`, each fleet's `membership`, what its `windows` say at the moment,
+and the list of current devices (present on request only) stand outside. So a plan that was reviewed with `--base` is
+the plan that is made without.
+
+What it was made from includes the time of the observation. The content digest covers what would be done alone: two
+plans of the same devices in the same situations have the same one, whenever they were made.
 """
 
 from __future__ import annotations
@@ -23,20 +26,33 @@ from reconciler.model.change import Change
 from reconciler.model.fleet import Share
 from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Situation, Summary, Waiting
+from reconciler.model.state_hash import state_hash
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.render.change_json import change_document, membership_document
 from reconciler.render.desired_json import desired_document
 from reconciler.render.pace import limits_document, windows_document
+from reconciler.render.rollout_json import rollout_document
 
 FORMAT_VERSION: Final = "1.0"
 OUTSIDE_DIGEST: Final = frozenset(
-    {"plan_id", "digest", "created_at", "expires_at", "base", "manifests", "console_changes"}
+    {
+        "plan_id",
+        "digest",
+        "content_digest",
+        "created_at",
+        "expires_at",
+        "base",
+        "checked",
+        "manifests",
+        "console_changes",
+    }
 )
 CURRENT_DEVICES: Final = "current"
 """The field of a fleet that lists its current devices; the count under the same name stands in `summary`."""
 WINDOWS: Final = "windows"
 """The field of a fleet that says when its windows are open, as of the observation."""
 OUTSIDE_DIGEST_OF_FLEET: Final = frozenset({CURRENT_DEVICES, WINDOWS, "membership"})
+_CONTENT_OF_FLEET: Final = frozenset({"name", "desired", "rollout", "routes", "preparation", "conclusion"})
 
 _ID_DIGITS: Final = 10
 _INDENT: Final = 2
@@ -83,6 +99,7 @@ def plan_document(
         **document,
         "plan_id": plan_id_of(plan.source.revision, digest),
         "digest": digest,
+        "content_digest": content_digest_of(document),
         "created_at": iso_from_instant(plan.created_at),
         "expires_at": iso_from_instant(plan.expires_at),
     }
@@ -106,6 +123,16 @@ def digest_of(document: Mapping[str, Any]) -> str:
         {key: value for key, value in fleet.items() if key not in OUTSIDE_DIGEST_OF_FLEET}
         for fleet in document["fleets"]
     ]
+    return _sha256(covered)
+
+
+def content_digest_of(document: Mapping[str, Any]) -> str:
+    """`sha256:…` over what a plan would do to which device, and how it is rolled out; not over when it was made."""
+    fleets = [{key: value for key, value in fleet.items() if key in _CONTENT_OF_FLEET} for fleet in document["fleets"]]
+    return _sha256({"fleets": fleets})
+
+
+def _sha256(covered: Mapping[str, Any]) -> str:
     digest = hashlib.sha256()
     for piece in _pieces(covered, _ENTRY_DEPTH, b""):
         digest.update(piece)
@@ -165,6 +192,7 @@ def _fleet(plan: FleetPlan, change: Change | None, now: Instant, *, show_current
     document: dict[str, Any] = {
         "name": plan.fleet.name,
         "desired": desired_document(plan.fleet.desired),
+        "rollout": rollout_document(plan.fleet),
         "summary": summary_document(plan.summary),
         "cost": _cost(plan),
         "limits": limits_document(plan),
@@ -240,6 +268,7 @@ def _route(route: Route) -> dict[str, Any]:
     healed = {"healed_by_cloud": list(map(step_document, route.healed_by_cloud))} if route.healed_by_cloud else {}
     return {
         "situation": _situation(route.situation),
+        "state_hash": state_hash(route.situation),
         "reason": route.reason.value,
         "hops": [hop.text for hop in route.hops],
         "steps": [step_document(step) for step in route.steps],

@@ -10,23 +10,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final, NoReturn, TypeVar
 
+from packaging.version import InvalidVersion, Version
+
+from reconciler import __version__
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.device import DeviceId, DeviceMode
 from reconciler.model.error import OperatorError
-from reconciler.model.fleet import Via
+from reconciler.model.fleet import Completeness, Desired, DesiredApplication, Via
 from reconciler.model.instant import Instant, instant_from_iso, iso_from_instant
 from reconciler.model.module import Module, ModuleFunction, ModuleSlot
 from reconciler.model.plan import PlanSource
 from reconciler.model.platform import Platform, platform_by_name
+from reconciler.model.saved_plan import SavedPlan, SavedRoute
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
 from reconciler.planning.planner import PLAN_VALID_SECONDS
-from reconciler.render.plan_json import FORMAT_VERSION, digest_of, plan_id_of
+from reconciler.render.plan_json import FORMAT_VERSION, content_digest_of, digest_of, plan_id_of
 
 _Choice = TypeVar("_Choice")
 
@@ -38,35 +40,6 @@ _PLAN_AGAIN: Final = "make a new plan with: reconciler plan MANIFESTS --out FILE
 
 class PlanExpiredError(OperatorError):
     """A plan that is too old to be carried out. PFR6404."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedRoute:
-    """What was approved for some devices of one fleet: these steps, in this order."""
-
-    fleet: str
-    steps: tuple[Step, ...]
-    devices: tuple[DeviceId, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SavedPlan:
-    """A plan as it was approved. Devices without a route have nothing to be done and are not in it."""
-
-    plan_id: str
-    digest: str
-    source: PlanSource
-    created_at: Instant
-    expires_at: Instant
-    complete: bool
-    fleets: tuple[str, ...]
-    routes: tuple[SavedRoute, ...]
-    actions: frozenset[ProductAction] = frozenset()
-
-    @cached_property
-    def by_device(self) -> Mapping[DeviceId, SavedRoute]:
-        """The route of every device that has one."""
-        return {device: route for route in self.routes for device in route.devices}
 
 
 def read_plan(text: str, catalog: Catalog, *, now: Instant) -> SavedPlan:
@@ -83,42 +56,93 @@ def plan_from_document(document: Any, catalog: Catalog, *, now: Instant) -> Save
 
     Raises:
         PlanExpiredError: PFR6404 it was good once.
-        OperatorError: PFR6401 to PFR6406 it cannot be used.
+        OperatorError: PFR6401 to PFR6408 it cannot be used.
     """
+    plan = whole_plan_from_document(document, catalog)
+    check_in_force(plan, now)
+    return plan
+
+
+def check_in_force(plan: SavedPlan, now: Instant) -> None:
+    """Raises PlanExpiredError PFR6404 where the plan has expired."""
+    if now >= plan.expires_at:
+        message = f"the plan {plan.plan_id} expired at {iso_from_instant(plan.expires_at)}"
+        raise PlanExpiredError("PFR6404", message, next_step=_PLAN_AGAIN)
+
+
+def whole_plan_from_document(document: Any, catalog: Catalog) -> SavedPlan:
+    """The saved plan in a document, expired or not. Raises OperatorError PFR6401 to PFR6408."""
     reader = _Reader(document, "plan")
-    version = reader.text("format_version")
-    if version.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
-        message = f"the plan file has format {version}, this program reads {FORMAT_VERSION}"
-        raise OperatorError("PFR6402", message, next_step="use the version of this program that made the plan")
-    digest = reader.text("digest")
-    revision = reader.member("source").optional_text("revision")
-    if _digest(reader) != digest or plan_id_of(revision, digest) != reader.text("plan_id"):
-        message = "the plan file is not what was planned: its digest does not fit its content"
-        raise OperatorError("PFR6403", message, next_step=_PLAN_AGAIN)
+    _check_versions(reader)
+    _check_digests(reader)
     source = _source(reader.member("source"))
     created_at, expires_at = reader.instant("created_at"), reader.instant("expires_at")
     granted = expires_at - created_at
     if created_at != source.observed_at or abs(granted - PLAN_VALID_SECONDS) > _ROUNDED_SECONDS:
         message = "the plan file is not what was planned: its times do not fit the observation that it was made on"
         raise OperatorError("PFR6403", message, next_step=_PLAN_AGAIN)
-    if now >= expires_at:
-        message = f"the plan {reader.text('plan_id')} expired at {iso_from_instant(expires_at)}"
-        raise PlanExpiredError("PFR6404", message, next_step=_PLAN_AGAIN)
-    routes = tuple(route for fleet in reader.objects("fleets") for route in _routes(fleet, catalog))
+    fleets = reader.objects("fleets")
+    routes = tuple(route for fleet in fleets for route in _routes(fleet, catalog))
     devices = [device for route in routes for device in route.devices]
     if len(devices) != len(set(devices)):
         reader.fail("names a device twice")
     return SavedPlan(
         plan_id=reader.text("plan_id"),
-        digest=digest,
+        digest=reader.text("digest"),
+        content_digest=content_digest_of(reader.members),
         source=source,
         created_at=created_at,
         expires_at=expires_at,
         complete=reader.boolean("complete"),
-        fleets=tuple(fleet.text("name") for fleet in reader.objects("fleets")),
+        intents={fleet.text("name"): _desired(fleet.member("desired")).intent for fleet in fleets},
+        waves={fleet.text("name"): _waves(fleet) for fleet in fleets},
         routes=routes,
-        actions=frozenset(action for fleet in reader.objects("fleets") for action in _actions(fleet)),
+        actions=frozenset(action for fleet in fleets for action in _actions(fleet)),
     )
+
+
+def _check_versions(reader: _Reader) -> None:
+    version, maker = reader.text("format_version"), reader.text("tool_version")
+    if version.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
+        message = f"the plan file has format {version}, this program reads {FORMAT_VERSION}"
+        raise OperatorError("PFR6402", message, next_step="use the version of this program that made the plan")
+    try:
+        is_later = Version(maker).release[:2] > Version(__version__).release[:2]
+    except InvalidVersion:
+        reader.fail(f"was made by no version of this program: {maker!r}")
+    if is_later:
+        message = f"the plan file was made by version {maker}, this is {__version__}"
+        raise OperatorError("PFR6408", message, next_step="use the version that made the plan, or plan again with this")
+
+
+def _check_digests(reader: _Reader) -> None:
+    reader.objects("fleets")
+    digest, revision = reader.text("digest"), reader.member("source").optional_text("revision")
+    is_as_planned = digest_of(reader.members) == digest and plan_id_of(revision, digest) == reader.text("plan_id")
+    content = reader.optional_text("content_digest")  # a plan of an earlier version has none
+    if not is_as_planned or content not in (None, content_digest_of(reader.members)):
+        message = "the plan file is not what was planned: its digest does not fit its content"
+        raise OperatorError("PFR6403", message, next_step=_PLAN_AGAIN)
+
+
+def _desired(desired: _Reader) -> Desired:
+    device_os, application = desired.optional_text("device_os"), None
+    if desired.members.get("application") is not None:
+        named = desired.member("application")
+        version = ApplicationVersion(named.number("version"))
+        application = DesiredApplication(release=named.text("release"), version=version)
+    return Desired(
+        device_os=None if device_os is None else DeviceOsVersion(device_os),
+        application=application,
+        completeness=desired.choice("completeness", {each.value: each for each in Completeness}),
+    )
+
+
+def _waves(fleet: _Reader) -> tuple[str, ...]:
+    """The names of the waves that the manifest asks for, then of those that follow without being asked for."""
+    asked = fleet.member("rollout").objects("waves") if "rollout" in fleet.members else []
+    planned = fleet.objects("waves") if "waves" in fleet.members else []
+    return tuple(dict.fromkeys(wave.text("name") for wave in (*asked, *planned)))
 
 
 def _actions(fleet: _Reader) -> Iterator[ProductAction]:
@@ -151,11 +175,6 @@ def _action(action: _Reader) -> ProductAction:
             return action.fail(f"has the unknown action {other!r}")
 
 
-def _digest(reader: _Reader) -> str:
-    reader.objects("fleets")
-    return digest_of(reader.members)
-
-
 def _source(source: _Reader) -> PlanSource:
     return PlanSource(
         revision=source.optional_text("revision"),
@@ -176,7 +195,8 @@ def _routes(fleet: _Reader, catalog: Catalog) -> list[SavedRoute]:
             situation.fail(f"names an unknown platform {situation.text('platform')!r}")
         steps = tuple(_step(step, platform, catalog) for step in route.objects("steps"))
         devices = tuple(map(DeviceId, route.texts("devices")))
-        found.append(SavedRoute(fleet=name, steps=steps, devices=devices))
+        state_hash = route.optional_text("state_hash")
+        found.append(SavedRoute(fleet=name, steps=steps, devices=devices, state_hash=state_hash))
     return found
 
 

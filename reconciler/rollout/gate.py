@@ -22,7 +22,7 @@ from reconciler.rollout.waves import before_its_wave
 def verdicts(plan: FleetPlan, ledger: Ledger, *, now: Instant) -> Iterator[Verdict]:
     """A verdict for every device with a route, in the order of the plan."""
     fleet_hold = hold_of_fleet(plan, ledger.story, now)
-    before_wave, wave_until = before_its_wave(plan.fleet.rollout, ledger.story)
+    before_wave, wave_until = before_its_wave(plan.fleet.rollout, ledger.story, ledger.approvals)
     slots = plan.fleet.rollout.concurrent_max.of(plan.summary.devices) - len(ledger.slots)
     rollout = ledger.story.rollout
     openings = Openings(plan.fleet, now=now)
@@ -44,8 +44,6 @@ def verdicts(plan: FleetPlan, ledger: Ledger, *, now: Instant) -> Iterator[Verdi
 def hold_of_fleet(plan: FleetPlan, story: FleetStory, now: Instant) -> Hold | None:
     """Why nothing may start in a fleet now, whatever the device; of its windows, when they are closed in every zone."""
     fleet = plan.fleet
-    if fleet.approval_required:
-        return Hold.AWAITING_APPROVAL
     if story.halted is not None:
         return Hold.HALTED
     if story.is_suspended(now):

@@ -13,6 +13,7 @@ from reconciler.model.plan import FleetPlan, Route
 from reconciler.model.rollout import FleetStory
 from reconciler.model.step import LockApplication, Step
 from reconciler.model.version import ApplicationVersion
+from reconciler.rollout.approval import NO_APPROVALS, Approvals
 from reconciler.rollout.retry import counts_against_rollout, held_until
 from reconciler.rollout.verdict import Hold
 
@@ -33,6 +34,7 @@ class Ledger:
     """What is remembered of one fleet.
 
     - `story`: the life of its rollouts.
+    - `approvals`: what people agreed to, where the fleet or a wave asks for that.
     - `in_flight`: the open attempts on its devices.
     - `ended`: every device's ended attempts of this rollout, the latest first.
     - `slots`: devices that are being changed, from their first step until they are there or left alone.
@@ -47,6 +49,7 @@ class Ledger:
 
     story: FleetStory
     agreed: Mapping[DeviceId, frozenset[Step]]
+    approvals: Approvals = NO_APPROVALS
     in_flight: Mapping[DeviceId, InFlight] = field(default_factory=dict)
     ended: Mapping[DeviceId, Sequence[Attempt]] = field(default_factory=dict)
     slots: frozenset[DeviceId] = frozenset()
@@ -92,6 +95,9 @@ def hold_for_this_run(route: Route, device_id: DeviceId, ledger: Ledger) -> Hold
     step = route.steps[0]
     if step not in ledger.agreed.get(device_id, frozenset()):
         return Hold.NOT_APPROVED
+    unapproved = ledger.approvals.hold(ledger.story, route, device_id)
+    if unapproved is not None:
+        return unapproved
     if isinstance(step, LockApplication) and step.application in ledger.lacking - ledger.awaited_uploads:
         return Hold.NOT_UPLOADED
     return Hold.TURNED_BACK if ledger.turned_back.get(device_id, 0) >= TURNED_BACK_MAX else None

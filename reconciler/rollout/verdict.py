@@ -22,6 +22,7 @@ class Hold(Enum):
     TURNED_BACK = "it changed every time just before its step"
     HALTED = "the fleet is halted; a person lifts it with `reconciler resume`"
     AWAITING_APPROVAL = "the fleet, or its wave, asks for an approval"
+    APPROVAL_STALE = "it is not as in the plan that was approved; approve a new one"
     OUTSIDE_WINDOW = "outside the fleet's windows"
     WINDOW_ENDING = "what is left of the fleet's window is too short for its next step"
     SUSPENDED = "the fleet is suspended by a person; `reconciler resume` ends that"
@@ -59,6 +60,7 @@ FINAL_HOLDS = frozenset(
         Hold.TURNED_BACK,
         Hold.HALTED,
         Hold.AWAITING_APPROVAL,
+        Hold.APPROVAL_STALE,
         Hold.OUTSIDE_WINDOW,
         Hold.WINDOW_ENDING,
         Hold.SUSPENDED,

@@ -14,7 +14,7 @@ from reconciler.model.action import ProductAction, ReleaseApplication, UploadApp
 from reconciler.model.attempt import AttemptState, FailureClass
 from reconciler.model.device import HeldApplication, Product
 from reconciler.model.event import Finding, ProductAttemptMoved
-from reconciler.model.fleet import ApplicationBinary, DenyWindow, RolloutPolicy, Selector, Share
+from reconciler.model.fleet import ApplicationBinary, Delivery, DenyWindow, Releasing, RolloutPolicy, Selector, Share
 from reconciler.model.instant import Instant
 from reconciler.model.step import LockApplication
 from reconciler.model.version import ApplicationVersion
@@ -274,3 +274,13 @@ def test_no_device_is_locked_to_what_could_not_be_read_back() -> None:
     run, rest = carried_out(world, FLEET)
     assert not any(isinstance(step, LockApplication) for _, step in world.sent)
     assert ending_of(run, rest) is Ending.DEVICES_FAILED
+
+
+def test_a_release_that_nobody_has_approved_waits_and_the_run_says_so() -> None:
+    world, hands = stage()
+    carried_out(world, replace(FLEET, delivery=Delivery(release=Releasing.NEVER)))
+    hands.sent.clear()
+    run, rest = carried_out(world, replace(FLEET, approval_required=True))
+    assert (hands.sent, ending_of(run, rest)) == ([], Ending.AWAITING_APPROVAL)
+    run, rest = carried_out(world, FLEET)
+    assert (kinds(hands), ending_of(run, rest)) == ([RELEASE], Ending.DONE)

@@ -48,6 +48,17 @@ OVERRIDE: dict[str, Any] = {
     "metadata": {"name": "trial"},
     "spec": {"devices": [ID], "mode": "hold", "reason": "a trial"},
 }
+APPROVAL: dict[str, Any] = {
+    "apiVersion": API,
+    "kind": "PlanApproval",
+    "metadata": {"name": "release-6.3.4"},
+    "spec": {
+        "planId": "plan-main-3f9c1e0b2a",
+        "digest": "sha256:" + "3" * 64,
+        "by": "ann",
+        "at": "2026-11-22T09:00:00Z",
+    },
+}
 
 REMOVED: Any = object()
 """A value for `bent`: take the member out."""

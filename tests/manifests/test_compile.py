@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from typing import Any
 
@@ -30,7 +31,20 @@ from reconciler.model.fleet import (
 )
 from reconciler.model.instant import instant_from_iso
 from reconciler.model.version import DeviceOsVersion
-from tests.manifests.sample import FLEET, ID, OVERRIDE, POLICY, RELEASE, REMOVED, bent, load, problem, problems, text
+from tests.manifests.sample import (
+    APPROVAL,
+    FLEET,
+    ID,
+    OVERRIDE,
+    POLICY,
+    RELEASE,
+    REMOVED,
+    bent,
+    load,
+    problem,
+    problems,
+    text,
+)
 
 APPLICATION = {"release": "logger", "version": 44}
 
@@ -527,15 +541,37 @@ def test_the_error_tells_every_problem_and_a_next_step() -> None:
     assert "next: correct the manifests" in message
 
 
-def test_the_digest_changes_with_every_file_path_and_roster() -> None:
+def test_the_digest_changes_with_what_a_manifest_or_a_roster_says_and_with_every_path() -> None:
     manifest = text(bent(FLEET, spec__select={"roster": "r.txt"}))
+    later = text(bent(FLEET, spec__select={"roster": "r.txt"}, spec__desired={"deviceOS": "6.3.3"}))
     digests = [
         load_manifests({"a/f.yaml": manifest, "b.yaml": text(POLICY)}, {"a/r.txt": ID}).digest,
-        load_manifests({"a/f.yaml": manifest + " ", "b.yaml": text(POLICY)}, {"a/r.txt": ID}).digest,
+        load_manifests({"a/f.yaml": later, "b.yaml": text(POLICY)}, {"a/r.txt": ID}).digest,
         load_manifests({"a/f.yaml": manifest, "c.yaml": text(POLICY)}, {"a/r.txt": ID}).digest,
-        load_manifests({"a/f.yaml": manifest, "b.yaml": text(POLICY)}, {"a/r.txt": ID + "\n"}).digest,
+        load_manifests({"a/f.yaml": manifest, "b.yaml": text(POLICY)}, {"a/r.txt": ID[:-1] + "2"}).digest,
     ]
     assert len(set(digests)) == len(digests)
+
+
+def test_remarks_white_space_and_the_order_of_keys_change_no_digest() -> None:
+    plain = load_manifests({"f.yaml": text(bent(FLEET, spec__select={"roster": "r.txt"}))}, {"r.txt": ID}).digest
+    turned = bent(FLEET, spec__select={"roster": "r.txt"})
+    turned["spec"] = dict(reversed(turned["spec"].items()))
+    remarked = f"# a remark\n{json.dumps(turned)}  # another\n\n"
+    assert load_manifests({"f.yaml": remarked}, {"r.txt": f"# all\n\n{ID}  # the first\n"}).digest == plain
+
+
+def test_a_number_and_the_same_digits_as_text_have_different_digests() -> None:
+    number, word = (load(bent(FLEET, spec__product=product)).digest for product in (12345, "12345"))
+    assert number != word
+
+
+def test_an_approval_that_is_added_changes_no_digest_wherever_it_stands() -> None:
+    files = {"fleets/eu.yaml": text(FLEET)}
+    plain = load_manifests(files, {}).digest
+    assert load_manifests({**files, "approvals/a.yaml": text(APPROVAL)}, {}).digest == plain
+    together = {"fleets/eu.yaml": f"{text(FLEET)}\n---\n{text(APPROVAL)}"}
+    assert load_manifests(together, {}).digest == plain
 
 
 def test_the_digest_does_not_depend_on_order_or_on_where_the_folder_lies() -> None:

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from reconciler.model.plan import Plan
+from reconciler.model.fleet import RolloutPolicy, Share
+from reconciler.model.instant import Instant
+from reconciler.model.plan import Knowledge, Plan
+from reconciler.model.state_hash import state_hash
 from reconciler.render.plan_json import digest_of, plan_document, plan_json
 from tests.render.sample_plan import COLD_CHAIN_PLAN, NOTHING_TO_DO, OLD_BORON_ROUTE, PLAN, WORKSHOP_PLAN, ids
 
@@ -102,3 +105,46 @@ def test_a_fleet_that_holds_says_of_no_wave_how_long_it_takes() -> None:
     fleets = {fleet["name"]: fleet for fleet in document_of(PLAN)["fleets"]}  # type: ignore[attr-defined]  # a list
     (wave,) = fleets["workshop"]["waves"]
     assert (wave["name"], wave["minutes"], len(wave["devices"])) == ("rest", None, 2)
+
+
+def at_another_time(plan: Plan) -> Plan:
+    later = Instant(plan.created_at + 3600)
+    source = replace(plan.source, observed_at=later, observed_digest="sha256:" + "9" * 64, revision="other@sha1:77")
+    return replace(plan, source=source, created_at=later, expires_at=Instant(plan.expires_at + 3600), findings=())
+
+
+def test_the_content_digest_is_the_same_whenever_the_same_is_planned_and_the_digest_is_not() -> None:
+    now, later = (plan_document(plan, tool_version="0.1.0") for plan in (PLAN, at_another_time(PLAN)))
+    assert now["content_digest"] == later["content_digest"]
+    assert now["digest"] != later["digest"]
+
+
+def test_the_content_digest_changes_with_a_device_a_step_and_a_setting_of_the_rollout() -> None:
+    workshop, cold_chain = PLAN.fleets
+    (first, *others) = cold_chain.routes
+    with_other_rollout = replace(cold_chain.fleet, rollout=replace(cold_chain.fleet.rollout, concurrent_max=Share(77)))
+    plans = [
+        PLAN,
+        replace(PLAN, fleets=(workshop, replace(cold_chain, fleet=with_other_rollout))),
+        replace(PLAN, fleets=(workshop, replace(cold_chain, fleet=replace(cold_chain.fleet, approval_required=True)))),
+        replace(PLAN, fleets=(workshop, replace(cold_chain, routes=tuple(others)))),
+        replace(
+            PLAN, fleets=(workshop, replace(cold_chain, routes=(replace(first, devices=first.devices[1:]), *others)))
+        ),
+        replace(PLAN, fleets=(workshop, replace(cold_chain, routes=(replace(first, steps=first.steps[1:]), *others)))),
+    ]
+    assert len({plan_document(plan, tool_version="0.1.0")["content_digest"] for plan in plans}) == len(plans)
+
+
+def test_devices_in_the_same_state_share_a_hash_however_it_is_known() -> None:
+    situation = PLAN.fleets[1].routes[0].situation
+    reported = replace(situation, knowledge=Knowledge.REPORTED)
+    assert state_hash(reported) == state_hash(situation)
+    assert state_hash(replace(situation, application=99)) != state_hash(situation)
+    assert state_hash(replace(situation, modules=situation.modules[1:])) != state_hash(situation)
+
+
+def test_every_setting_of_a_rollout_stands_in_the_plan() -> None:
+    written = plan_document(PLAN, tool_version="0.1.0")["fleets"][0]["rollout"]
+    assert {field.name for field in fields(RolloutPolicy)} <= set(written)
+    assert json.loads(json.dumps(written)) == written

@@ -14,7 +14,7 @@ from reconciler.firmware.known import known_catalog
 from reconciler.model.error import OperatorError
 from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.planning.planner import PLAN_VALID_SECONDS
-from reconciler.render.plan_json import digest_of, plan_document, plan_id_of, plan_json
+from reconciler.render.plan_json import content_digest_of, digest_of, plan_document, plan_id_of, plan_json
 from reconciler.render.plan_reading import plan_from_document, read_plan
 from tests.render.sample_plan import COLD_CHAIN_PLAN, NOW, PLAN
 
@@ -32,6 +32,7 @@ def changed(change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """The document with a change and a digest that fits it."""
     document = json.loads(plan_json(DOCUMENT))
     change(document)
+    document["content_digest"] = content_digest_of(document)
     document["digest"] = digest_of(document)
     document["plan_id"] = plan_id_of(document["source"]["revision"], document["digest"])
     return document  # type: ignore[no-any-return]  # json.loads
@@ -47,7 +48,8 @@ def test_a_saved_plan_holds_the_very_steps_of_every_device() -> None:
 
 def test_a_saved_plan_holds_its_fleets_source_and_times() -> None:
     saved = read_plan(plan_json(DOCUMENT), known_catalog(), now=NOW)
-    assert saved.fleets == ("cold-chain-eu", "workshop")
+    assert list(saved.intents) == ["cold-chain-eu", "workshop"]
+    assert saved.intents == {fleet.fleet.name: fleet.fleet.desired.intent for fleet in PLAN.fleets}
     assert saved.by_device[COLD_CHAIN_PLAN.routes[0].devices[0]].fleet == "cold-chain-eu"
     assert (saved.source, saved.complete) == (PLAN.source, PLAN.complete)
     assert (saved.created_at, saved.expires_at) == (PLAN.created_at, PLAN.expires_at)
@@ -147,6 +149,7 @@ def test_a_plan_with_any_one_value_replaced_is_read_or_refused_and_never_crashes
         parent = parent[key]
     parent[place[-1]] = value
     try:
+        document["content_digest"] = content_digest_of(document)
         document["digest"] = digest_of(document)
         document["plan_id"] = plan_id_of(document["source"]["revision"], document["digest"])
     except (AttributeError, KeyError, TypeError):
@@ -157,3 +160,17 @@ def test_a_plan_with_any_one_value_replaced_is_read_or_refused_and_never_crashes
         assert error.code.startswith("PFR64")  # noqa: PT017  # both outcomes are right, any other error is not
     else:
         assert saved.routes is not None
+
+
+def test_a_plan_of_a_later_version_of_this_program_is_refused() -> None:
+    assert refused_code(changed(lambda document: document.update(tool_version="99.0.0"))) == "PFR6408"
+    assert refused_code(changed(lambda document: document.update(tool_version="one"))) == "PFR6401"
+
+
+def test_a_plan_whose_content_digest_was_exchanged_is_refused() -> None:
+    assert refused_code({**DOCUMENT, "content_digest": "sha256:" + "0" * 64}) == "PFR6403"
+
+
+def test_a_plan_of_an_earlier_version_without_a_content_digest_is_read() -> None:
+    earlier = {name: value for name, value in DOCUMENT.items() if name != "content_digest"}
+    assert plan_from_document(earlier, known_catalog(), now=NOW).content_digest == DOCUMENT["content_digest"]

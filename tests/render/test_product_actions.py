@@ -16,7 +16,7 @@ from reconciler.model.action import ReleaseApplication, UploadApplication
 from reconciler.model.error import OperatorError
 from reconciler.model.plan import FleetPlan, Plan
 from reconciler.model.version import ApplicationVersion
-from reconciler.render.plan_json import digest_of, plan_document, plan_id_of, plan_json
+from reconciler.render.plan_json import content_digest_of, digest_of, plan_document, plan_id_of, plan_json
 from reconciler.render.plan_markdown import plan_markdown
 from reconciler.render.plan_reading import read_plan
 from reconciler.render.plan_text import plan_text
@@ -91,6 +91,7 @@ def no_groups(action: dict[str, Any]) -> None:
 def test_an_action_that_cannot_be_read_is_refused(change: Callable[[dict[str, Any]], None]) -> None:
     document = json.loads(plan_json(plan_document(plan_with(ACTING), tool_version="0.1.0")))
     change(document["fleets"][0]["conclusion"])
+    document["content_digest"] = content_digest_of(document)
     document["digest"] = digest_of(document)
     document["plan_id"] = plan_id_of(document["source"]["revision"], document["digest"])
     with pytest.raises(OperatorError) as caught:

@@ -20,6 +20,7 @@ from reconciler.model.rollout_entry import (
     Suspended,
     WaveStarted,
 )
+from reconciler.rollout.approval import Approvals
 from reconciler.rollout.gate import verdicts
 from reconciler.rollout.ledger import TURNED_BACK_MAX, InFlight, Ledger
 from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Start, Verdict, Wait
@@ -75,12 +76,12 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     # hold, what the ledger has, what the fleet has; each also has everything below it
     ("IN_FLIGHT", {"in_flight": {ONE: in_flight()}}, {}),
     ("HELD", {"ended": {ONE: [failed(FailureClass.BOOT)] * 2}}, {}),
-    ("AWAITING_APPROVAL", {}, {"approval_required": True}),
     ("HALTED", {"story": story(HALTED, SUSPENDED)}, {}),
     ("SUSPENDED", {"story": story(SUSPENDED)}, {}),
     ("CONCURRENCY_ZERO", {}, {"rollout": RolloutPolicy(concurrent_max=Share(0))}),
     ("OUTSIDE_WINDOW", {}, {"windows_deny": (CLOSED,)}),
     ("NOT_APPROVED", {"agreed": {}}, {}),
+    ("AWAITING_APPROVAL", {"approvals": Approvals(fleet="eu", required=True)}, {}),
     ("TURNED_BACK", {"turned_back": {ONE: TURNED_BACK_MAX}}, {}),
     ("RECEIVING", {"receiving": frozenset({ONE})}, {}),
     ("PAUSED", {"ended": {ONE: [failed(FailureClass.INSTALL)]}}, {}),

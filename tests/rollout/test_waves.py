@@ -23,10 +23,12 @@ from reconciler.model.rollout_entry import (
     WaveGrew,
     WaveStarted,
 )
+from reconciler.rollout.approval import approvals_of
 from reconciler.rollout.ledger import InFlight, Ledger
 from reconciler.rollout.verdict import Hold
 from reconciler.rollout.waves import Pass, before_its_wave, judgement, may_pass_by_time, see
 from tests.fleet_samples import NOW, attempt, device, device_id, fleet, plan_of
+from tests.saved_plans import saved_plan_of
 
 CANARY = Wave(name="canary", size=Share(2), soak_seconds=600.0)
 REST = Wave(name="rest", size=WaveSize.REMAINING)
@@ -295,10 +297,12 @@ def test_a_wave_that_asks_for_an_approval_waits_for_it() -> None:
     rolled = Rolled(rollout=RolloutPolicy(waves=(replace(CANARY, approval_required=True), REST)))
     assert kinds(rolled.passes()) == ["RolloutBegan"]
     assert before_its_wave(rolled.rollout, rolled.story) == (Hold.AWAITING_APPROVAL, None)
+    of_fleet = fleet(rollout=rolled.rollout)
+    plan = saved_plan_of(of_fleet, *rolled.devices.values())
     approved = Approved(
-        fleet="eu", at=NOW, plan_id="plan-1", digest="sha256:1", wave="canary", by="ada", source="command"
+        fleet="eu", at=NOW, plan_id=plan.plan_id, digest=plan.digest, wave="canary", by="ada", source="command"
     )
-    rolled.story = rolled.story.after(approved)
+    rolled.fields["approvals"] = approvals_of(of_fleet, [approved], [], {plan.plan_id: plan}, now=NOW)
     assert kinds(rolled.passes(60)) == ["WaveStarted"]
 
 

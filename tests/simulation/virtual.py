@@ -16,11 +16,11 @@ from concurrent.futures import Executor as Pool
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import requests
 import urllib3
@@ -31,7 +31,7 @@ from reconciler.cli.carrying_out import agreement_on
 from reconciler.controller.apply import Rest, run_to_rest
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.pace import pause_after
-from reconciler.controller.run import Agreement, Run, Scope, Tools
+from reconciler.controller.run import Agreement, Run, Scope, Tools, ask_nobody
 from reconciler.emulator.binaries import EmulatedBinaries
 from reconciler.emulator.cloud import Cloud
 from reconciler.emulator.events import Listener
@@ -46,17 +46,20 @@ from reconciler.inventory.cloud import CloudInventory
 from reconciler.inventory.hearing import Hearing
 from reconciler.inventory.inventory import Inventory
 from reconciler.inventory.merge import merged
+from reconciler.inventory.signs import Signs
+from reconciler.inventory.vitals import CloudVitals
 from reconciler.journal.journal import Journal
 from reconciler.model.allowance import REQUESTS
 from reconciler.model.event import Event
 from reconciler.model.fleet import FleetSet
+from reconciler.model.health import CheckAnswer, CheckQuestion, HealthCheck
 from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan
 from reconciler.particle.api import PAGE_SIZE, ParticleApi
 from reconciler.particle.budget import RequestBudget
 from reconciler.particle.http import CloudWire
 from reconciler.particle.sse import EventParser
-from reconciler.particle.stream import event_from
+from reconciler.particle.stream import EVENT_PREFIX, CloudEvent, event_from
 from reconciler.particle.token import AccessToken
 from reconciler.planning.answer import Answers
 from reconciler.planning.planner import plan_fleets
@@ -134,44 +137,62 @@ class VirtualCloud:
         return ParticleApi(wire, page_size=self.page_size)
 
     def listen(self, product: str | None, hearing: Hearing) -> Callable[[], None]:
-        """An event stream that never breaks off until the client closes it by what this returns.
+        """The event streams of a product, which never break off until the client closes them by what this returns.
 
         One that the cloud does not open is asked for again, as time goes on.
         """
-        stream = _Stream(self, product, hearing)
-        self.ears.append(stream.hear)
+        scope = "devices" if product is None else f"products/{product}"
+        streams = [_Stream(self, f"/v1/{scope}/events/{quote(EVENT_PREFIX, safe='')}", hearing.hear, hearing.miss)]
+        for prefix in hearing.signs.streams:
+            path = f"/v1/{scope}/events/{quote(prefix, safe='')}"
+            streams.append(_Stream(self, path, hearing.signs.hear, hearing.miss))
+        for prefix, stream in zip((EVENT_PREFIX, *hearing.signs.streams), streams, strict=True):
+            hearing.signs.attach(prefix, partial(getattr, stream, "is_open"))
+            self.ears.append(stream.hear)
 
         def close() -> None:
-            self.ears.remove(stream.hear)
-            stream.close()
+            for stream in streams:
+                self.ears.remove(stream.hear)
+                stream.close()
 
         return close
 
 
 class _Stream:
-    """One stream, and the client's hearing at the end of it."""
+    """One stream, and what the client does with an event, or when it missed some."""
 
-    def __init__(self, virtual: VirtualCloud, product: str | None, hearing: Hearing) -> None:
-        path = "/v1/devices/events/spark" if product is None else f"/v1/products/{product}/events/spark"
+    def __init__(
+        self,
+        virtual: VirtualCloud,
+        path: str,
+        on_event: Callable[[CloudEvent], object],
+        on_gap: Callable[[], object],
+    ) -> None:
         self._request = Request(method="GET", path=path, headers=_authorised(TOKEN))
         self._virtual = virtual
-        self._hearing = hearing
+        self._on_event = on_event
+        self._on_gap = on_gap
         self._parser = EventParser()
         self._again_at = 0.0
         self._listener: Listener | None = None
         self._open()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the client listens now."""
+        return self._listener is not None
 
     def hear(self) -> None:
         """Take what has come by now."""
         if self._listener is None:
             if self._virtual.now >= self._again_at:
                 self._open()
-                self._hearing.miss()
+                self._on_gap()
             return
         for said in self._parser.feed(self._listener.take()):
             event = event_from(said)
             if event is not None:
-                self._hearing.hear(event)
+                self._on_event(event)
 
     def close(self) -> None:
         """The connection is gone."""
@@ -279,6 +300,7 @@ class Play:
     sight: Callable[[Inventory], Inventory] = lambda eyes: eyes
     ids: Iterator[int] = field(default_factory=lambda: count(1))
     run: Run | None = None
+    ask: Callable[[HealthCheck, CheckQuestion], CheckAnswer] = ask_nobody
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -296,8 +318,8 @@ class Play:
         plan = plan_fleets(self.fleets, known, self.virtual.catalog, now=self.virtual.clock(), answers=self.answers)
         return plan, agreement_on("plan-virtual", plan)
 
-    def carry_out(self, agreement: Agreement) -> tuple[Run, Rest]:
-        """Passes until there is nothing more to come back for."""
+    def begin(self, agreement: Agreement) -> Run:
+        """A run that has made no pass yet."""
         tools = Tools(
             journal=self.journal,
             catalog=self.virtual.catalog,
@@ -305,10 +327,16 @@ class Play:
             new_id=lambda: f"attempt-{next(self.ids)}",
             tell=self.events.append,
             pool=OneAtATime(),
+            ask=self.ask,
         )
-        run, rest = Run(tools=tools, knowledge=Knowledge(self.journal)), Rest()
+        run = Run(tools=tools, knowledge=Knowledge(self.journal))
         run.answers = self.answers
         self.run = run
+        return run
+
+    def carry_out(self, agreement: Agreement) -> tuple[Run, Rest]:
+        """Passes until there is nothing more to come back for."""
+        run, rest = self.begin(agreement), Rest()
         run_to_rest(run, self.scopes, rest, pause=self._pause)
         return run, rest
 
@@ -328,7 +356,12 @@ class Play:
         self._news.clear()
 
     def _scope(self, product: str | None) -> Scope:
-        hearing = Hearing(clock=self.virtual.clock, on_news=lambda: self._news.append(True))
+        policies = [fleet.rollout.health for fleet in self.fleets.fleets if fleet.product == product]
+        signs = Signs(
+            events=(event.name for policy in policies for event in policy.events),
+            paths=(bound.path for policy in policies for bound in policy.vitals),
+        )
+        hearing = Hearing(clock=self.virtual.clock, on_news=lambda: self._news.append(True), signs=signs)
         eyes = CloudInventory(self.api, product=product, hearing=hearing, clock=self.virtual.clock)
         self._eyes.append(eyes)
         self.streams.append((product, hearing, self.virtual.listen(product, hearing)))
@@ -341,6 +374,7 @@ class Play:
             hearing=hearing,
             executor=self.hands(CloudExecutor(self.api, product=product, binaries=binaries)),
             answered_at=lambda: self.api.wire.answered_at,
+            ask_vitals=CloudVitals(self.api, product=product, signs=signs).ask,
             product_hands=None if on_product is None else self.product_hands(on_product),
         )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from reconciler.emulator.device import Sleep
-from reconciler.emulator.faults import FAULTS, PERSON_FAULTS, TRANSFER_FAULTS
+from reconciler.emulator.faults import APPLICATION_FAULTS, FAULTS, PERSON_FAULTS, TRANSFER_FAULTS
 from reconciler.emulator.world import DeviceLine, FirmwareLine, ProductLine, RateLimit, TokenLine
 from reconciler.emulator.world import World as CloudWorld
 from reconciler.model.fleet import (
@@ -370,7 +370,7 @@ class _Drawing:
 
     def _faults(self, seconds: float) -> tuple[FaultSpec, ...]:
         dice = self.dice
-        chosen = dice.sample(sorted(FAULTS), dice.randint(0, 6))
+        chosen = dice.sample(sorted(FAULTS.keys() - APPLICATION_FAULTS.keys()), dice.randint(0, 6))
         specs = []
         for fault in chosen:
             begin = dice.uniform(0, seconds / 2)

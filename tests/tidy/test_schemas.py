@@ -18,7 +18,7 @@ from reconciler.model.fleet import Completeness, IfRefused, Order, OverrideMode,
 from reconciler.model.plan import Knowledge, RouteReason
 from reconciler.model.platform import PLATFORMS
 from reconciler.render.plan_json import plan_document
-from tests.manifests.sample import FLEET, OVERRIDE, POLICY, RELEASE, REMOVED, bent, text
+from tests.manifests.sample import APPROVAL, FLEET, OVERRIDE, POLICY, RELEASE, REMOVED, bent, text
 from tests.render.sample_plan import PLAN
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
@@ -289,6 +289,12 @@ BENT_TO_SHOW_HINTS = [
     bent(FLEET, spec__rollout={"sendsPerMinute": 0}),
     bent(FLEET, spec__rollout={"waves": [{"name": "a"}]}),
     bent(FLEET, spec__rollout={"waves": [{"name": "a", "size": "most"}]}),
+    bent(FLEET, spec__rollout={"health": {"events": [{"name": "a b", "within": "1m"}]}}),
+    bent(FLEET, spec__rollout={"health": {"vitals": [{"path": "a", "min": 1}]}}),
+    bent(FLEET, spec__rollout={"health": {"vitals": [{"path": "a.b"}]}}),
+    bent(FLEET, spec__rollout={"health": {"vitals": [{"path": "a.b", "min": "low"}]}}),
+    bent(FLEET, spec__rollout={"health": {"checks": [{"name": "a"}]}}),
+    bent(FLEET, spec__rollout={"health": {"checks": [{"name": "a", "webhook": "ftp://a"}]}}),
     bent(FLEET, spec__windows=[{}]),
     bent(FLEET, spec__windows=[{"allow": {**WINDOW, "start": "2am"}}]),
     bent(FLEET, spec__windows=[{"deny": {"from": "today", "until": "2026-12-24", "reason": "r"}}]),
@@ -296,6 +302,8 @@ BENT_TO_SHOW_HINTS = [
     bent(FLEET, spec__suspend="soon"),
     bent(POLICY, spec__rollout=REMOVED, spec__windows=REMOVED),
     bent(OVERRIDE, spec__desired={"deviceOS": "6.3.4"}),
+    bent(APPROVAL, spec__planId="3f9c1e0b2a"),
+    bent(APPROVAL, spec__digest="3f9c1e0b2a"),
     versions(url="https://example.com/a.bin", sha256="a" * 64),
     versions(source=None),
     bent(
