@@ -131,6 +131,7 @@ WITH_CANARY = replace(
     waves=(Wave(name="canary", size=Share(1), soak_seconds=300.0),),
     offline_deadline_seconds=300.0,
 )
+SOAKS_LONG = replace(WITH_CANARY, waves=(Wave(name="canary", size=Share(1), soak_seconds=3600.0),))
 THERE = small(device_os="6.3.4", application=2)
 """Every device is there already: a release is all that is left to do."""
 WAVES = Scene(world=small(rollout=WITH_CANARY))
@@ -171,6 +172,7 @@ SCENES: dict[Move, Scene] = {
     Move("RolloutSuperseded"): with_deed(Deed.NEW_APPLICATION),
     Move("Halted"): Scene(world=struck_by("flash-fails", count=9, rollout=ONE_FAILURE)),
     Move("Resumed"): Scene(world=small(happenings=(happening(Deed.HALT, 20.0), happening(Deed.RESUME, DEED_AT)))),
+    Move("DeviceUnwell"): Scene(world=struck_by("crash-loop", count=1, rollout=SOAKS_LONG)),
     Move("Suspended"): with_deed(Deed.SUSPEND),
     Move("Retried"): with_deed(Deed.RETRY),
     Move("Approved"): with_deed(Deed.APPROVE),
@@ -179,7 +181,6 @@ SCENES: dict[Move, Scene] = {
 UNSEEN: dict[Move, str] = {
     Move("Attempt", INTENDED, WITHDRAWN): ".withdrawn(",
     Move("ProductAttempt", INTENDED, WITHDRAWN): ".withdrawn(",
-    Move("DeviceUnwell"): "DeviceUnwell(fleet",
     Move("WaveGrew"): "",
 }
 """Transitions that nothing brings about here, by the words that would: found in the code, they need a scene."""
