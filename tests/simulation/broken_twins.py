@@ -242,6 +242,27 @@ def _waveless(_: Performance, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rollouts, "verdicts", blind)
 
 
+def _waiting_for_all(_: Performance, patch: pytest.MonkeyPatch) -> None:
+    """A gate that starts nobody while anybody is away."""
+    real = rollouts.verdicts
+    patch.setattr(rollouts, "verdicts", lambda plan, its, *, now: () if plan.waiting else real(plan, its, now=now))
+
+
+def _counting_nobody(_: Performance, patch: pytest.MonkeyPatch) -> None:
+    """A gate that lets everybody go who is not under way."""
+
+    def generous(plan: Any, its: Any, *, now: Any) -> Any:
+        policy = replace(plan.fleet.rollout, concurrent_max=ALL)
+        return real(replace(plan, fleet=replace(plan.fleet, rollout=policy)), its, now=now)
+
+    real = rollouts.verdicts
+    patch.setattr(rollouts, "verdicts", generous)
+
+
+def _at_any_time(performance: Performance, _: pytest.MonkeyPatch) -> None:
+    performance.manifests = lambda fleet: replace(fleet, windows_allow=())
+
+
 def _ignoring_halts(_: Performance, patch: pytest.MonkeyPatch) -> None:
     real = gate.hold_of_fleet
     patch.setattr(gate, "hold_of_fleet", lambda plan, story, now: real(plan, replace(story, halted=None), now))
@@ -326,11 +347,11 @@ TWINS: Final[Mapping[str, Twin]] = MappingProxyType(
             world=small(happenings=(Happening(at=5.0, deed=Deed.LOCK, fleet="a", device=1),)),
             breaks=_no_lock_is_respected,
         ),
-        "S10": Twin(world=small(windows=(AT_NIGHT,), days=0.8), breaks=patched(gate, "is_open", lambda *_: True)),
+        "S10": Twin(world=small(windows=(AT_NIGHT,), days=0.8), breaks=_at_any_time),
         "S11": Twin(world=small(), breaks=_dawdling),
         "S12": Twin(
             world=small(rollout=_ONE_BY_ONE),
-            breaks=patched(rollouts, "released", lambda _plan, its, _now: its.slots),
+            breaks=_counting_nobody,
         ),
         "S13": Twin(world=small(rollout=_CANARY, days=0.3), breaks=_waveless),
         "S14": Twin(
@@ -369,10 +390,7 @@ TWINS: Final[Mapping[str, Twin]] = MappingProxyType(
                 patched(waves, "_why_to_halt", lambda *_: None),
             ),
         ),
-        "P8": Twin(
-            world=_offline(small(rollout=_ONE_BY_ONE), 3),
-            breaks=patched(rollouts, "released", lambda *_: frozenset()),
-        ),
+        "P8": Twin(world=_offline(small(), 3), breaks=_waiting_for_all),
         "P9": Twin(
             world=small(
                 windows=(AT_NIGHT,),

@@ -52,6 +52,7 @@ READS: Final = frozenset(
         "reports",
         "plan",
         "entries",
+        "fleets",
         "halts",
         "console_states",
         "console_changes",
