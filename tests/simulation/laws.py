@@ -92,7 +92,7 @@ _ALL: Final = (
 
 LAWS: Final[Mapping[str, Law]] = MappingProxyType({law.id: law for law in _ALL})
 
-ONE_CLIENT_ALONE: Final = frozenset({"S12", "S15"})
+ONE_CLIENT_ALONE: Final = frozenset({"S12", "S15", "P7"})
 """Laws that two clients at once on one journal still break: each counts by itself before it writes down. They hold for
 both as soon as a permit is taken in the transaction that begins an attempt; then this set has to become empty."""
 

@@ -310,8 +310,8 @@ class Performance:
         self.trace.settled_at = self.theatre.now
         self.trace.settled_ordinal = self.theatre.cloud._next_ordinal()
         try:
-            for _ in range(QUIET_RUNS_MAX):
-                self._until_something_can_be_done()
+            for number in range(QUIET_RUNS_MAX):
+                self._until_something_can_be_done(number)
                 self.outside.resume_all()
                 self.run_once(stop_at=self.theatre.now + RUN_SECONDS_MAX)
                 if self._is_over():
@@ -325,8 +325,8 @@ class Performance:
         except Exception:  # noqa: BLE001  # whatever it is, the trace tells of it
             self.trace.bugs.append(traceback.format_exc())
 
-    def _until_something_can_be_done(self) -> None:
-        """A daemon would wait for it: until the windows are open that are closed, and somebody is awake who sleeps."""
+    def _until_something_can_be_done(self, number: int) -> None:
+        """A daemon would wait for it: until somebody is awake who sleeps, or the next fleet's window opens in turn."""
         theatre = self.theatre
         windows = [fleet.windows_allow for fleet in self.outside.fleets() if fleet.windows_allow]
         waiting = {*self.trace.left_behind, *(attempt.device_id for attempt in self.store.open_attempts())}
@@ -335,7 +335,7 @@ class Performance:
         latest = theatre.now + DAY
         while sleepers and not any(device.online for device in sleepers) and theatre.now < latest:
             theatre.sleep(120.0)
-        opens = max((next_opening(window, theatre.now) for window in windows), default=0.0)
+        opens = next_opening(windows[number % len(windows)], theatre.now) if windows else 0.0
         if opens > theatre.now and not sleepers:
             theatre.sleep(opens - theatre.now)
 
