@@ -104,8 +104,11 @@ def _since_verified(attempts: Sequence[AnyAttempt]) -> Sequence[AnyAttempt]:
     latest = len(attempts)
     for place in range(len(attempts) - 1, -1, -1):
         attempt = attempts[place]
-        what = attempt.step if isinstance(attempt, Attempt) else attempt.action
-        if attempt.state is AttemptState.VERIFIED and what not in known:
-            known.add(what)
+        if attempt.state is AttemptState.VERIFIED and _aim(attempt) not in known:
+            known.add(_aim(attempt))
             latest = place
     return attempts[:latest]
+
+
+def _aim(attempt: Attempt | ProductAttempt) -> Step | ProductAction:
+    return attempt.step if isinstance(attempt, Attempt) else attempt.action
