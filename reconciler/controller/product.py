@@ -170,7 +170,7 @@ def _send(run: Run, scope: Scope, hands: ProductHands, fleet: str, action: Produ
         intended_at=run.latest,
     )
     try:
-        run.tools.journal.begin_product(attempt)
+        run.tools.journal.begin_product(attempt, permit=run.fences.get(fleet))
     except ProductBusyError as error:
         run.tools.tell(Finding(at=run.latest, code=error.code, message=error.message))
         return
@@ -205,5 +205,6 @@ def _record(
     is_fatal = attempt.failure is not None and CONSEQUENCES[attempt.failure].counts is Counts.HALTS_FLEET
     if is_fatal:
         run.halt(fleet, attempt.detail, now)
-    run.tools.journal.record_product(attempt, writes=writes, before=before, after=after)
+    fence = run.fences.get(fleet)
+    run.tools.journal.record_product(attempt, permit=fence, writes=writes, before=before, after=after)
     run.note_product(attempt)

@@ -79,7 +79,8 @@ class Permit:
     - `bytes_per_day_max`: how many bytes attempts of the fleet may send within any 24 hours. An unknown size counts as
       `UNKNOWN_STEP_BYTES`; an attempt that certainly reached no device counts as nothing.
 
-    None: without limit; 0 holds. Times are those of the attempts' `intended_at`.
+    None: without limit; 0 holds. Times are those of the attempts' `intended_at`. In a fleet that is halted no attempt
+    begins under any permit.
     """
 
     scope: str | None = None
@@ -170,7 +171,8 @@ class Journal(Protocol):
         """Write down an attempt before its request leaves; with `concurrent_max` its device holds a slot afterwards.
 
         Raises:
-            FencedError: PFR5021, NoSlotError: PFR5022, RateError: PFR5023, the permit does not allow it.
+            FencedError: PFR5021, NoSlotError: PFR5022, RateError: PFR5023, the permit does not allow it;
+                FleetHaltedError: PFR5027, nor any other while the fleet is halted.
             DeviceBusyError: PFR5002, the device has an open attempt.
             BugError: PFR9501, the attempt is not in state intended; PFR9503, its id was used before.
             JournalError: the journal cannot be written; nothing may be sent.

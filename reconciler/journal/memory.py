@@ -26,6 +26,7 @@ from reconciler.journal.journal import (
 from reconciler.journal.lessons import DOUBT_FAILURES, Doubt, Lesson, modules_learnt
 from reconciler.journal.memory_limits import MemoryLimits
 from reconciler.journal.memory_writes import MemoryWrites
+from reconciler.journal.permits import FleetHaltedError
 from reconciler.journal.rules import (
     check_begin,
     check_plan,
@@ -83,6 +84,8 @@ class MemoryJournal:
                 raise BugError("PFR9503", f"the id of attempt {attempt.id} was used before")
             if open_id is not None:
                 raise DeviceBusyError(attempt.device_id, open_id)
+            if permit is not None and attempt.fleet in halted_now(self._entries):
+                raise FleetHaltedError(attempt.fleet)
             self._limits.begin(attempt, permit)
             self._open[attempt.device_id] = attempt.id
             self._store(attempt, attempt.intended_at)

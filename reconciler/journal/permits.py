@@ -52,6 +52,17 @@ class NoSlotError(JournalError):
         )
 
 
+class FleetHaltedError(JournalError):
+    """Nothing may begin in the fleet: somebody has halted it, perhaps a moment ago."""
+
+    def __init__(self, fleet: str) -> None:
+        super().__init__(
+            "PFR5027",
+            f"fleet {fleet} is halted",
+            next_step=f"`reconciler history {fleet}` says by whom and why; `reconciler resume {fleet}` lifts it",
+        )
+
+
 class RateError(JournalError):
     """The fleet's limit of a minute or a day is used up until then; None: for as long as it is that limit."""
 

@@ -16,13 +16,14 @@ from reconciler.journal.permits import (
     MINUTE_SECONDS,
     REACHED_NO_DEVICE,
     UNKNOWN_STEP_BYTES,
+    FleetHaltedError,
     bytes_of,
     check_bytes,
     check_count,
     check_slots,
 )
 from reconciler.journal.rules import check_begin, check_record, ending_of, lock_may_stand, storable, time_of_state
-from reconciler.journal.store import SqlStore, newest_epoch
+from reconciler.journal.store import SqlStore, is_halted, newest_epoch
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.device import DeviceId
 from reconciler.model.error import BugError
@@ -48,6 +49,8 @@ class SqlAttempts(SqlStore):
             if not self._added(connection, tables.attempts, rows.attempt_row(attempt)):
                 raise self._why_not_begun(connection, attempt)
             if permit is not None:
+                if is_halted(connection, attempt.fleet):
+                    raise FleetHaltedError(attempt.fleet)
                 self._take_slot(connection, attempt, permit)
                 _check_rates(connection, attempt, permit)
             self._add_move(connection, attempt, attempt.intended_at)

@@ -11,6 +11,7 @@ from sqlalchemy import CompoundSelect, Connection, Row, Select, Table, func, sel
 from sqlalchemy.dialects import postgresql, sqlite
 
 from reconciler.journal import tables
+from reconciler.journal.entries import HALTING_KINDS
 from reconciler.journal.journal import Permit
 from reconciler.journal.permits import check_epoch
 from reconciler.journal.rules import closed_error
@@ -69,6 +70,13 @@ class SqlStore:
     def _all(self, query: Select[Any] | CompoundSelect[Any]) -> list[Row[Any]]:
         with self._reading() as connection:
             return list(connection.execute(query))
+
+
+def is_halted(connection: Connection, fleet: str) -> bool:
+    """Whether the last word on a fleet is that it is halted."""
+    columns = tables.rollout_entries.c
+    words = select(columns.kind).where(columns.fleet == fleet, columns.kind.in_(HALTING_KINDS))
+    return connection.execute(words.order_by(columns.number.desc()).limit(1)).scalar_one_or_none() == HALTING_KINDS[0]
 
 
 def newest_epoch(connection: Connection, scope: str) -> int:

@@ -58,6 +58,24 @@ def history_document(
             if isinstance(one, ProductAttempt)
         ],
         "console_changes": [console_change_document(one) for one in ones if isinstance(one, ConsoleChange)],
+        **_in_force(stories, now),
+        "latches": list(map(latch_document, history.latches)),
+        "refusals": [
+            {
+                "product": each.product_id,
+                "at": iso_from_instant(each.at),
+                "until": iso_from_instant(each.until),
+                "words": each.words,
+            }
+            for each in history.refusals
+        ],
+    }
+
+
+def _in_force(stories: Iterable[FleetStory], now: Instant) -> dict[str, Any]:
+    """The words that stand now."""
+    stories = list(stories)
+    return {
         "halts": [
             {
                 "fleet": story.fleet,
@@ -78,16 +96,6 @@ def history_document(
             }
             for story in stories
             if story.suspended is not None and story.is_suspended(now)
-        ],
-        "latches": list(map(latch_document, history.latches)),
-        "refusals": [
-            {
-                "product": each.product_id,
-                "at": iso_from_instant(each.at),
-                "until": iso_from_instant(each.until),
-                "words": each.words,
-            }
-            for each in history.refusals
         ],
     }
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.journal.journal import Compacted, DeviceBusyError, Journal, KeptPlan, KeptWrite, Permit
-from reconciler.journal.permits import UNKNOWN_STEP_BYTES, FencedError, NoSlotError, RateError
+from reconciler.journal.permits import UNKNOWN_STEP_BYTES, FencedError, FleetHaltedError, NoSlotError, RateError
 from reconciler.model.action import UploadApplication
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
 from reconciler.model.device import DeviceId
@@ -128,6 +128,16 @@ def test_an_attempt_that_is_refused_takes_no_slot(journal: Journal) -> None:
         journal.begin(an_attempt("a3", "d3"), permit=Permit(concurrent_max=5, begun_per_minute_max=1))
     assert journal.slots("eu") == {}
     assert journal.moves("a3") == ()
+
+
+def test_in_a_fleet_that_was_halted_a_moment_ago_nothing_begins_under_a_permit(journal: Journal) -> None:
+    journal.halt("eu", "a person", Instant(1), by="ada")
+    with pytest.raises(FleetHaltedError, match="PFR5027"):
+        journal.begin(an_attempt("a1"), permit=Permit(concurrent_max=1))
+    assert (journal.open_attempts(), dict(journal.slots("eu"))) == ((), {})
+    journal.begin(an_attempt("a2", fleet="us"), permit=Permit())
+    journal.lift("eu", Instant(2), by="ada")
+    journal.begin(an_attempt("a3"), permit=Permit())
 
 
 def test_threads_race_for_the_last_slots_and_no_more_win_than_there_are(journal: Journal) -> None:
