@@ -23,11 +23,12 @@ from reconciler.model.rollout_entry import (
     WaveGrew,
     WaveStarted,
 )
+from reconciler.planning.claims import claims_in
 from reconciler.rollout.approval import approvals_of
 from reconciler.rollout.ledger import InFlight, Ledger
 from reconciler.rollout.verdict import Hold
 from reconciler.rollout.waves import Pass, before_its_wave, judgement, may_pass_by_time, see
-from tests.fleet_samples import NOW, attempt, device, device_id, fleet, plan_of
+from tests.fleet_samples import NOW, attempt, device, device_id, fleet, observation, plan_of
 from tests.saved_plans import saved_plan_of
 
 CANARY = Wave(name="canary", size=Share(2), soak_seconds=600.0)
@@ -63,8 +64,8 @@ class Rolled:
                 **self.fields,
             }
         )
-        names = {each.id: each.name or "" for each in self.devices.values()}
-        return see(plan, ledger, held=self.held, names=names, plan_id="plan-1", now=self.now)
+        claims = claims_in(plan.fleet, observation(*self.devices.values()))
+        return see(plan, ledger, held=self.held, claims=claims, plan_id="plan-1", now=self.now)
 
     def passes(self, seconds: float = 0.0) -> list[RolloutEntry]:
         """One pass, so many seconds later, with what follows from it told on."""
