@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
 from reconciler.model.device import DeviceId, ObservedDevice
-from reconciler.model.fleet import RolloutPolicy, Share, Wave, WaveSize
+from reconciler.model.fleet import RolloutPolicy, Selector, Share, Wave, WaveSize
 from reconciler.model.instant import Instant
 from reconciler.model.rollout import FleetStory, RolloutState, WaveState
 from reconciler.model.rollout_entry import (
@@ -257,6 +257,32 @@ def test_a_wave_that_reaches_none_of_its_devices_takes_others_in_their_place() -
     assert set(rolled.canaries) == before | grew.members
     rolled.arrive(grew.members)
     assert kinds(rolled.passes(60)) == ["WaveSoaking"]
+
+
+def test_a_wave_that_selects_takes_others_of_its_selection_first() -> None:
+    lab = Wave(name="canary", size=Share(2), select=Selector(groups=frozenset({"lab"})))
+    rolled = Rolled(rollout=replace(TWO_WAVES, waves=(lab, REST)))
+    in_lab = [device_id(number) for number in (2, 5, 9)]
+    rolled.change(in_lab, groups=("lab",))
+    rolled.passes()
+    before = set(rolled.canaries)
+    assert before < {*in_lab}
+    rolled.change(before, online=False)
+    (grew,) = rolled.passes(3600)
+    assert isinstance(grew, WaveGrew)
+    assert len(grew.members) == 2
+    assert {*in_lab} - before < grew.members
+
+
+def test_who_joins_the_selection_of_a_later_wave_goes_with_that_wave() -> None:
+    lab = Wave(name="lab", size=WaveSize.LISTED, select=Selector(groups=frozenset({"lab"})))
+    rolled = Rolled(rollout=replace(TWO_WAVES, waves=(replace(CANARY, soak_seconds=0.0), lab, REST)))
+    rolled.passes()
+    late = rolled.others[0]
+    rolled.change([late], groups=("eu", "lab"))
+    rolled.arrive(rolled.canaries)
+    assert kinds(rolled.passes(60)) == ["WaveCompleted", "WaveStarted"]
+    assert rolled.wave("lab").members == {late}
 
 
 def test_where_nobody_can_be_reached_the_wave_waits() -> None:
