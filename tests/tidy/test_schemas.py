@@ -289,6 +289,7 @@ BENT_TO_SHOW_HINTS = [
     bent(FLEET, spec__rollout={"sendsPerMinute": 0}),
     bent(FLEET, spec__rollout={"waves": [{"name": "a"}]}),
     bent(FLEET, spec__rollout={"waves": [{"name": "a", "size": "most"}]}),
+    bent(FLEET, spec__rollout={"waves": [{"name": "a", "select": {}}]}),
     bent(FLEET, spec__windows=[{}]),
     bent(FLEET, spec__windows=[{"allow": {**WINDOW, "start": "2am"}}]),
     bent(FLEET, spec__windows=[{"deny": {"from": "today", "until": "2026-12-24", "reason": "r"}}]),
