@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CACHE ?= .cache
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint lives clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +31,10 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The drawings of docs/lives.md, from the code.
+lives: $(STAMP)
+	$(BIN)/python -m tests.tidy.lives
 
 clean:
 	rm -rf $(VENV) $(CACHE)

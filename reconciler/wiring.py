@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -18,6 +19,8 @@ from reconciler.execution.product import CloudProductHands
 from reconciler.inventory.cloud import CloudInventory
 from reconciler.inventory.hearing import Hearing
 from reconciler.inventory.merge import merged
+from reconciler.inventory.signs import Signs
+from reconciler.inventory.vitals import CloudVitals
 from reconciler.journal.journal import Journal
 from reconciler.model.allowance import REQUESTS, Allowance
 from reconciler.model.device import Observation
@@ -28,7 +31,7 @@ from reconciler.particle.api import ParticleApi
 from reconciler.particle.connect import connect_api, connect_stream
 from reconciler.particle.error import RefusedError
 from reconciler.particle.http import WirePatience
-from reconciler.particle.stream import EventStream
+from reconciler.particle.stream import EVENT_PREFIX, CloudEvent, EventStream
 from reconciler.particle.token import AccessToken
 from reconciler.sources import ManifestSet
 
@@ -80,19 +83,29 @@ class CloudConnection:
     def listen(self) -> None:
         """Open the event stream of every product, and wait a little for it: what nobody hears is lost."""
         for scope in self.scopes:
-            stream = connect_stream(
-                self._settings.api_url,
-                self._settings.token,
-                scope.product,
-                on_event=scope.hearing.hear,
-                budget=self.api.wire.budget,
-                on_gap=scope.hearing.miss,
-            )
-            stream.start()
-            self._streams.append(stream)
+            hearing, signs = scope.hearing, scope.hearing.signs
+            self._open(scope, EVENT_PREFIX, hearing.hear, hearing.miss)
+            for prefix in signs.streams:
+                self._open(scope, prefix, signs.hear, partial(signs.miss, prefix))
         deadline = time.monotonic() + _STREAM_WAIT_SECONDS
         for stream in self._streams:
             stream.wait_connected(max(0.0, deadline - time.monotonic()))
+
+    def _open(
+        self, scope: Scope, prefix: str, on_event: Callable[[CloudEvent], object], on_gap: Callable[[], None]
+    ) -> None:
+        stream = connect_stream(
+            self._settings.api_url,
+            self._settings.token,
+            scope.product,
+            prefix=prefix,
+            on_event=on_event,
+            budget=self.api.wire.budget,
+            on_gap=on_gap,
+        )
+        scope.hearing.signs.attach(prefix, lambda: stream.connected)
+        stream.start()
+        self._streams.append(stream)
 
     def recall(self, journal: Journal) -> None:
         """Remember what devices said of their modules in earlier runs."""
@@ -131,7 +144,12 @@ class CloudConnection:
     def _scope(self, words: Sequence[str | None], fleets: FleetSet) -> Scope:
         product = words[0]
         of_product = replace(fleets, fleets=tuple(fleet for fleet in fleets.fleets if fleet.product in words))
-        hearing = Hearing(clock=_wall_clock, on_news=self._news.set)
+        policies = [fleet.rollout.health for fleet in of_product.fleets]
+        signs = Signs(
+            events=(event.name for policy in policies for event in policy.events),
+            paths=(bound.path for policy in policies for bound in policy.vitals),
+        )
+        hearing = Hearing(clock=_wall_clock, on_news=self._news.set, signs=signs)
         applications = _Applications(of_product, self)
         eyes = CloudInventory(
             self.api,
@@ -149,6 +167,7 @@ class CloudConnection:
         return Scope(
             product=product,
             fleets=of_product,
+            ask_vitals=CloudVitals(self.api, product=product, signs=signs).ask,
             inventory=eyes,
             hearing=hearing,
             executor=CloudExecutor(self.api, product=product, binaries=binaries),

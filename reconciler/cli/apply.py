@@ -39,17 +39,28 @@ _INTERRUPTED = 130
 """The exit code that shells use for an end by Ctrl-C."""
 
 
+_firmware_cache_option = click.option(
+    "--firmware-cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A folder that keeps the Device OS modules that were downloaded. One folder for one cloud.",
+)
+_allow_commands_option = click.option(
+    "--allow-commands",
+    is_flag=True,
+    envvar="RECONCILER_ALLOW_COMMANDS",
+    show_envvar=True,
+    help="Run the programs that manifests name as health checks.",
+)
+
+
 @click.command("apply")
 @click.argument("paths", metavar="PATH…|PLANFILE", nargs=-1, required=True)
 @catalog_option
 @journal_option
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until everything is verified.")
 @click.option("--poll-seconds", type=click.FloatRange(min=0.05), help="Between looks without news; default 15 or more.")
-@click.option(
-    "--firmware-cache",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="A folder that keeps the Device OS modules that were downloaded. One folder for one cloud.",
-)
+@_firmware_cache_option
+@_allow_commands_option
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For whom.")
 @cloud_options
 @output_options("no_color", "quiet", "verbose")
@@ -62,6 +73,7 @@ def command(
     wait: bool,
     poll_seconds: float | None,
     firmware_cache: Path | None,
+    allow_commands: bool,
     output: str,
     api_url: str,
     token_file: Path | None,
@@ -86,7 +98,8 @@ def command(
             sole_run(kept.path, now=Instant(time.time())),
             CloudConnection(settings, intent.fleets, intent.manifests) as cloud,
         ):
-            code = _apply(words, cloud, kept, intent, Pace(poll_seconds=poll_seconds, until_done=wait), terms)
+            pace = Pace(poll_seconds=poll_seconds, until_done=wait, allow_commands=allow_commands)
+            code = _apply(words, cloud, kept, intent, pace, terms)
     except (KeyboardInterrupt, click.Abort):
         say("interrupted; nothing was sent that is not in the journal: run the same command again", err=True)
         code = _INTERRUPTED

@@ -17,6 +17,7 @@ from reconciler.controller.apply import Rest, run_to_rest
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.run import Agreement, Run, Tools
 from reconciler.firmware.catalog import Catalog
+from reconciler.inventory.checks import OutsideChecks
 from reconciler.journal.journal import Journal
 from reconciler.model.plan import Plan
 from reconciler.wiring import SENDS_AT_ONCE, CloudConnection
@@ -24,10 +25,14 @@ from reconciler.wiring import SENDS_AT_ONCE, CloudConnection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """`poll_seconds` between two looks, None: as they cost; `until_done` False: start what may start now, and leave."""
+    """`poll_seconds` between two looks, None: as they cost; `until_done` False: start what may start now, and leave.
+
+    `allow_commands`: programs that manifests name as health checks may run here.
+    """
 
     poll_seconds: float | None = None
     until_done: bool = True
+    allow_commands: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +71,7 @@ def carry_out(
             new_id=lambda: uuid.uuid4().hex,
             tell=display.tell,
             pool=pool,
+            ask=OutsideChecks(allow_commands=pace.allow_commands).ask,
         )
         run = Run(tools=tools, knowledge=Knowledge(journal))
         rest = Rest()

@@ -42,3 +42,11 @@ def output_options(*heeded: str) -> Callable[[Command], Command]:
 def wants_color(*, no_color: bool) -> bool:
     """Whether colours are wanted at all: neither the flag nor a non-empty NO_COLOR says no (no-color.org)."""
     return not no_color and not os.environ.get("NO_COLOR")
+
+
+def text_width() -> int:
+    """The columns of this terminal, between 60 and 120; 100 where there is none."""
+    try:
+        return max(60, min(120, os.get_terminal_size().columns))
+    except OSError:
+        return 100

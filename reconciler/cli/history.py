@@ -1,218 +1,155 @@
-"""`history`: what the journal remembers, told in the order in which it happened. Reads only."""
+"""`reconciler history [FLEET]`: what happened, as the journal remembers it. Reads only."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, Final
 
 import click
 
-from reconciler.cli.display_options import output_options
-from reconciler.journal.journal import Journal, Move
+from reconciler import __version__
+from reconciler.cli.display_options import output_options, text_width, wants_color
+from reconciler.cli.journal_options import journal_option
+from reconciler.cli.word import moment, time_from_words, unknown_fleet
+from reconciler.journal.journal import Journal
 from reconciler.journal.location import journal_location
 from reconciler.journal.sqlite import SqliteJournal
-from reconciler.model.attempt import Attempt, AttemptState, Evidence
-from reconciler.model.console import ConsoleChange, Latch
-from reconciler.model.device import DeviceId
-from reconciler.model.instant import NEVER, Instant, iso_from_instant
-from reconciler.model.product_attempt import ProductAttempt
-from reconciler.model.refusal import SystemFlashRefusal
-from reconciler.model.rollout_entry import Halted
-from reconciler.render.console_json import console_change_document, latch_document
-from reconciler.render.console_text import console_change_in_words
-from reconciler.render.ink import harmless
-from reconciler.render.plan_json import action_document, step_document
-from reconciler.render.plan_text import action_in_words
-from reconciler.render.step_words import duration_in_words, step_in_words
+from reconciler.model.device import DeviceId, is_device_id
+from reconciler.model.error import OperatorError
+from reconciler.model.instant import Instant
+from reconciler.model.rollout import stories_of
+from reconciler.render.history import Chapter, History, attempts_of, chapters_of, last_of, rollouts_of
+from reconciler.render.history_json import history_document, move_document
+from reconciler.render.history_text import history_text, in_force_text
 
-FORMAT_VERSION = "1.0"
-
-_DEVICE_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
-
-_EVIDENCE = {
-    Evidence.EFFECT: "the device reports it",
-    Evidence.RESTARTED: "the transfer ended well and the device restarted",
-    Evidence.PRESUMED: "presumed: the device restarted, and nobody heard how the transfer ended",
-}
+READ_MAX: Final = 50_000
+"""The latest attempts that are looked through, and the latest changes by others."""
+_NAMED_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """What is told, each in the order in which it happened. `halts`, `latches` and `refusals` are those in force."""
+class _Asked:
+    """What is asked for; None: whatever there is."""
 
-    attempts: tuple[Attempt, ...] = ()
-    on_products: tuple[ProductAttempt, ...] = ()
-    changes: tuple[ConsoleChange, ...] = ()
-    halts: tuple[Halted, ...] = ()
-    latches: tuple[Latch, ...] = ()
-    refusals: tuple[SystemFlashRefusal, ...] = ()
+    fleet: str | None
+    device_id: DeviceId | None
+    rollout: str | None
+    since: Instant | None
+    limit: int
+    each_alone: bool
 
 
-@click.command()
-@click.option(
-    "--journal",
-    "journal_file",
-    type=click.Path(path_type=Path),
-    help="The journal's file. Default: $RECONCILER_JOURNAL, else ./.reconciler/journal.sqlite.",
-)
-@click.option("--device", "device_id", help="Only the attempts on this device (its id).")
-@click.option("--fleet", help="Only the attempts of this fleet.")
+@click.command("history")
+@click.argument("fleet", required=False)
+@click.option("--fleet", "fleet_option", metavar="FLEET", help="The same as FLEET.")
+@click.option("--rollout", metavar="ID", help="Only this rollout; the beginning of its id is enough.")
+@click.option("--device", metavar="ID", help="Only what happened to this device.")
+@click.option("--since", metavar="TIME|DURATION", help="Only from then on: 2h, 3d, or a time (UTC unless it says).")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most the last so many.")
+@journal_option
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For whom.")
-@output_options("quiet")
+@output_options("no_color", "quiet", "verbose")
 def command(
-    journal_file: Path | None, device_id: str | None, fleet: str | None, limit: int, output: str, quiet: bool
+    fleet: str | None,
+    fleet_option: str | None,
+    rollout: str | None,
+    device: str | None,
+    since: str | None,
+    limit: int,
+    journal: Path | None,
+    output: str,
+    no_color: bool,
+    quiet: bool,
+    verbose: bool,
 ) -> None:
-    """Show the attempts that the journal remembers and what others changed meanwhile, the oldest first."""
-    if device_id is not None and not _DEVICE_ID.fullmatch(device_id):
+    """Tell what happened, rollout by rollout, the oldest first, and what holds now.
+
+    Like steps between two turns of a rollout are one line, with every failure spelt out; --verbose gives each its own.
+    Exit codes: 0 told, 1 an error, 2 usage.
+    """
+    if device is not None and not is_device_id(device.lower()):
         raise click.BadParameter("the journal knows devices by their ids, 24 hexadecimal digits", param_hint="--device")
-    with SqliteJournal(journal_location(journal_file, os.environ), create=False) as journal:
-        wanted = None if device_id is None else DeviceId(device_id.lower())
-        history, has_earlier = _read(journal, wanted, fleet, limit)
+    if fleet is not None and fleet_option not in (None, fleet):
+        raise click.UsageError("two fleets were given")
+    with SqliteJournal(journal_location(journal, os.environ), create=False) as kept:
+        now = moment(kept)
+        asked = _Asked(
+            fleet=fleet or fleet_option,
+            device_id=None if device is None else DeviceId(device.lower()),
+            rollout=rollout,
+            since=None if since is None else time_from_words(since, now=now, sign=-1),
+            limit=limit,
+            each_alone=verbose or device is not None or output == "json",
+        )
+        history, is_all_read = _read(kept, asked)
+        chapters = _chapters(history, asked)
+        last = last_of(chapters, limit)
         if output == "json":
-            click.echo(json.dumps(history_document(journal, history), indent=2, sort_keys=True))
+            click.echo(json.dumps(_document(kept, history, last, now), indent=2, sort_keys=True))
         else:
-            click.echo("\n".join(history_lines(history)))
-    if has_earlier and not quiet:
-        click.echo(f"There are earlier attempts; --limit {limit * 10} shows more.", err=True)
+            colour = wants_color(no_color=no_color) and sys.stdout.isatty()
+            click.echo(_text(history, last, now, colour=colour), nl=False)
+    if not quiet and (last != chapters or not is_all_read):
+        click.echo(f"There is more before that; --limit {limit * 10} shows more.", err=True)
 
 
-def _read(journal: Journal, device_id: DeviceId | None, fleet: str | None, limit: int) -> tuple[History, bool]:
-    """What is asked for, and whether there is more of it."""
-    # One more than is shown tells whether there are more.
-    found = journal.attempts(device_id=device_id, fleet=fleet, limit=limit + 1)
-    attempts = tuple(reversed(found[:limit]))
-    changed = journal.console_changes(device_id=device_id, fleet=fleet, limit=limit + 1)
-    # Changes from before the first attempt that is shown would stand there without what they followed.
-    begin = attempts[0].intended_at if len(found) > limit else NEVER
+def _text(history: History, chapters: Sequence[Chapter], now: Instant, *, colour: bool) -> str:
+    width = text_width()
+    told = history_text(chapters, width=width, colour=colour) or "The journal remembers nothing of the kind.\n"
+    stories = stories_of(history.entries).values()
+    holds = in_force_text(history, stories, now=now, width=width, colour=colour)
+    return told + ("\n" if holds else "") + holds
+
+
+def _document(kept: Journal, history: History, chapters: Sequence[Chapter], now: Instant) -> dict[str, Any]:
+    moves = {
+        attempt_id: [move_document(move.state, move.at, move.detail) for move in kept.moves(attempt_id)]
+        for attempt_id in attempts_of(chapters)
+    }
+    stories = stories_of(history.entries).values()
+    return history_document(chapters, moves, history=history, stories=stories, now=now, tool_version=__version__)
+
+
+def _read(kept: Journal, asked: _Asked) -> tuple[History, bool]:
+    """What the journal has of it, and whether that is everything. Raises OperatorError PFR6706."""
+    fleet, device_id = asked.fleet, asked.device_id
+    unknown = None if fleet is None else unknown_fleet(kept, fleet)
+    if unknown is not None:
+        raise unknown
+    attempts = kept.attempts(device_id=device_id, fleet=fleet, limit=READ_MAX)
+    changes = kept.console_changes(device_id=device_id, fleet=fleet, limit=READ_MAX)
+    is_all_read = max(len(attempts), len(changes)) < READ_MAX
     history = History(
-        attempts=attempts,
-        on_products=() if device_id else tuple(reversed(journal.product_attempts(fleet=fleet, limit=limit))),
-        changes=tuple(change for change in reversed(changed[:limit]) if change.seen_at >= begin),
-        halts=tuple(halt for halt in journal.halts() if fleet in (None, halt.fleet)),
+        entries=tuple(noted.entry for noted in kept.entries(fleet=fleet)),
+        attempts=tuple(reversed(attempts)),
+        on_products=() if device_id else tuple(reversed(kept.product_attempts(fleet=fleet, limit=READ_MAX))),
+        changes=tuple(reversed(changes)),
         latches=tuple(
             latch
-            for latch in journal.latches().values()
+            for latch in kept.latches().values()
             if not latch.lifted and fleet in (None, latch.fleet) and device_id in (None, latch.device_id)
         ),
-        refusals=journal.refusals(),
+        refusals=kept.refusals(),
     )
-    return history, max(len(found), len(changed)) > limit
+    return history, is_all_read
 
 
-def history_lines(history: History) -> list[str]:
-    """What happened as sentences, one a line, then who is halted or held now, and what the cloud refuses."""
-    dated = [
-        (each.intended_at, f"{each.device_id}  {each.fleet}  {step_in_words(each.step)}: {outcome_in_words(each)}")
-        for each in history.attempts
+def _chapters(history: History, asked: _Asked) -> tuple[Chapter, ...]:
+    """Raises OperatorError PFR6707."""
+    chapters = chapters_of(history, device_id=asked.device_id, since=asked.since, each_alone=asked.each_alone)
+    if asked.rollout is None:
+        return chapters
+    known = [rollout.id for rollout in rollouts_of(history.entries)]
+    found = [each for each in known if each == asked.rollout] or [
+        each for each in known if each.startswith(asked.rollout)
     ]
-    dated += [
-        (
-            each.intended_at,
-            f"product {each.product}  {each.fleet}  {action_in_words(each.action)}: {outcome_in_words(each)}",
-        )
-        for each in history.on_products
-    ]
-    dated += [
-        (change.seen_at, f"{change.device_id}  {change.fleet}  somebody else: {console_change_in_words(change)}")
-        for change in history.changes
-    ]
-    lines = [f"{iso_from_instant(at)}  {text}" for at, text in sorted(dated, key=itemgetter(0))]
-    if not lines:
-        lines = ["The journal remembers no such attempt."]
-    lines += [
-        f"Fleet {halt.fleet} is halted since {iso_from_instant(halt.at)}: {halt.reason}" for halt in history.halts
-    ]
-    lines += [
-        f"Device {latch.device_id} of {latch.fleet} is held since {iso_from_instant(latch.at)}: {latch.why}"
-        for latch in history.latches
-    ]
-    lines += [
-        f"Since {iso_from_instant(refusal.at)} the cloud refuses Device OS modules for product {refusal.product_id}, "
-        f"tried again after {iso_from_instant(refusal.until)}: {refusal.words}"
-        for refusal in history.refusals
-    ]
-    return [harmless(line) for line in lines]
-
-
-def outcome_in_words(attempt: Attempt | ProductAttempt) -> str:
-    """What came of an attempt, how long it took, and how that is known."""
-    took = "" if attempt.ended_at is None else f" after {duration_in_words(attempt.ended_at - attempt.intended_at)}"
-    detail = f": {attempt.detail}" if attempt.detail else ""
-    match attempt.state:
-        case AttemptState.INTENDED:
-            return "intended, not known to be sent"
-        case AttemptState.SENT:
-            return "sent, its outcome is still to come"
-        case AttemptState.UNKNOWN:
-            return f"unknown{detail}; the next observation will tell"
-        case AttemptState.VERIFIED:
-            shown = attempt.evidence if isinstance(attempt, Attempt) else None
-            evidence = "" if shown is None else f", {_EVIDENCE[shown]}"
-            return f"verified{took}{evidence}"
-        case AttemptState.FAILED:
-            return f"failed{took} ({attempt.failure or 'for no known reason'}){detail}"
-        case AttemptState.WITHDRAWN:
-            return f"withdrawn, nothing was sent{detail}"
-        case _:
-            assert_never(attempt.state)
-
-
-def history_document(journal: Journal, history: History) -> dict[str, Any]:
-    """The same, with the moves of every attempt, for machines."""
-    return {
-        "format_version": FORMAT_VERSION,
-        "attempts": [_attempt_document(attempt, journal.moves(attempt.id)) for attempt in history.attempts],
-        "product_attempts": list(map(_product_attempt_document, history.on_products)),
-        "console_changes": list(map(console_change_document, history.changes)),
-        "halts": [{"fleet": halt.fleet, "reason": halt.reason, "at": _time(halt.at)} for halt in history.halts],
-        "latches": list(map(latch_document, history.latches)),
-        "refusals": [
-            {"product": each.product_id, "at": _time(each.at), "until": _time(each.until), "words": each.words}
-            for each in history.refusals
-        ],
-    }
-
-
-def _product_attempt_document(attempt: ProductAttempt) -> dict[str, Any]:
-    return {
-        "id": attempt.id,
-        "product": attempt.product,
-        "fleet": attempt.fleet,
-        "plan_id": attempt.plan_id,
-        "action": action_document(attempt.action),
-        "state": attempt.state.value,
-        "intended_at": _time(attempt.intended_at),
-        "sent_at": _time(attempt.sent_at),
-        "ended_at": _time(attempt.ended_at),
-        "failure": None if attempt.failure is None else attempt.failure.value,
-        "detail": attempt.detail,
-    }
-
-
-def _attempt_document(attempt: Attempt, moves: Iterable[Move]) -> dict[str, Any]:
-    return {
-        "id": attempt.id,
-        "device": attempt.device_id,
-        "fleet": attempt.fleet,
-        "plan_id": attempt.plan_id,
-        "step": step_document(attempt.step),
-        "state": attempt.state.value,
-        "intended_at": _time(attempt.intended_at),
-        "sent_at": _time(attempt.sent_at),
-        "ended_at": _time(attempt.ended_at),
-        "evidence": None if attempt.evidence is None else attempt.evidence.value,
-        "failure": None if attempt.failure is None else attempt.failure.value,
-        "detail": attempt.detail,
-        "moves": [{"state": move.state.value, "at": _time(move.at), "detail": move.detail} for move in moves],
-    }
-
-
-def _time(instant: Instant | None) -> str | None:
-    return None if instant is None else iso_from_instant(instant)
+    if len(found) != 1:
+        latest = ", ".join((found or known)[-_NAMED_MAX:]) or "none yet"
+        message = f"{len(found) or 'no'} rollouts begin with {asked.rollout!r}; the latest are: {latest}"
+        raise OperatorError("PFR6707", message, next_step="give the id as the headings of `reconciler history` have it")
+    return tuple(each for each in chapters if each.rollout is not None and each.rollout.id == found[0])

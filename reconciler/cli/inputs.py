@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import getpass
 import os
 import sys
 import time
@@ -16,6 +15,8 @@ from typing import Any, BinaryIO, Final, TypeVar
 import click
 
 from reconciler.cli.catalog_file import read_catalog
+from reconciler.cli.display_options import text_width
+from reconciler.cli.journal_options import by_option, journal_option
 from reconciler.cli.options import cloud_access
 from reconciler.firmware.catalog import Catalog
 from reconciler.inventory.snapshot import observation_from_document
@@ -32,6 +33,8 @@ from reconciler.planning.planner import plan_fleets
 from reconciler.rollout.opening import never_starting
 from reconciler.sources import ManifestSet, read_manifests
 from reconciler.sources.applications import with_applications
+
+__all__ = ["by_option", "journal_option", "text_width"]  # beside what is defined here: most commands need all of it
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -66,22 +69,6 @@ def catalog_option(command: Command) -> Command:
     )(command)
 
 
-def journal_option(command: Command) -> Command:
-    """Adds `--journal`; the command gets `journal`."""
-    return click.option(
-        "--journal",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="The journal's file. Default: $RECONCILER_JOURNAL, else .reconciler/journal.sqlite.",
-    )(command)
-
-
-def by_option(command: Command) -> Command:
-    """Adds `--by`; the command gets `by`, the person whose word it is."""
-    return click.option(
-        "--by", default=getpass.getuser, show_default="who runs the command", help="Whose word this is."
-    )(command)
-
-
 def observed_option(command: Command) -> Command:
     """Adds `--observed`; the command gets `observed`."""
     return click.option(
@@ -112,7 +99,7 @@ def observe(
 ) -> Observation:
     """The snapshot, or one look at the cloud with what our journal knows of its devices. Raises OperatorError."""
     if observed is not None:
-        return _snapshot(observed)
+        return read_snapshot(observed)
     # Imported here: a plan on a snapshot needs neither the network nor a database.
     from reconciler.wiring import CloudConnection, CloudSettings
 
@@ -158,15 +145,7 @@ def plan_on(
     return replace(plan, findings=(*plan.findings, *never)) if never else plan
 
 
-def text_width() -> int:
-    """The columns of this terminal, between 60 and 120; 100 where there is none."""
-    try:
-        return max(60, min(120, os.get_terminal_size().columns))
-    except OSError:
-        return 100
-
-
-def _snapshot(path: Path) -> Observation:
+def read_snapshot(path: Path) -> Observation:
     """A snapshot without a date of its own is as old as its file. A pipe is read once."""
     with _readable(path) as file:
         content = file.read(SNAPSHOT_BYTES_MAX + 1)

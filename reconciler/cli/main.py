@@ -29,13 +29,15 @@ COMMANDS: Final = {
     "status": ("reconciler.cli.status", "Say what is under way and where every fleet stands."),
     "observe": ("reconciler.cli.observe", "Write a snapshot of the devices."),
     "adopt": ("reconciler.cli.adopt", "Write manifests for a fleet as it is."),
-    "history": ("reconciler.cli.history", "Show the attempts that the journal remembers."),
+    "history": ("reconciler.cli.history", "Tell what happened, rollout by rollout."),
     "halt": ("reconciler.cli.halt", "Start nothing more in a fleet, until `resume`."),
-    "resume": ("reconciler.cli.resume", "Lift the halt of a fleet."),
+    "suspend": ("reconciler.cli.suspend", "Start nothing in a fleet for a while."),
+    "resume": ("reconciler.cli.resume", "Lift the halt and the suspension of a fleet."),
+    "retry": ("reconciler.cli.retry", "Try devices again, whatever failed on them."),
     "firmware": ("reconciler.cli.firmware", "Look into module binaries."),
     "catalog": ("reconciler.cli.catalog", "Build, show and check the release catalog."),
     "emulate": ("reconciler.cli.emulate", "Serve a pretend Particle cloud with devices."),
-    "demo": ("reconciler.cli.demo", "The guided tour, on a pretend cloud."),
+    "demo": ("reconciler.cli.demo.tour", "The guided tour, on a pretend cloud."),
 }
 """Name -> module with a click command called `command`, and the line that help shows."""
 

@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,8 @@ from reconciler.cli.inputs import (
     text_width,
 )
 from reconciler.cli.options import cloud_access, cloud_options
+from reconciler.cli.watch import INTERVAL_SECONDS, JOURNAL_INTERVAL_SECONDS, watch
+from reconciler.cli.word import moment
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.status import Memory, budget_status, fleet_statuses
 from reconciler.journal.journal import Journal
@@ -65,9 +68,29 @@ class _Seen:
     requests: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What to look at: the manifests, the journal's place, and the cloud, a snapshot, or neither (`offline`)."""
+
+    intent: Intent | None
+    place: Path
+    offline: bool
+    observed: Path | None
+    api_url: str
+    token_file: Path | None
+
+
 @click.command("status")
 @click.argument("paths", metavar="[PATH…]", nargs=-1)
 @click.option("--offline", is_flag=True, help="Do not ask the cloud; say what the journal knows.")
+@click.option("--watch", "is_watching", is_flag=True, help="Look again and again, until Ctrl-C.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help=f"With --watch: seconds between two looks. Default: {INTERVAL_SECONDS:g}, and "
+    f"{JOURNAL_INTERVAL_SECONDS:g} with --offline. Large fleets are looked at as seldom as the API budget asks.",
+)
 @observed_option
 @catalog_option
 @journal_option
@@ -77,6 +100,8 @@ class _Seen:
 def command(
     paths: tuple[str, ...],
     offline: bool,
+    is_watching: bool,
+    interval: float | None,
     observed: Path | None,
     catalog: Path | None,
     journal: Path | None,
@@ -87,33 +112,61 @@ def command(
 ) -> None:
     """Say what is under way and where every fleet of the manifests in PATH stands, the worst first.
 
-    Without PATH, with --offline, and when the cloud cannot be asked: what the journal knows.
+    Without PATH, with --offline, and when the cloud cannot be asked: what the journal knows. With --watch the screen
+    is drawn anew; where there is no screen, a new block (with JSON: a new line) is written when something changed.
+
+    Exit codes: 0 told, whatever it is, also when Ctrl-C ended it; 1 an error; 2 usage.
     """
-    if observed is not None and (offline or not paths):
-        message = "--observed goes with manifests, and without --offline"
-        raise click.UsageError(message)
-    intent = read_intent(paths, catalog) if paths else None
-    place = journal_location(journal, os.environ)
+    if observed is not None and (offline or not paths or is_watching):
+        raise click.UsageError("--observed goes with manifests, and without --offline and --watch")
+    asked = _Asked(
+        intent=read_intent(paths, catalog) if paths else None,
+        place=journal_location(journal, os.environ),
+        offline=offline,
+        observed=observed,
+        api_url=api_url,
+        token_file=token_file,
+    )
+    on_terminal = sys.stdout.isatty()
+    as_json = output == "json"
+    colour = wants_color(no_color=no_color) and on_terminal
+    shown = partial(_shown, as_json=as_json, in_one_line=is_watching, colour=colour)
+    if is_watching:
+        seconds = interval or (JOURNAL_INTERVAL_SECONDS if offline else INTERVAL_SECONDS)
+        drawn = on_terminal and not as_json
+        watch(partial(_look_at, asked), shown, interval_seconds=seconds, sleep=time.sleep, on_terminal=drawn)
+    else:
+        click.echo(shown(_look_at(asked)), nl=False)
+
+
+def _shown(status: Status, *, as_json: bool, in_one_line: bool, colour: bool) -> str:
+    if not as_json:
+        return status_text(status, width=text_width(), colour=colour)
+    document = status_document(status, tool_version=__version__)
+    return json.dumps(document, indent=None if in_one_line else 2, sort_keys=True) + "\n"
+
+
+def _look_at(asked: _Asked) -> Status:
+    intent, place = asked.intent, asked.place
     with ExitStack() as stack:
         kept = stack.enter_context(SqliteJournal(place, create=False)) if place.exists() else None
-        if offline:
+        if asked.offline:
             seen = _blind("--offline was given")
-        elif observed is not None and intent is not None:
-            on = observe(intent, observed=observed, api_url=api_url, token_file=token_file, journal=journal)
+        elif asked.observed is not None and intent is not None:
+            on = observe(
+                intent, observed=asked.observed, api_url=asked.api_url, token_file=asked.token_file, journal=place
+            )
             seen = _Seen(plan=plan_on(intent, on), token=_unknown("a snapshot was given, the cloud was not asked"))
         else:
-            seen = _look(intent, kept, api_url, token_file)
-        status = _status(intent, kept, place, seen)
-    if output == "json":
-        click.echo(json.dumps(status_document(status, tool_version=__version__), indent=2, sort_keys=True))
-    else:
-        colour = wants_color(no_color=no_color) and sys.stdout.isatty()
-        click.echo(status_text(status, width=text_width(), colour=colour), nl=False)
+            seen = _look(intent, kept, asked.api_url, asked.token_file)
+        return _status(intent, kept, place, seen)
 
 
 def _status(intent: Intent | None, kept: Journal | None, place: Path, seen: _Seen) -> Status:
     plan = seen.plan
-    now = Instant(time.time()) if seen.cloud_now is None else seen.cloud_now
+    now = seen.cloud_now
+    if now is None:
+        now = Instant(time.time()) if kept is None else moment(kept)
     memory = None if kept is None else Memory(kept)
     holder = holder_of(place)
     words, alive = ("", False) if holder is None else (holder.words, holder.alive)

@@ -12,6 +12,7 @@ from concurrent.futures import wait
 from reconciler.controller.act import act
 from reconciler.controller.awaiting import is_awaited
 from reconciler.controller.console import note_console
+from reconciler.controller.health import note_health
 from reconciler.controller.product import act_on_product, settle_product
 from reconciler.controller.rollouts import Decided, decide
 from reconciler.controller.run import Run, Scope
@@ -37,6 +38,7 @@ def reconcile_pass(run: Run, scope: Scope) -> bool:
     if note_console(run, scope, plan, known):
         known = run.knowledge.added_to_all(observation)
         plan = _plan(run, scope, known)
+    note_health(run, scope, plan, known)
     decided = decide(run, scope, plan, in_flight, known)
     is_product_to_come = act_on_product(run, scope, plan, known)
     _act(run, scope, decided, known)

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Final
 
 from reconciler.controller.apply import Rest
+from reconciler.controller.health import doubts_in_words
 from reconciler.controller.product import failed_actions
 from reconciler.controller.run import Run
 from reconciler.model.attempt import Attempt, AttemptState
@@ -108,7 +109,7 @@ def holds_in_words(run: Run) -> list[str]:
         final = [hold for hold in Hold if hold in holds and hold in FINAL_HOLDS]
         lines += [f"{fleet}: {holds.count(hold)} not started: {hold.value}{_until(verdicts, hold)}" for hold in final]
     lines += sorted(f"{action.product}: not released: {why}" for action, why in run.product_held.items())
-    return lines
+    return [*lines, *doubts_in_words(run)]
 
 
 def _until(verdicts: Sequence[Verdict], hold: Hold) -> str:

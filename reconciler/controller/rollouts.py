@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from reconciler.controller.health import doubt_may_pass, doubtful
 from reconciler.controller.product import uploads_of
 from reconciler.controller.receiving import receiving
 from reconciler.controller.run import Run, Scope
@@ -61,7 +62,8 @@ def _decide(
     ledger = replace(ledger, story=story, slots=frozenset(run.slots[fleet]))
     decided = () if run.stopping else tuple(verdicts(plan, ledger, now=now))
     run.plans[fleet], run.verdicts[fleet] = plan, decided
-    is_to_come = any(map(_is_to_come, decided)) or (not run.stopping and may_pass_by_time(seen, story))
+    may_pass = may_pass_by_time(seen, story) or doubt_may_pass(run, fleet)
+    is_to_come = any(map(_is_to_come, decided)) or (not run.stopping and may_pass)
     return Decided(fleet=fleet, verdicts=decided, is_to_come=is_to_come)
 
 
@@ -81,6 +83,7 @@ def _ledger(run: Run, scope: Scope, plan: FleetPlan, in_flight: Sequence[InFligh
         ended=run.ended,
         slots=frozenset(run.slots.get(fleet, ())),
         suffering=run.suffering[fleet],
+        health_unknown=doubtful(run, fleet),
         turned_back=run.turned_back,
         receiving=receiving(scope.hearing, moving, observation, plan.fleet.rollout),
         lacking=uploads.lacking,

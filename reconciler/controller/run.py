@@ -13,6 +13,7 @@ from functools import reduce
 
 from reconciler.controller.approvals import KeptPlans
 from reconciler.controller.direct_flash import DirectFlashes
+from reconciler.controller.health_memory import FleetHealth
 from reconciler.controller.knowledge import Knowledge
 from reconciler.execution.executor import Executor
 from reconciler.execution.product import ProductHands
@@ -25,6 +26,7 @@ from reconciler.model.attempt import Attempt
 from reconciler.model.device import DeviceId, ObservedDevice
 from reconciler.model.event import AttemptMoved, Event, Finding, ProductAttemptMoved, RolloutMoved
 from reconciler.model.fleet import Fleet, FleetSet, PlanApproval
+from reconciler.model.health import CheckAnswer, CheckQuestion, CheckWord, HealthCheck
 from reconciler.model.instant import NEVER, Instant
 from reconciler.model.plan import FleetPlan
 from reconciler.model.product_attempt import ProductAttempt
@@ -40,7 +42,8 @@ from reconciler.rollout.verdict import Verdict
 class Scope:
     """One product (None: the token's own devices) with its fleets, the eyes on it, and the hands for it.
 
-    `answered_at` is when the last answer that this thread got was made, by the cloud's own clock.
+    `answered_at` is when the last answer that this thread got was made, by the cloud's own clock. `ask_vitals` has a
+    device report its vitals, unless the cloud has a report that is newer than an instant; None: nobody can be asked.
     """
 
     product: str | None
@@ -50,6 +53,7 @@ class Scope:
     executor: Executor
     answered_at: Callable[[], Instant | None]
     product_hands: ProductHands | None = None
+    ask_vitals: Callable[[DeviceId, Instant], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +69,17 @@ class Agreement:
         return any(is_within(action, agreed) for agreed in self.actions)
 
 
+def ask_nobody(check: HealthCheck, question: CheckQuestion) -> CheckAnswer:
+    """The answer of a check where nobody asks it: unknown."""
+    return CheckAnswer(word=CheckWord.UNKNOWN, why=f"{check.name} is not asked here about {question.fleet}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What a run works with. `tell` hears every event, on any thread, and must not block."""
+    """What a run works with. `tell` hears every event, on any thread, and must not block.
+
+    `ask` asks an outside check, may take the check's timeout, and never raises.
+    """
 
     journal: Journal
     catalog: Catalog
@@ -75,6 +87,7 @@ class Tools:
     new_id: Callable[[], str]
     tell: Callable[[Event], None]
     pool: Pool
+    ask: Callable[[HealthCheck, CheckQuestion], CheckAnswer] = ask_nobody
 
 
 @dataclass(slots=True)
@@ -96,6 +109,7 @@ class Run:
     - `unapproved`: actions on products that wait for a person's approval, at the last look.
     - `direct_flashes`: whether the cloud takes Device OS modules for devices that are not marked as development.
     - `stories`: the lives of the rollouts, by fleet, folded from the first `entries_read` entries of the journal.
+    - `health`: what is remembered of the health of the devices of a live rollout, by fleet.
     - `latest`: the cloud's time of the last look, `looked_at` that of each product. `stopping`: a person wants no new
       steps.
     """
@@ -123,6 +137,7 @@ class Run:
     stopping: bool = False
     stories: dict[str, FleetStory] = field(default_factory=dict)
     entries_read: int = 0
+    health: dict[str, FleetHealth] = field(default_factory=dict)
     answers: Answers = field(init=False)
     kept_plans: KeptPlans = field(init=False)
 

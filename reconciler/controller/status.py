@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from reconciler.controller.progress import ledger_of_look, progress_of
 from reconciler.journal.journal import Journal
 from reconciler.model.allowance import REQUESTS
 from reconciler.model.attempt import Attempt, AttemptState
@@ -16,7 +17,7 @@ from reconciler.model.device import DeviceId
 from reconciler.model.fleet import Fleet, FleetSet, RolloutPolicy
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Waiting
-from reconciler.model.rollout import FleetStory
+from reconciler.model.rollout import FleetStory, stories_of
 from reconciler.render.status import BudgetStatus, FailedDevice, FleetStatus, Halted, LastRun, UnderWay
 from reconciler.rollout.gate import hold_of_fleet
 from reconciler.rollout.opening import Openings
@@ -31,8 +32,9 @@ class Memory:
     """What the journal remembers, read once."""
 
     def __init__(self, journal: Journal) -> None:
-        self.halts = {halt.fleet: Halted(reason=halt.reason, at=halt.at) for halt in journal.halts()}
+        self.halts = {halt.fleet: Halted(reason=halt.reason, at=halt.at, by=halt.by) for halt in journal.halts()}
         self.open_attempts = journal.open_attempts()
+        self.stories = stories_of(noted.entry for noted in journal.entries())
         self.attempts = journal.attempts(limit=ATTEMPTS_READ_MAX)
         self.by_device: dict[DeviceId, list[Attempt]] = {}
         for attempt in self.attempts:
@@ -77,13 +79,26 @@ def fleet_statuses(
     if memory is None:
         return tuple(found)
     known = {attempt.fleet for attempt in memory.attempts} | {attempt.fleet for attempt in memory.open_attempts}
-    others = (_status(name, None, None, memory, now) for name in sorted((known | memory.halts.keys()) - wanted.keys()))
-    return (*found, *(other for other in others if other.halted or other.under_way or other.failed))
+    others = (
+        _status(name, None, None, memory, now) for name in sorted((known | memory.stories.keys()) - wanted.keys())
+    )
+    return (*found, *(other for other in others if _is_open(other)))
+
+
+def _is_open(status: FleetStatus) -> bool:
+    """Whether anything is open or wrong in a fleet."""
+    progress = status.progress
+    is_rolling = progress.rollout is not None and progress.rollout.is_rolling
+    return bool(status.halted or progress.suspensions or is_rolling or status.under_way or status.failed)
 
 
 def _status(name: str, fleet: Fleet | None, plan: FleetPlan | None, memory: Memory | None, now: Instant) -> FleetStatus:
     halted = None if memory is None else memory.halts.get(name)
     held, held_for = ("", None) if plan is None else _held(plan, now)
+    story = FleetStory(fleet=name) if memory is None else memory.stories.get(name, FleetStory(fleet=name))
+    ledger = None
+    if plan is not None and memory is not None:
+        ledger = ledger_of_look(plan, story, memory.attempts, memory.open_attempts, now)
     return FleetStatus(
         name=name,
         desired=None if fleet is None else fleet.desired,
@@ -92,7 +107,8 @@ def _status(name: str, fleet: Fleet | None, plan: FleetPlan | None, memory: Memo
         held=held,
         held_until=held_for,
         under_way=() if memory is None else _under_way(name, fleet, memory.open_attempts, now),
-        failed=() if memory is None else _failed(name, plan, memory.by_device, now),
+        failed=() if memory is None else _failed(story, plan, memory.by_device, now),
+        progress=progress_of(story, fleet, plan, ledger, now),
     )
 
 
@@ -121,7 +137,7 @@ def _under_way(name: str, fleet: Fleet | None, attempts: Sequence[Attempt], now:
 
 
 def _failed(
-    name: str, plan: FleetPlan | None, by_device: Mapping[DeviceId, Sequence[Attempt]], now: Instant
+    story: FleetStory, plan: FleetPlan | None, by_device: Mapping[DeviceId, Sequence[Attempt]], now: Instant
 ) -> tuple[FailedDevice, ...]:
     """The latest first. Who is as desired by now, or not of this fleet any more, has not failed."""
     still: set[DeviceId] | None = None
@@ -129,22 +145,23 @@ def _failed(
         entries: tuple[Route | Refused | Waiting, ...] = (*plan.routes, *plan.refused, *plan.waiting)
         still = {device for entry in entries for device in entry.devices}
     found = [
-        _failed_device(attempts, now)
+        _failed_device(story, attempts, now)
         for device_id, attempts in by_device.items()
-        if attempts[0].fleet == name
+        if attempts[0].fleet == story.fleet
         and attempts[0].state is AttemptState.FAILED
         and (still is None or device_id in still)
     ]
     return tuple(sorted(found, key=lambda each: (-(each.attempt.ended_at or 0.0), each.attempt.device_id)))
 
 
-def _failed_device(attempts: Sequence[Attempt], now: Instant) -> FailedDevice:
+def _failed_device(story: FleetStory, attempts: Sequence[Attempt], now: Instant) -> FailedDevice:
     last = last_failure(attempts)
     assert last is not None
     verified = (place for place, each in enumerate(attempts) if each.state is AttemptState.VERIFIED)
-    of_run = [attempt for attempt in attempts if attempt.plan_id == last.plan_id]
+    since = story.tries_since(last.device_id)
+    of_rollout = [attempt for attempt in attempts if attempt.intended_at >= since]
     return FailedDevice(
         attempt=last,
         tries=sum(each.state is AttemptState.FAILED for each in attempts[: next(verified, len(attempts))]),
-        given_up=held_until(of_run, now) is not None,
+        given_up=held_until(of_rollout, now) is not None,
     )

@@ -145,14 +145,18 @@ def _change_device(request: Request, book: Book, now: Instant) -> Answer:
 
 def _fault_order(fields: Any) -> FaultOrder:
     name, device = fields.get("fault"), fields.get("device", "*")
-    rate, count = fields.get("rate", 1.0), fields.get("count")
+    rate, count, application = fields.get("rate", 1.0), fields.get("count"), fields.get("application")
     if name not in FAULTS:
         raise ApiError(400, "invalid_request", f"No fault is called {name}; GET lists them")
-    right_count = count is None or (isinstance(count, int) and not isinstance(count, bool) and count > 0)
+    right_numbers = all(
+        number is None or (isinstance(number, int) and not isinstance(number, bool) and number >= least)
+        for number, least in ((count, 1), (application, 0))
+    )
     right_rate = isinstance(rate, int | float) and not isinstance(rate, bool) and 0 <= rate <= 1
-    if not right_rate or not right_count or not isinstance(device, str):
-        raise ApiError(400, "invalid_request", "rate must be 0 to 1, count a positive whole number, device an id or *")
-    return FaultOrder(fault=name, device=device, rate=float(rate), count=count)
+    if not right_rate or not right_numbers or not isinstance(device, str):
+        words = "rate must be 0 to 1, count and application whole numbers, device an id or *"
+        raise ApiError(400, "invalid_request", words)
+    return FaultOrder(fault=name, device=device, rate=float(rate), count=count, application=application)
 
 
 def _rules(fields: Any) -> HouseRules:

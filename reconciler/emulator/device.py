@@ -133,13 +133,22 @@ class Sleep:
     resumes: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publishes:
+    """An event that the application publishes, soon after its start and every so many seconds."""
+
+    event: str
+    every_seconds: float
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Device:
     """The true state of one device, and what the cloud knows of it.
 
     - `reported_*`: what the cloud has from the last handshake; None: never reported.
     - `session`: counts sessions, so that a happening planned for an earlier one knows that it is void.
-    - `crashing`: the installed application crashes at every boot.
+    - `crashing`: the installed application crashes at every boot. `crashes`: how often it has crashed in a loop that it
+      is in, None: in none. `silent`: it publishes nothing of what applications of this device publish.
     - `gone`: the device will never be seen again.
     - `listed_in`: the product in whose list it is; the register follows `product_id` after every moment.
     - `session_ends_at`: when a sleeper must make a new handshake.
@@ -165,6 +174,9 @@ class Device:
     protected: bool = False
     sleep: Sleep | None = None
     crashing: bool = False
+    crashes: int | None = None
+    silent: bool = False
+    publishes: Publishes | None = None
     gone: bool = False
     online: bool = False
     mode: DeviceMode = DeviceMode.NORMAL
@@ -350,7 +362,8 @@ def install(device: Device, payload: Artifact | Combined) -> None:
     for artifact in payload.parts if isinstance(payload, Combined) else (payload,):
         device.loadout = device.loadout.with_module(artifact)
         if artifact.is_application:
-            device.crashing = False
+            device.crashing = device.silent = False
+            device.crashes = None
 
 
 def _system_parts(device: Device) -> list[Module]:

@@ -11,7 +11,7 @@ from reconciler.emulator.device import Device
 from reconciler.emulator.events import Event
 from reconciler.emulator.message import Answer, ApiError, json_answer
 from reconciler.emulator.state import Call, State
-from reconciler.emulator.vitals import KEPT_SECONDS, measure, metadata
+from reconciler.emulator.vitals import KEPT_SECONDS, exhausted, measure, metadata
 from reconciler.model.device import DeviceMode
 from reconciler.model.instant import Instant, instant_from_iso, iso_from_instant
 
@@ -66,6 +66,8 @@ def _report(state: State, device: Device, now: Instant) -> None:
     if not device.online:
         return
     vitals = measure(device, now, state.faults.dice(f"vitals {now}", device.id))
+    if state.faults.strikes("vitals-low", device.id):
+        vitals = exhausted(vitals)
     state.vitals.add(vitals)
     version = device.application_version if device.mode is DeviceMode.NORMAL else 0
     state.hub.publish(

@@ -28,6 +28,15 @@ TRANSFER_FAULTS: Final = MappingProxyType(
 )
 """What strikes a transfer to a device."""
 
+APPLICATION_FAULTS: Final = MappingProxyType(
+    {
+        "crash-loop": "an application that was sent runs for 300 s, then crashes soon after every start",
+        "silent-application": "an application that was sent publishes nothing",
+        "vitals-low": "the vitals of a device say that its battery is at 3 % and its memory is nearly used up",
+    }
+)
+"""What is wrong with an application whose version is right: it strikes when the application, or a report, arrives."""
+
 REQUEST_FAULTS: Final = MappingProxyType(
     {
         "lost-answer": "the request takes effect; then the connection breaks, or a proxy answers 502 in HTML",
@@ -70,7 +79,9 @@ PERSON_FAULTS: Final = MappingProxyType(
 )
 """What a person in the console does: after a request about devices of a product, and once a virtual hour."""
 
-FAULTS: Final = MappingProxyType({**TRANSFER_FAULTS, **REQUEST_FAULTS, **SIGHT_FAULTS, **PERSON_FAULTS})
+FAULTS: Final = MappingProxyType(
+    {**TRANSFER_FAULTS, **APPLICATION_FAULTS, **REQUEST_FAULTS, **SIGHT_FAULTS, **PERSON_FAULTS}
+)
 """Every fault and what it does."""
 
 STALE_SECONDS: Final = 60.0
@@ -79,16 +90,22 @@ STALE_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultOrder:
-    """A fault as it was asked for. `device` is an id or `*`; `count` None: without end; a `rate` of 0 lifts it."""
+    """A fault as it was asked for. `device` is an id or `*`; `count` None: without end; a `rate` of 0 lifts it.
+
+    With an `application` it is a flaw of that version: it strikes transfers of it alone, and `rate` is the share of
+    devices on which the version has it, always the same ones.
+    """
 
     fault: str
     device: str = "*"
     rate: float = 1.0
     count: int | None = None
+    application: int | None = None
 
     def document(self) -> dict[str, Any]:
         """For the control door."""
-        return {"fault": self.fault, "device": self.device, "rate": self.rate, "count": self.count}
+        flawed = {} if self.application is None else {"application": self.application}
+        return {"fault": self.fault, "device": self.device, "rate": self.rate, "count": self.count, **flawed}
 
 
 @dataclass(slots=True)
@@ -104,18 +121,18 @@ class Faults:
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._active: dict[tuple[str, str], _Active] = {}
+        self._active: dict[tuple[str, str, int | None], _Active] = {}
         self._names: frozenset[str] = frozenset()
         self._coin = self.dice("coin", None)
 
     def order(self, order: FaultOrder) -> None:
-        """Put a fault in place, instead of an earlier one with the same name and device."""
-        key = (order.fault, order.device)
+        """Put a fault in place, instead of an earlier one with the same name, device and application."""
+        key = (order.fault, order.device, order.application)
         if order.rate <= 0:
             self._active.pop(key, None)
         else:
             self._active[key] = _Active(order=order, left=order.count, struck=0, dice={})
-        self._names = frozenset(name for name, _ in self._active)
+        self._names = frozenset(name for name, _, _ in self._active)
 
     def possible(self, *faults: str) -> bool:
         """Whether one of these faults could strike anyone at all."""
@@ -123,16 +140,20 @@ class Faults:
 
     def aims(self, fault: str) -> tuple[str, ...]:
         """Whom the fault could still strike: ids of devices, and `*` for all."""
-        return tuple(device for (name, device), active in self._active.items() if name == fault and active.left != 0)
+        return tuple(device for (name, device, _), active in self._active.items() if name == fault and active.left != 0)
 
-    def strikes(self, fault: str, device_id: str | None) -> bool:
-        """Throw the dice of this fault for this device (None: a request about no device)."""
+    def strikes(self, fault: str, device_id: str | None, application: int | None = None) -> bool:
+        """Throw the dice of this fault for this device (None: a request about no device).
+
+        `application` is the version that a transfer brings.
+        """
         if not self._active:
             return False
         for target in (device_id, "*"):
-            active = self._active.get((fault, target)) if target is not None else None
-            if active is not None and self._throw(active, device_id or ""):
-                return True
+            for version in dict.fromkeys((application, None)):
+                active = self._active.get((fault, target, version)) if target is not None else None
+                if active is not None and self._throw(active, device_id or ""):
+                    return True
         return False
 
     def coin(self) -> bool:
@@ -154,7 +175,7 @@ class Faults:
         if active.left == 0:
             return False
         dice = active.dice.get(device_id)
-        if dice is None:
+        if dice is None or active.order.application is not None:
             dice = active.dice[device_id] = self.dice(active.order.fault, device_id)
         if active.order.rate < 1 and dice.random() >= active.order.rate:
             return False

@@ -36,6 +36,10 @@ _SESSION_DAYS: Final = (2.0, 7.0)
 _CLOUD_ATTENDS_SECONDS: Final = (2.0, 6.0)
 _STAYS_AWAKE_SECONDS: Final = 30.0
 _DAY: Final = 86_400.0
+_RUNS_FINE_SECONDS: Final = 300.0
+"""How long an application that will crash in a loop runs at first."""
+_CRASHES_AFTER_SECONDS: Final = (20.0, 60.0)
+_FIRST_WORD_SECONDS: Final = (1.0, 5.0)
 
 
 class Life:
@@ -66,6 +70,7 @@ class Life:
         """Let the life of a device begin."""
         self.remember(device, Moment.BORN, now)
         if device.online:
+            self._run_application(device, now, early=True)
             self._plan_next_session(device, now, early=True)
             self._plan_sleep(device, now, early=True)
         elif device.sleep is not None and device.last_handshake_at is not None and not device.gone:
@@ -139,9 +144,27 @@ class Life:
             self._publish(device, "spark/status/safe-mode", describe(device), now)
         elif application is not None and application.sha256 is not None:
             self._publish(device, "spark/device/app-hash", application.sha256.upper(), now)
+        self._run_application(device, now)
         self._plan_next_session(device, now)
         self._plan_sleep(device, now)
         self._presence.later(device, now, device.dice.uniform(*_CLOUD_ATTENDS_SECONDS), self._attend)
+
+    def _run_application(self, device: Device, now: Instant, *, early: bool = False) -> None:
+        """What the application does of itself while the session lasts: it publishes, and it may be about to crash."""
+        if device.mode is not DeviceMode.NORMAL:
+            return
+        if device.crashes is not None:
+            crashes_after = device.dice.uniform(*_CRASHES_AFTER_SECONDS) if device.crashes else _RUNS_FINE_SECONDS
+            self._presence.later(device, now, crashes_after, self._transfers.crash)
+        if device.publishes is not None:
+            seconds = device.dice.uniform(*((0.0, device.publishes.every_seconds) if early else _FIRST_WORD_SECONDS))
+            self._presence.later(device, now, seconds, self._say)
+
+    def _say(self, device: Device, now: Instant) -> None:
+        assert device.publishes is not None
+        if not device.silent:
+            self._publish(device, device.publishes.event, str(device.application_version or 0), now)
+        self._presence.later(device, now, device.publishes.every_seconds, self._say)
 
     def _attend(self, device: Device, now: Instant) -> None:
         if device.transfer is not None or self.deliver(device, now):
@@ -195,6 +218,7 @@ class Life:
         device.last_heard_at = now
         self.remember(device, Moment.RESUMED, now)
         self._publish(device, "spark/status", "online", now)
+        self._run_application(device, now)
         self._plan_sleep(device, now)
         self._deliver_at_once(device, now)
 

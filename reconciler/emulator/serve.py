@@ -133,6 +133,11 @@ class EmulatorServer:
         """The catalog that goes with the binaries that are served."""
         return self.binaries.catalog
 
+    @property
+    def speed(self) -> float:
+        """Virtual seconds per real second."""
+        return self._clock.speed
+
     def now(self) -> Instant:
         """Virtual time."""
         return self._clock.now()

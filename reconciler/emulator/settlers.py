@@ -113,6 +113,7 @@ def settle(
                 healer=line.healer,
                 protected=line.protected,
                 crashing=line.crashing,
+                publishes=line.publishes,
             )
             if line.quarantined and product is not None:
                 product.quarantine[device_id] = False

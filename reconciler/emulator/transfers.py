@@ -12,9 +12,11 @@ half minute, and a later transfer of the same bytes goes on from there (facts 6.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-from reconciler.emulator.artifact import Garbage, Payload, fingerprint
+from reconciler.emulator.artifact import Artifact, Combined, Garbage, Payload, fingerprint
 from reconciler.emulator.device import Device, Partial, Transfer, TransferError, boot_mode, install, transfer_error
 from reconciler.emulator.faults import Faults
 from reconciler.emulator.presence import RESTART_SECONDS, Presence
@@ -81,6 +83,15 @@ class Transfers:
             device, Moment.TRANSFER_FAILED, now, cause=transfer.cause, detail=f"connection lost at byte {received}"
         )
 
+    def crash(self, device: Device, now: Instant) -> None:
+        """The application of a device that runs panics, and the device starts anew."""
+        assert device.crashes is not None
+        device.crashes += 1
+        if device.transfer is not None:
+            self.break_off(device, now)
+            self._give_up_later(device, now)
+        self._reboot(device, now, "panic, hard_fault")
+
     def _kept(self, device: Device, payload: Payload) -> int:
         """How many bytes of this very payload the device has from an earlier try."""
         partial, device.partial = device.partial, None
@@ -88,16 +99,24 @@ class Transfers:
             return 0
         return partial.received
 
+    def _dice_of(self, device: Device, payload: Payload) -> Callable[[str], bool]:
+        """Whether a fault strikes the transfer of this to the device."""
+        parts = payload.parts if isinstance(payload, Combined) else (payload,)
+        versions = (part.product_version for part in parts if isinstance(part, Artifact) and part.is_application)
+        return partial(self._faults.strikes, device_id=device.id, application=next(versions, None))
+
     def _plan_end(self, device: Device, now: Instant, seconds: float) -> None:
-        strikes, later = self._faults.strikes, self._presence.later
+        later = self._presence.later
+        assert device.transfer is not None
+        strikes = self._dice_of(device, device.transfer.payload)
         part = seconds * device.dice.uniform(0.1, 0.9)
-        if strikes("restart-before-transfer", device.id):
+        if strikes("restart-before-transfer"):
             later(device, now, 1.0, self._restart)
-        elif strikes("offline-during-transfer", device.id):
+        elif strikes("offline-during-transfer"):
             later(device, now, part, self._lose)
-        elif strikes("restart-during-transfer", device.id):
+        elif strikes("restart-during-transfer"):
             later(device, now, part, self._restart)
-        elif strikes("transfer-stalls", device.id):
+        elif strikes("transfer-stalls"):
             later(device, now, part + _TIMEOUT_SECONDS, self._stall)
         else:
             later(device, now, seconds, self._end)
@@ -106,19 +125,20 @@ class Transfers:
         transfer = device.transfer
         assert transfer is not None
         payload = transfer.payload
+        strikes = self._dice_of(device, payload)
         device.bytes_received += payload.size - transfer.offset
         device.last_heard_at = now
         error: TransferError | None
-        if self._faults.strikes("flash-fails", device.id):
+        if strikes("flash-fails"):
             error = TransferError(code=-1390, words="Transfer failed")
-        elif transfer.offset and self._faults.strikes("resume-corrupt", device.id):
+        elif transfer.offset and strikes("resume-corrupt"):
             error = TransferError(code=-1331, words="Integrity check of a resumed update failed")
         else:
             error = transfer_error(device, payload)
         device.transfer = None
         if error is not None or isinstance(payload, Garbage):
             self._fail(device, now, transfer.cause, str(error))
-        elif self._faults.strikes("success-not-applied", device.id):
+        elif strikes("success-not-applied"):
             detail = "success was said, and nothing was applied"
             self._presence.remember(device, Moment.TRANSFER_FAILED, now, cause=transfer.cause, detail=detail)
             self._presence.publish(device, _FLASH_STATUS, "success ", now)
@@ -129,9 +149,10 @@ class Transfers:
     def _install(self, device: Device, now: Instant, transfer: Transfer) -> None:
         payload = transfer.payload
         assert not isinstance(payload, Garbage)
+        strikes = self._dice_of(device, payload)
         before, application_before = device.versions, device.application_version
         install(device, payload)
-        said_so = not self._faults.strikes("restart-after-transfer", device.id)
+        said_so = not strikes("restart-after-transfer")
         self._presence.remember(
             device,
             Moment.INSTALLED,
@@ -146,8 +167,11 @@ class Transfers:
             self._presence.publish(device, _FLASH_STATUS, "success ", now)
         else:
             self._give_up_later(device, now)
-        if self._faults.strikes("boot-crash", device.id):
+        if strikes("boot-crash"):
             device.crashing = True
+        if _brings_application(payload):
+            device.crashes = 0 if self._faults.strikes("crash-loop", device.id) else None
+            device.silent = self._faults.strikes("silent-application", device.id)
         self._reboot(device, now, "update" if said_so else "power_down")
 
     def _fail(self, device: Device, now: Instant, cause: int | None, detail: str) -> None:
@@ -192,7 +216,9 @@ class Transfers:
     def _reboot(self, device: Device, now: Instant, reset_reason: str) -> None:
         self._presence.leave(device, now)
         device.restarts += 1
-        if reset_reason == "update" and self._faults.strikes("device-never-returns", device.id):
+        if reset_reason == "update" and self._faults.strikes(
+            "device-never-returns", device.id, device.application_version
+        ):
             device.gone = True
             return
         device.mode = boot_mode(device)
@@ -210,3 +236,8 @@ class Transfers:
         device.bytes_received += int(left * min(1.0, seconds / transfer.seconds))
         synced = seconds - seconds % _SYNC_SECONDS
         return transfer.offset + int(left * min(1.0, synced / transfer.seconds))
+
+
+def _brings_application(payload: Artifact | Combined) -> bool:
+    parts = payload.parts if isinstance(payload, Combined) else (payload,)
+    return any(part.is_application for part in parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from reconciler.emulator.device import Device
@@ -72,6 +72,17 @@ def measure(device: Device, now: Instant, dice: Dice) -> Vitals:
         "coap": {"round_trip": 200 + dice.below(2300)},
     }
     return Vitals(device_id=device.id, at=now, payload={"device": document, "service": service})
+
+
+def exhausted(vitals: Vitals) -> Vitals:
+    """The same of a device that is at its end: hardly any battery, hardly any memory."""
+    device = vitals.payload["device"]
+    memory = device["system"]["memory"]
+    worse = {**device, "system": {**device["system"], "memory": {**memory, "used": int(memory["total"] * 0.99)}}}
+    if "power" in device:
+        battery = {**device["power"]["battery"], "charge": 3.0}
+        worse["power"] = {**device["power"], "battery": battery}
+    return replace(vitals, payload={**vitals.payload, "device": worse})
 
 
 def metadata(device: Device) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any, Final
 import jsonschema
 import yaml
 
-from reconciler.emulator.device import Sleep
+from reconciler.emulator.device import Publishes, Sleep
 from reconciler.emulator.faults import FaultOrder
 from reconciler.emulator.house_rules import HouseRules, house_rules
 from reconciler.emulator.world_checks import contradictions
@@ -111,6 +111,7 @@ class DeviceLine:
     groups: tuple[str, ...] = ()
     online: float = 1.0
     sleep: Sleep | None = None
+    publishes: Publishes | None = None
     crashing: bool = False
     development: bool = False
     locked: int | None = None
@@ -323,6 +324,11 @@ def _presence(line: dict[str, Any]) -> tuple[float, Sleep | None]:
     return float(online.get("share", 1.0)), sleep
 
 
+def _publishes(line: dict[str, Any]) -> Publishes | None:
+    said = line.get("publishes")
+    return None if said is None else Publishes(event=said["event"], every_seconds=float(said["everySeconds"]))
+
+
 def _device(line: dict[str, Any], product_ids: Mapping[int | str, int], numbers: dict[str, int]) -> DeviceLine:
     online, sleep = _presence(line)
     return DeviceLine(
@@ -336,6 +342,7 @@ def _device(line: dict[str, Any], product_ids: Mapping[int | str, int], numbers:
         groups=tuple(line.get("groups", ())),
         online=online,
         sleep=sleep,
+        publishes=_publishes(line),
         crashing=line.get("status") == "safe_mode",
         development=line.get("development", False),
         locked=line.get("locked"),

@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from reconciler.inventory.signs import Signs
 from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.instant import Instant
 from reconciler.particle.describe import modules_from_describe
-from reconciler.particle.stream import CloudEvent
+from reconciler.particle.stream import EVENT_PREFIX, CloudEvent
 
 _GAPS_REMEMBERED: Final = 1024
 _REMEMBERED_PER_DEVICE: Final = 16
@@ -59,10 +60,18 @@ class Hearing:
     """Give `hear` to an EventStream as its callback. `clock` is wall time, for events without a time.
 
     `on_news` is called, on the stream's thread, when a device that is listened for has ended a transfer badly, has
-    begun a session, or has told of its modules: then another look at it may settle something.
+    begun a session, or has told of its modules: then another look at it may settle something. `signs` remembers what
+    tells of health; bad news there is news too.
     """
 
-    def __init__(self, *, clock: Callable[[], Instant], on_news: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], Instant],
+        on_news: Callable[[], None] = lambda: None,
+        signs: Signs | None = None,
+    ) -> None:
+        self.signs = signs or Signs()
         self._clock = clock
         self._on_news = on_news
         self._lock = threading.Lock()
@@ -80,7 +89,7 @@ class Hearing:
             self._ordinal += 1
             self._remember(event, event.device_id, at)
             is_news = event.device_id in self._awaited and _may_settle(event)
-        if is_news:
+        if self.signs.hear(event) or is_news:
             self._on_news()
 
     def listen_for(self, devices: Iterable[DeviceId]) -> None:
@@ -92,6 +101,7 @@ class Hearing:
         """From now on news of this device is waited for too."""
         with self._lock:
             self._awaited.add(device_id)
+        self.signs.watch_also(device_id)
 
     def miss(self) -> None:
         """Nobody listens from now on, or did not until now: give it to an EventStream as its `on_gap`.
@@ -102,6 +112,7 @@ class Hearing:
             self._ordinal += 1
             self._gaps.append(self._ordinal)
             is_news = bool(self._awaited)
+        self.signs.miss(EVENT_PREFIX)
         if is_news:
             self._on_news()
 

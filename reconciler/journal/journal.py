@@ -193,6 +193,10 @@ class Journal(Protocol):
         """What was noted, of one fleet where given, with numbers above `after`, in the order in which it was."""
         ...
 
+    def fleets(self) -> tuple[str, ...]:
+        """The names of all fleets of which something was ever written down, in their order."""
+        ...
+
     def halt(self, fleet: str, reason: str, at: Instant, *, by: str | None = None) -> None:
         """Halt a fleet: note `Halted`, unless it is halted. A fleet that is halted stays so, for its first reason."""
         ...

@@ -163,6 +163,13 @@ class MemoryJournal:
             found = enumerate(self._entries[after:], start=after + 1)
             return tuple(Noted(number=number, entry=entry) for number, entry in found if fleet in (None, entry.fleet))
 
+    def fleets(self) -> tuple[str, ...]:
+        """See `Journal.fleets`."""
+        with self._exclusively():
+            kept = (*self._attempts.values(), *self._product_attempts.values(), *self._entries)
+            seen = {each.fleet for each in kept} | {state.fleet for state in self._console_states.values()}
+            return tuple(sorted(fleet for fleet in seen if fleet is not None))
+
     def halt(self, fleet: str, reason: str, at: Instant, *, by: str | None = None) -> None:
         """See `Journal.halt`."""
         with self._exclusively():

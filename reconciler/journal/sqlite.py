@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, Row, Select, Update, insert, select, update
+from sqlalchemy import CompoundSelect, Connection, Row, Select, Update, insert, select, union, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
 
@@ -196,6 +196,11 @@ class SqliteJournal:
             query = query.where(columns.fleet == fleet)
         return tuple(map(rows.noted_from, self._all(query)))
 
+    def fleets(self) -> tuple[str, ...]:
+        """See `Journal.fleets`."""
+        kept = (tables.attempts, tables.product_attempts, tables.rollout_entries, tables.console_states)
+        return tuple(sorted(fleet for (fleet,) in self._all(union(*(select(t.c.fleet) for t in kept))) if fleet))
+
     def halt(self, fleet: str, reason: str, at: Instant, *, by: str | None = None) -> None:
         """See `Journal.halt`."""
         with self._writing() as connection:
@@ -347,7 +352,7 @@ class SqliteJournal:
         with translated_errors(self.path), self._engine.connect() as connection, connection.begin():
             yield connection
 
-    def _all(self, query: Select[Any]) -> list[Row[Any]]:
+    def _all(self, query: Select[Any] | CompoundSelect[Any]) -> list[Row[Any]]:
         with self._reading() as connection:
             return list(connection.execute(query))
 

@@ -51,6 +51,7 @@ class ProblemCode(StrEnum):
     BINARY = "PFR1215"
     INTEGRITY = "PFR1216"
     APPROVAL = "PFR1220"
+    HEALTH = "PFR1230"
 
     @property
     def headline(self) -> str:
@@ -92,6 +93,7 @@ _HEADLINES: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.BINARY: "The application's file cannot be used",
     ProblemCode.INTEGRITY: "The application's file is not the one that sha256 names",
     ProblemCode.APPROVAL: "The approval does not fit the fleets",
+    ProblemCode.HEALTH: "What is asked of the devices' health does not fit together",
 }
 
 

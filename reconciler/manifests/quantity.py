@@ -9,16 +9,8 @@ from typing import Final
 from reconciler.model.fleet import Share
 from reconciler.model.instant import Instant, instant_from_iso
 
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _BYTES: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-
-
-def seconds_of(text: str) -> float:
-    """`1h30m` -> 5400.0; ValueError for anything else than numbers with s, m, h, d or w."""
-    if not re.fullmatch(r"([0-9]{1,6}[smhdw])+", text, re.ASCII):
-        raise ValueError(text)
-    return float(sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"([0-9]+)([smhdw])", text)))
 
 
 def bytes_of(size: int | str) -> int:

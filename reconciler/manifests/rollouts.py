@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciler.manifests.document import Document, Node
+from reconciler.manifests.health import health_of
 from reconciler.manifests.problem import ProblemCode
-from reconciler.manifests.quantity import seconds_of, share_of
+from reconciler.manifests.quantity import share_of
 from reconciler.manifests.scope import Scope, section, text_of
 from reconciler.manifests.selectors import selector_of
 from reconciler.manifests.windows import Windows, windows_of
+from reconciler.model.duration import seconds_of
 from reconciler.model.fleet import RolloutPolicy, Share, Wave, WaveSize
 
 _YEAR_SECONDS: Final = 365 * 86400
@@ -47,6 +49,7 @@ def _rollout(scope: Scope, document: Document, node: Node) -> RolloutPolicy:
         step_deadline_seconds=seconds_of(str(deadline.value)) if deadline else default.step_deadline_seconds,
         offline_deadline_seconds=seconds_of(str(offline.value)) if offline else default.offline_deadline_seconds,
         sends_per_minute=sends.value if sends is not None and isinstance(sends.value, int) else None,
+        health=health_of(scope, document, section(node, "health")),
     )
 
 

@@ -23,6 +23,9 @@ SCHEMA_FILES: Final = {
     "snapshot": "snapshot.v1.schema.json",
     "plan": "plan.v1.schema.json",
     "status": "status.v1.schema.json",
+    "history": "history.v1.schema.json",
+    "explain": "explain.v1.schema.json",
+    "word": "word.v1.schema.json",
 }
 """What a schema describes -> its file."""
 
@@ -31,7 +34,7 @@ MANIFEST_KINDS: Final = ("DeviceFleet", "ApplicationRelease", "RolloutPolicy", "
 
 @cache
 def load_schema(name: str) -> dict[str, Any]:
-    """The schema of a manifest kind, of `snapshot`, of `plan` or of `status`. Shared: do not change it.
+    """The schema of a manifest kind, or of what else `SCHEMA_FILES` names. Shared: do not change it.
 
     Raises:
         BugError: The package was built without the schema.

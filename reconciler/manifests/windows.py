@@ -11,8 +11,9 @@ from typing import Final
 
 from reconciler.manifests.document import Document, Node
 from reconciler.manifests.problem import ProblemCode, did_you_mean
-from reconciler.manifests.quantity import date_of, minute_of, seconds_of
+from reconciler.manifests.quantity import date_of, minute_of
 from reconciler.manifests.scope import Scope, text_of
+from reconciler.model.duration import seconds_of
 from reconciler.model.fleet import AllowWindow, DenyDays, DenyWindow, Selector, ZoneRule
 from reconciler.model.instant import Instant, first_moment
 

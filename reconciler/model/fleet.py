@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
+from reconciler.model.health import HealthPolicy
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
@@ -216,6 +217,7 @@ class RolloutPolicy:
     step_deadline_seconds: float = 1800.0
     offline_deadline_seconds: float = 3600.0
     sends_per_minute: int | None = None
+    health: HealthPolicy = field(default_factory=HealthPolicy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from reconciler.model.fleet import Fleet, Wave
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
 from reconciler.model.step import FlashModule, Step
+from reconciler.model.summary import Summary
 from reconciler.model.version import DeviceOsVersion
 
 
@@ -317,11 +318,13 @@ class FleetPlan:
         wave_of = {device_id: number for number, wave in enumerate(self.waves[:-1]) for device_id in wave.devices}
         last = max(0, len(self.waves) - 1)
         found: list[Counter[int]] = [Counter() for _ in range(last + 1)]
+        earlier = frozenset(wave_of)
         for route in self.routes:
-            numbers = Counter(map(wave_of.get, route.devices)) if wave_of else {None: len(route.devices)}
-            for number, devices in numbers.items():
-                found[last if number is None else number][route.minutes] += devices
-        return found
+            placed = earlier.intersection(route.devices)
+            found[last][route.minutes] += len(route.devices) - len(placed)
+            for device_id in placed:
+                found[wave_of[device_id]][route.minutes] += 1
+        return [+devices_by_minutes for devices_by_minutes in found]
 
     def _minutes(self, devices_by_minutes: Counter[int], soak_seconds: float) -> int | None:
         if not devices_by_minutes:
@@ -340,29 +343,6 @@ class FleetPlan:
             upgrade=sum(len(route.devices) for route in self.routes),
             refused=sum(len(refused.devices) for refused in self.refused),
             waiting=sum(len(waiting.devices) for waiting in self.waiting),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """How many devices are where."""
-
-    current: int = 0
-    upgrade: int = 0
-    refused: int = 0
-    waiting: int = 0
-
-    @property
-    def devices(self) -> int:
-        """All of them."""
-        return self.current + self.upgrade + self.refused + self.waiting
-
-    def __add__(self, other: Summary) -> Summary:
-        return Summary(
-            current=self.current + other.current,
-            upgrade=self.upgrade + other.upgrade,
-            refused=self.refused + other.refused,
-            waiting=self.waiting + other.waiting,
         )
 
 

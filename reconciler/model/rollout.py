@@ -162,7 +162,7 @@ class FleetStory:
         return max(self.counting_since, self.retried.get(device_id, NEVER))
 
     def is_suspended(self, now: Instant) -> bool:
-        """Whether a person's suspension stands."""
+        """Whether a person's suspension stands: from its end on it holds nothing, without anybody's word."""
         return self.suspended is not None and (self.suspended.until is None or now < self.suspended.until)
 
     def after(self, entry: RolloutEntry) -> FleetStory:
@@ -245,6 +245,14 @@ def story_of(fleet: str, entries: Iterable[RolloutEntry]) -> FleetStory:
     for entry in entries:
         story = story.after(entry)
     return story
+
+
+def stories_of(entries: Iterable[RolloutEntry]) -> Mapping[str, FleetStory]:
+    """What the entries come to, by fleet."""
+    stories: dict[str, FleetStory] = {}
+    for entry in entries:
+        stories[entry.fleet] = stories.get(entry.fleet, FleetStory(fleet=entry.fleet)).after(entry)
+    return stories
 
 
 def _wave_started(rollout: Rollout, entry: WaveStarted) -> Rollout:

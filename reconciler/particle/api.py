@@ -91,6 +91,17 @@ class _ImpactAnswer(msgspec.Struct, frozen=True, kw_only=True):
     devices: _ImpactedDevices
 
 
+class VitalsRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A device's vitals: the payload as sent, and when the cloud had it (facts 5.9)."""
+
+    payload: msgspec.Raw
+    updated_at: str | None = None
+
+
+class _VitalsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    diagnostics: VitalsRecord
+
+
 class ModulePrefix(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What the catalogue says of a module's prefix (facts 1.11, 5.11); numbers may come as text."""
 
@@ -195,6 +206,17 @@ class ParticleApi:
         answer = self.wire.write("PUT", _device_path(device_id, product), json=body, device_id=device_id)
         return self.wire.token.redacted(f"locked to {answer.get('desired_firmware_version', version)}")
 
+    def last_vitals(self, device_id: DeviceId, product: str | None = None) -> VitalsRecord | None:
+        """The last vitals that the cloud has of a device, or None when it has none (facts 5.9)."""
+        path = f"{_vitals_path(device_id, product)}/last"
+        answer = _none_if_missing(lambda: self.wire.read_json(path, _VitalsAnswer, device_id=device_id))
+        return None if answer is None else answer.diagnostics
+
+    def refresh_vitals(self, device_id: DeviceId, product: str | None = None) -> bool:
+        """Ask a device for its vitals; they come as an event. False: it is not connected."""
+        path = f"{_vitals_path(device_id, product)}/update"
+        return _none_if_missing(lambda: self.wire.write("POST", path, json={}, device_id=device_id)) is not None
+
     def product(self, product: str) -> ProductRecord | None:
         """A product by its id or slug."""
         path = f"/v1/products/{_segment(product)}"
@@ -283,6 +305,11 @@ class ParticleApi:
 
 def _device_path(device_id: DeviceId, product: str | None) -> str:
     device = f"devices/{_segment(device_id)}"
+    return f"/v1/{device}" if product is None else f"/v1/products/{_segment(product)}/{device}"
+
+
+def _vitals_path(device_id: DeviceId, product: str | None) -> str:
+    device = f"diagnostics/{_segment(device_id)}"
     return f"/v1/{device}" if product is None else f"/v1/products/{_segment(product)}/{device}"
 
 

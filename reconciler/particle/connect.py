@@ -10,7 +10,7 @@ from reconciler.model.allowance import REQUESTS, Allowance
 from reconciler.particle.api import ParticleApi
 from reconciler.particle.budget import RequestBudget
 from reconciler.particle.http import CloudWire, WirePatience
-from reconciler.particle.stream import CloudEvent, EventStream, StreamPatience
+from reconciler.particle.stream import EVENT_PREFIX, CloudEvent, EventStream, StreamPatience
 from reconciler.particle.token import AccessToken
 
 
@@ -45,7 +45,8 @@ def connect_stream(
     token: AccessToken,
     product: str | None,
     *,
-    on_event: Callable[[CloudEvent], None],
+    prefix: str = EVENT_PREFIX,
+    on_event: Callable[[CloudEvent], object],
     budget: RequestBudget | None = None,
     on_gap: Callable[[], None] = lambda: None,
     patience: StreamPatience | None = None,
@@ -57,6 +58,7 @@ def connect_stream(
         api_url=api_url,
         token=token,
         product=product,
+        prefix=prefix,
         on_event=on_event,
         budget=budget,
         on_gap=on_gap,

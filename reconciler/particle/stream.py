@@ -36,7 +36,8 @@ from reconciler.particle.sse import EventParser, ServerEvent
 from reconciler.particle.token import AccessToken
 
 EVENT_PREFIX: Final = "spark"
-"""Only what the cloud and Device OS say; the events of applications can be many and say nothing to us."""
+"""Only what the cloud and Device OS say; the events of applications can be many and say nothing to us. Those that a
+fleet expects have a stream of their own for each name: two streams of a few events cost less than one of all."""
 
 _CHUNK_BYTES: Final = 64 * 1024
 _LOG: Final = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class EventStream:
     `on_gap` is called whenever there is a gap in what is heard: before the first event of a connection, and when one
     has ended or was not made. Nothing that was missed is repeated: only a look at the devices tells.
 
+    `prefix` is how the names of the events begin that are heard.
     `budget` is that of the address; without one this stream believes itself to be alone there.
     `clock` is monotonic in seconds; `dice` spreads the pauses. `trouble` says why there is no connection, or is empty.
     """
@@ -104,7 +106,8 @@ class EventStream:
         api_url: str,
         token: AccessToken,
         product: str | None,
-        on_event: Callable[[CloudEvent], None],
+        prefix: str = EVENT_PREFIX,
+        on_event: Callable[[CloudEvent], object],
         on_gap: Callable[[], None] = lambda: None,
         clock: Callable[[], float],
         dice: random.Random,
@@ -114,7 +117,7 @@ class EventStream:
         trust: str | None = None,
     ) -> None:
         scope = "devices" if product is None else f"products/{quote(product, safe='')}"
-        self._url = f"{checked_api_url(api_url)}/v1/{scope}/events/{EVENT_PREFIX}"
+        self._url = f"{checked_api_url(api_url)}/v1/{scope}/events/{quote(prefix, safe='')}"
         self._token = token
         self._on_event = on_event
         self._on_gap = on_gap
@@ -239,7 +242,7 @@ class EventStream:
                     self._guarded(self._on_event, event)
         self._trouble = "the cloud ended the stream"
 
-    def _guarded(self, callback: Callable[..., None], *told: CloudEvent) -> None:
+    def _guarded(self, callback: Callable[..., object], *told: CloudEvent) -> None:
         try:
             callback(*told)
         except Exception:  # noqa: BLE001  # a listener's error must not end the listening of the others

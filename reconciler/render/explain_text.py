@@ -25,6 +25,7 @@ from reconciler.model.step import (
 )
 from reconciler.planning.situation import situation_of
 from reconciler.render.console_text import console_change_in_words
+from reconciler.render.device_progress import DeviceProgress, device_progress_lines
 from reconciler.render.ink import Page, Style, byte_size, counted, duration, harmless, transfer_size
 from reconciler.render.pace import OVER
 from reconciler.render.plan_text import change_in_words, desired_in_words
@@ -38,13 +39,14 @@ def explain_text(
     placed: Route | Refused | Waiting | None,
     catalog: Catalog,
     changes: Sequence[ConsoleChange] = (),
+    progress: DeviceProgress | None = None,
     *,
     width: int = 100,
     colour: bool = False,
 ) -> str:
     """Why a device is where it is in the plan. `placed` None: as desired; `fleet` None: no fleet claims it.
 
-    `changes` are what others changed of it in the console.
+    `changes` are what others changed of it in the console; `progress` is its place in the rollout, None: nobody knows.
     """
     page = Page(width=width, colour=colour)
     name = f" ({harmless(device.name)})" if device.name else ""
@@ -67,6 +69,8 @@ def explain_text(
         case Route():
             lines += _route(page, placed)
             lines += _console(page, device, placed)
+    if progress is not None:
+        lines += ["", *device_progress_lines(page, progress, device.observed_at)]
     return "\n".join([*lines, ""])
 
 

@@ -9,14 +9,19 @@ from reconciler.model.attempt import Attempt
 from reconciler.model.fleet import Desired
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan
+from reconciler.render.rollout_status import NO_PROGRESS, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Halted:
-    """Nothing more is started in a fleet, since then and for this reason, until a person lifts it."""
+    """Nothing more is started in a fleet, since then and for this reason, until a person lifts it.
+
+    `by` is the person who halted it; None: the rollout itself.
+    """
 
     reason: str
     at: Instant
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +37,7 @@ class FailedDevice:
     """A device whose last step failed and that is not as desired since.
 
     `attempt` is its last failure, `tries` how many attempts failed since the last one that was verified, `given_up`
-    whether the run that tried would try no more. The next run tries again.
+    whether it is left alone because its tries in this rollout are used up.
     """
 
     attempt: Attempt
@@ -56,6 +61,7 @@ class FleetStatus:
     under_way: tuple[UnderWay, ...]
     failed: tuple[FailedDevice, ...]
     held_until: Instant | None = None
+    progress: Progress = NO_PROGRESS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

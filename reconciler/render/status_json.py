@@ -7,9 +7,10 @@ from typing import Any, Final
 from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.render.desired_json import desired_document
 from reconciler.render.plan_json import set_aside_document, step_document, summary_document
+from reconciler.render.rollout_status import progress_document
 from reconciler.render.status import FailedDevice, FleetStatus, LastRun, Status, UnderWay
 
-FORMAT_VERSION: Final = "1.0"
+FORMAT_VERSION: Final = "1.1"
 
 
 def status_document(status: Status, *, tool_version: str) -> dict[str, Any]:
@@ -52,11 +53,14 @@ def _fleet(fleet: FleetStatus) -> dict[str, Any]:
         "summary": None if plan is None else summary_document(plan.summary),
         "refused": [] if plan is None else [set_aside_document(entry) for entry in plan.refused],
         "waiting": [] if plan is None else [set_aside_document(entry) for entry in plan.waiting],
-        "halted": None if halted is None else {"reason": halted.reason, "at": iso_from_instant(halted.at)},
+        "halted": None
+        if halted is None
+        else {"reason": halted.reason, "at": iso_from_instant(halted.at), "by": halted.by},
         "held": fleet.held,
         "held_until": _time(fleet.held_until),
         "under_way": [_under_way(each) for each in fleet.under_way],
         "failed": [_failed(each) for each in fleet.failed],
+        **progress_document(fleet.progress),
     }
 
 

@@ -9,6 +9,8 @@ from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.plan import Refused, Waiting
 from reconciler.render.ink import Page, Style, counted, harmless
 from reconciler.render.plan_text import counts_in_words, desired_in_words
+from reconciler.render.rollout_status import progress_lines
+from reconciler.render.rollout_words import halted_by
 from reconciler.render.status import (
     BudgetStatus,
     FailedDevice,
@@ -19,7 +21,7 @@ from reconciler.render.status import (
     TokenStatus,
     UnderWay,
 )
-from reconciler.render.step_words import duration_in_words, step_in_words
+from reconciler.render.step_words import duration_in_words, step_in_words, time_in_words
 
 _FRESH_SECONDS: Final = 60.0
 _SHOWN: Final = 3
@@ -49,6 +51,7 @@ def _worst_first(fleet: FleetStatus) -> tuple[object, ...]:
 def _verdict(page: Page, status: Status) -> list[str]:
     fleets = status.fleets
     halted = sum(each.halted is not None for each in fleets)
+    suspended = sum(bool(each.progress.suspensions) for each in fleets)
     failed = sum(len(each.failed) for each in fleets)
     under_way = [each for fleet in fleets for each in fleet.under_way]
     overdue = sum(each.overdue for each in under_way)
@@ -61,9 +64,15 @@ def _verdict(page: Page, status: Status) -> list[str]:
     ]
     plans = [each.plan for each in fleets if each.plan is not None]
     counts = [(sum(plan.summary.upgrade for plan in plans), "to upgrade")]
-    counts += [(sum(plan.summary.refused for plan in plans), "refused"), (len(under_way), "under way")]
-    neutral = [f"{number:,} {what}" for number, what in counts if number]
-    words = [*filter(None, bad), *neutral]
+    counts += [(sum(plan.summary.refused for plan in plans), "refused")]
+    rolling = sum(each.progress.rollout is not None and each.progress.rollout.is_rolling for each in fleets)
+    neutral = [
+        f"{counted(suspended, 'fleet')} suspended" if suspended else "",
+        f"{counted(rolling, 'rollout')} under way" if rolling else "",
+        *(f"{number:,} {what}" for number, what in counts if number),
+        f"{counted(len(under_way), 'step')} under way" if under_way else "",
+    ]
+    words = [*filter(None, [*bad, *neutral])]
     style = Style.BAD if any(bad) else Style.CHANGE if words else Style.GOOD
     nothing = "all that can be done is done" if plans else "nothing is under way"
     sentence = f"Status at {iso_from_instant(status.at)}: {', '.join(words) or nothing}"
@@ -83,14 +92,15 @@ def _blind(page: Page, status: Status) -> list[str]:
 
 
 def _fleet(page: Page, fleet: FleetStatus, now: Instant, *, is_running: bool) -> list[str]:
-    desired = "is not in these manifests" if fleet.desired is None else f"should run {desired_in_words(fleet.desired)}"
-    lines = [page.ink(line, Style.TITLE) for line in page.wrapped(f"Fleet {fleet.name} {desired}", hanging=2)]
+    desired = (
+        ", known by the journal alone" if fleet.desired is None else f" should run {desired_in_words(fleet.desired)}"
+    )
+    lines = [page.ink(line, Style.TITLE) for line in page.wrapped(f"Fleet {fleet.name}{desired}", hanging=2)]
     if fleet.halted is not None:
-        lines += _bad(
-            page,
-            f"HALTED since {iso_from_instant(fleet.halted.at)} ({_age(fleet.halted.at, now)}): {fleet.halted.reason}",
-        )
-        lines += _next(page, f"reconciler history --fleet {fleet.name}; then reconciler resume {fleet.name}")
+        when = f"{time_in_words(fleet.halted.at)}, {_age(fleet.halted.at, now)} ago"
+        lines += _bad(page, f"HALTED {halted_by(fleet.halted.by)} at {when}: {fleet.halted.reason}")
+        lines += _next(page, f"reconciler history {fleet.name}; then reconciler resume {fleet.name}")
+    lines += progress_lines(page, fleet.name, fleet.progress, now)
     if fleet.plan is not None:
         lines += page.wrapped(counts_in_words(fleet.plan.summary), indent=2, hanging=2)
     if fleet.held:
@@ -111,15 +121,15 @@ def _failed(page: Page, failed: Sequence[FailedDevice], now: Instant) -> list[st
     for each in failed[:_SHOWN]:
         attempt = each.attempt
         when = "" if attempt.ended_at is None else f" {_age(attempt.ended_at, now)} ago"
-        tries = f"given up after {counted(each.tries, 'try', 'tries')}" if each.given_up else "may be tried again"
+        tries = f"left alone after {counted(each.tries, 'try', 'tries')}" if each.given_up else "may be tried again"
         detail = f": {attempt.detail}" if attempt.detail else ""
         failure = attempt.failure or "failed"
         sentence = f"{attempt.device_id} {step_in_words(attempt.step)}: {failure}{when}, {tries}{detail}"
         lines += page.wrapped(sentence, indent=4, hanging=2)
     lines += _more(len(failed))
-    return lines + _next(
-        page, f"reconciler history --device {failed[0].attempt.device_id}; another `apply` tries again"
-    )
+    worst = failed[0]
+    again = f"reconciler retry {worst.attempt.device_id}" if worst.given_up else "another `apply` tries again"
+    return lines + _next(page, f"reconciler history --device {worst.attempt.device_id}; {again}")
 
 
 def _under_way(page: Page, under_way: Sequence[UnderWay], now: Instant, *, is_running: bool) -> list[str]:

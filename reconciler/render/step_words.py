@@ -1,9 +1,11 @@
-"""A step, and how long it took, in a few words."""
+"""A step, when it was, and how long it took, in a few words."""
 
 from __future__ import annotations
 
+import math
 from typing import Final, assert_never
 
+from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 
 _SECONDS_PER_MINUTE: Final = 60
@@ -22,6 +24,11 @@ def step_in_words(step: Step) -> str:
             return f"application {step.application}"
         case _:
             assert_never(step)
+
+
+def time_in_words(at: Instant) -> str:
+    """`2026-11-22T09:00:00Z`: to the second, which is as much as a person wants to read."""
+    return iso_from_instant(Instant(math.floor(at)))
 
 
 def duration_in_words(seconds: float) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
 
 from reconciler.model.device import DeviceId
+from reconciler.model.device_life import DeviceState
 from reconciler.model.failure import CONSEQUENCES
 from reconciler.model.instant import Instant
 from reconciler.model.plan import PASSING, FleetPlan, Route, Waiting
@@ -13,57 +13,38 @@ from reconciler.rollout.ledger import Ledger, failed_devices, hold_for_this_run
 from reconciler.rollout.retry import may_start_at
 
 
-class Standing(Enum):
-    """Where a device stands.
-
-    - DONE: as desired, by an observation newer than its last step, and not known to be unwell.
-    - READY: its next step may start, by all that is the device's own.
-    - MOVING: a step is under way, or it is between two, pausing before another try, or restarting.
-    - FAILED: it counts against the limits, and nothing more is tried on it now.
-    - UNREACHED: out of sight; it may come back by itself.
-    - EXEMPT: nothing will start on it: refused, held by a person, not agreed to.
-    """
-
-    DONE = "done"
-    READY = "ready"
-    MOVING = "moving"
-    FAILED = "failed"
-    UNREACHED = "unreached"
-    EXEMPT = "exempt"
-
-
-def standings(plan: FleetPlan, ledger: Ledger, now: Instant) -> Mapping[DeviceId, Standing]:
+def standings(plan: FleetPlan, ledger: Ledger, now: Instant) -> Mapping[DeviceId, DeviceState]:
     """The standing of every device of a plan. A device that is not in it has left the fleet."""
-    found = dict.fromkeys(plan.current, Standing.DONE)
+    found = dict.fromkeys(plan.current, DeviceState.DONE)
     for refused in plan.refused:
-        found.update(dict.fromkeys(refused.devices, Standing.EXEMPT))
+        found.update(dict.fromkeys(refused.devices, DeviceState.EXEMPT))
     for waiting in plan.waiting:
         found.update((device_id, _of_waiting(plan, ledger, waiting, device_id, now)) for device_id in waiting.devices)
     for route in plan.routes:
         found.update((device_id, _of_route(ledger, route, device_id, now)) for device_id in route.devices)
     for device_id in failed_devices(plan, ledger) & found.keys():
-        if found[device_id] not in (Standing.MOVING, Standing.READY):
-            found[device_id] = Standing.FAILED
+        if found[device_id] not in (DeviceState.MOVING, DeviceState.PAUSING, DeviceState.READY):
+            found[device_id] = DeviceState.FAILED
     for device_id, flight in ledger.in_flight.items():
         if device_id in found:
-            found[device_id] = Standing.MOVING if flight.within_deadline else Standing.FAILED
+            found[device_id] = DeviceState.MOVING if flight.within_deadline else DeviceState.FAILED
     return found
 
 
-def _of_waiting(plan: FleetPlan, ledger: Ledger, waiting: Waiting, device_id: DeviceId, now: Instant) -> Standing:
+def _of_waiting(plan: FleetPlan, ledger: Ledger, waiting: Waiting, device_id: DeviceId, now: Instant) -> DeviceState:
     if waiting.reason not in PASSING:
-        return Standing.EXEMPT
+        return DeviceState.EXEMPT
     if is_restarting(plan, ledger, device_id, now):
-        return Standing.MOVING
-    return Standing.UNREACHED if device_id in ledger.agreed else Standing.EXEMPT
+        return DeviceState.MOVING
+    return DeviceState.UNREACHED if device_id in ledger.agreed else DeviceState.EXEMPT
 
 
-def _of_route(ledger: Ledger, route: Route, device_id: DeviceId, now: Instant) -> Standing:
+def _of_route(ledger: Ledger, route: Route, device_id: DeviceId, now: Instant) -> DeviceState:
     is_held = ledger.held_until(device_id, now) is not None or device_id in ledger.story.unwell
     if is_held or hold_for_this_run(route, device_id, ledger) is not None:
-        return Standing.EXEMPT
+        return DeviceState.EXEMPT
     earliest = may_start_at(ledger.ended.get(device_id, ()))
-    return Standing.MOVING if earliest is not None and now < earliest else Standing.READY
+    return DeviceState.PAUSING if earliest is not None and now < earliest else DeviceState.READY
 
 
 def is_restarting(plan: FleetPlan, ledger: Ledger, device_id: DeviceId, now: Instant) -> bool:

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reconciler.model.device import DeviceId
+from reconciler.model.device_life import DeviceState
 from reconciler.model.fleet import RolloutPolicy, Wave, WaveSize
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Route, Waiting
@@ -42,7 +43,7 @@ from reconciler.planning.waves import placed, rollout_order, rollout_salt, waves
 from reconciler.rollout.approval import NO_APPROVALS, Approvals
 from reconciler.rollout.ledger import Ledger, failed_devices
 from reconciler.rollout.retry import halts_fleet
-from reconciler.rollout.standing import Standing, standings
+from reconciler.rollout.standing import standings
 from reconciler.rollout.verdict import Hold
 
 
@@ -61,7 +62,7 @@ class Pass:
     claims: Claims
     plan_id: str
     now: Instant
-    standings: Mapping[DeviceId, Standing]
+    standings: Mapping[DeviceId, DeviceState]
     failed: frozenset[DeviceId]
 
     @property
@@ -112,10 +113,10 @@ def may_pass_by_time(seen: Pass, story: FleetStory) -> bool:
     wave = None if story.rollout is None else story.rollout.wave_under_way
     if wave is None or story.rollout is None or story.halted is not None:
         return False
-    has_more = any(seen.standings[device] is Standing.READY for device in _unplaced(seen, story.rollout))
+    has_more = any(seen.standings[device] is DeviceState.READY for device in _unplaced(seen, story.rollout))
     if wave.state is WaveState.SOAKING:
         return has_more or _asked(seen.policy, story.rollout, wave).soak_seconds > 0
-    return has_more and Standing.UNREACHED in _standings_of(seen, story.rollout, wave).values()
+    return has_more and DeviceState.UNREACHED in _standings_of(seen, story.rollout, wave).values()
 
 
 def _next_entry(seen: Pass, story: FleetStory) -> RolloutEntry | None:
@@ -157,14 +158,14 @@ def _why_to_halt(seen: Pass, story: FleetStory) -> str | None:
     if of_wave >= limit:
         return f"{of_wave} of the {wave.devices} devices of wave {wave.name} failed, fewer than {limit} may"
     found = _standings_of(seen, rollout, wave)
-    done = sum(standing is Standing.DONE for standing in found.values())
+    done = sum(standing is DeviceState.DONE for standing in found.values())
     if of_wave > done and not any(_blocks(seen, wave, standing) for standing in found.values()):
         return f"wave {wave.name} is over with {of_wave} devices failed and {done} as desired"
     return None
 
 
 def _began(seen: Pass, before: Rollout | None) -> RolloutBegan | None:
-    if Standing.READY not in seen.standings.values():
+    if DeviceState.READY not in seen.standings.values():
         return None
     fleet, summary = seen.plan.fleet, seen.plan.summary
     # Two rollouts of one fleet never begin in the same second of an id: the later one is at least a second later.
@@ -189,7 +190,7 @@ def _next_start(seen: Pass, rollout: Rollout) -> WaveStarted | RolloutCompleted 
     unplaced = _unplaced(seen, rollout)
     if wave.size is WaveSize.REMAINING:
         return WaveStarted(fleet=fleet, at=now, wave=wave.name, devices=len(unplaced), members=None)
-    candidates = [device_id for device_id in unplaced if seen.standings[device_id] is not Standing.EXEMPT]
+    candidates = [device_id for device_id in unplaced if seen.standings[device_id] is not DeviceState.EXEMPT]
     salt, pending = rollout_salt(seen.plan.fleet), _pending(seen.policy, rollout)
     planned = placed(pending, candidates, whole=rollout.devices, salt=salt, claims=seen.claims)
     members = frozenset(planned[0].devices)
@@ -201,7 +202,7 @@ def _next_move(seen: Pass, rollout: Rollout, wave: StartedWave) -> WaveSoaking |
     count = Counter(found.values())
     if any(_blocks(seen, wave, standing) for standing in found.values()):
         return None
-    if found and not count[Standing.DONE] and wave.members is not None:
+    if found and not count[DeviceState.DONE] and wave.members is not None:
         return _grown(seen, rollout, wave)
     soak_seconds = _asked(seen.policy, rollout, wave).soak_seconds
     if wave.soaking_since is None and soak_seconds and found:
@@ -214,14 +215,14 @@ def _next_move(seen: Pass, rollout: Rollout, wave: StartedWave) -> WaveSoaking |
         fleet=rollout.fleet,
         at=seen.now,
         wave=wave.name,
-        verified=count[Standing.DONE],
-        failed=count[Standing.FAILED],
-        not_reached=count[Standing.UNREACHED] + count[Standing.EXEMPT],
+        verified=count[DeviceState.DONE],
+        failed=count[DeviceState.FAILED],
+        not_reached=count[DeviceState.UNREACHED] + count[DeviceState.EXEMPT],
     )
 
 
 def _grown(seen: Pass, rollout: Rollout, wave: StartedWave) -> WaveGrew | None:
-    ready = [device_id for device_id in _unplaced(seen, rollout) if seen.standings[device_id] is Standing.READY]
+    ready = [device_id for device_id in _unplaced(seen, rollout) if seen.standings[device_id] is DeviceState.READY]
     order, own = rollout_order(rollout_salt(seen.plan.fleet)), seen.claims.selected.get(wave.name, frozenset())
     ready.sort(key=lambda device_id: (device_id not in own, order(device_id)))
     others = frozenset(ready[: max(1, wave.devices)])
@@ -230,14 +231,14 @@ def _grown(seen: Pass, rollout: Rollout, wave: StartedWave) -> WaveGrew | None:
     return WaveGrew(fleet=rollout.fleet, at=seen.now, wave=wave.name, members=others)
 
 
-def _blocks(seen: Pass, wave: StartedWave, standing: Standing) -> bool:
+def _blocks(seen: Pass, wave: StartedWave, standing: DeviceState) -> bool:
     """Whether a device keeps its wave from being over."""
-    if standing is Standing.UNREACHED:
+    if standing is DeviceState.UNREACHED:
         return seen.now - wave.started_at < seen.policy.offline_deadline_seconds
-    return standing in (Standing.READY, Standing.MOVING)
+    return standing in (DeviceState.READY, DeviceState.PAUSING, DeviceState.MOVING)
 
 
-def _standings_of(seen: Pass, rollout: Rollout, wave: StartedWave) -> Mapping[DeviceId, Standing]:
+def _standings_of(seen: Pass, rollout: Rollout, wave: StartedWave) -> Mapping[DeviceId, DeviceState]:
     """The standings of a wave's devices that are still in the fleet."""
     if wave.members is not None:
         return {device_id: seen.standings[device_id] for device_id in wave.members if device_id in seen.standings}

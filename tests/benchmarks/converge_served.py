@@ -19,10 +19,8 @@ import argparse
 import json
 import os
 import platform as machine
-import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +31,8 @@ from reconciler.emulator.world import load_world
 from reconciler.model.module import ModuleSlot
 from reconciler.model.platform import platform_by_name
 from reconciler.model.version import DeviceOsVersion
+from tests.ansible_core import VERSION as ANSIBLE_VERSION
+from tests.ansible_core import ansible_playbook
 from tests.benchmarks.converge import table
 from tests.benchmarks.particle_cli import (
     DESIRED,
@@ -47,9 +47,8 @@ from tests.benchmarks.particle_cli import (
     world_of,
     write_manifest,
 )
-from tests.npm_package import installed, packages_folder
+from tests.npm_package import installed
 
-ANSIBLE = "2.19.4"
 SPEED = 10.0
 SLOTS = (FIRST_SLOT, LAST_SLOT)
 
@@ -157,20 +156,9 @@ def ansible(job: Job) -> Cost:
     for name, text in (("play.yaml", PLAY), ("flash.yaml", FLASH), ("hosts", "\n".join(job.devices) + "\n")):
         (job.folder / name).write_text(text, encoding="utf-8")
     variables = {"api": job.server.url, "files": list(map(str, job.files))}
-    command = [str(_ansible()), "-i", str(job.folder / "hosts"), "--forks", str(len(job.devices))]
+    command = [str(ansible_playbook()), "-i", str(job.folder / "hosts"), "--forks", str(len(job.devices))]
     command += ["--extra-vars", json.dumps(variables), str(job.folder / "play.yaml")]
     return cost_of(command, {**job.environment, "HOME": str(job.folder)}, log=job.folder / "ansible.txt")
-
-
-def _ansible() -> Path:
-    """`ansible-playbook` of a virtual environment of its own."""
-    place = packages_folder() / f"ansible-core-{ANSIBLE}"
-    program = place / "bin" / "ansible-playbook"
-    if not program.exists():
-        venv.create(place, with_pip=True)
-        pip = [str(place / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, f"ansible-core=={ANSIBLE}"], check=True)
-    return program
 
 
 def play(name: str, contestant: Callable[[Job], Cost], devices: int) -> Played:
@@ -237,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     played = [play(name, contestant, chosen.devices) for name, contestant in CONTESTANTS.items()]
     lines = [
-        f"Python {machine.python_version()}, particle-cli {VERSION}, ansible-core {ANSIBLE}, speed {SPEED:.0f}",
+        f"Python {machine.python_version()}, particle-cli {VERSION}, ansible-core {ANSIBLE_VERSION}, speed {SPEED:.0f}",
         "",
     ]
     lines += table(HEADS, (row(one, chosen.devices) for one in played))

@@ -352,7 +352,7 @@ def test_outside_its_windows_a_fleet_says_when_the_next_one_opens(bench: Bench) 
 
 
 def test_a_halted_fleet_is_left_alone_until_a_person_resumes_it(bench: Bench) -> None:
-    assert bench.call("halt", "eu", "--journal", "journal.sqlite").exit_code == 0
+    assert bench.call("halt", "eu", "--force", "--journal", "journal.sqlite").exit_code == 0
     held = bench.apply()
     assert (held.exit_code, bench.writes()) == (3, 0)
     assert "resume" in held.stdout
@@ -361,7 +361,7 @@ def test_a_halted_fleet_is_left_alone_until_a_person_resumes_it(bench: Bench) ->
 
 
 def test_resume_of_a_fleet_that_is_not_halted_says_which_are(bench: Bench) -> None:
-    bench.call("halt", "eu", "--journal", "journal.sqlite")
+    bench.call("halt", "eu", "--force", "--journal", "journal.sqlite")
     result = bench.call("resume", "us", "--journal", "journal.sqlite")
     assert result.exit_code == 1
     assert "eu" in result.stderr
@@ -486,7 +486,7 @@ def test_what_the_cloud_refused_for_a_product_is_shown_and_forgotten_by_a_person
     journal = bench.folder / "journal.sqlite"
     with SqliteJournal(journal) as kept:
         kept.keep_refusal(SystemFlashRefusal(product_id=12345, at=Instant(1_795_338_000.0), words="403 not allowed"))
-    shown = bench.call("history", "--journal", str(journal)).stdout
+    shown = " ".join(bench.call("history", "--journal", str(journal)).stdout.split())
     assert "the cloud refuses Device OS modules for product 12345" in shown
     assert "tried again after 2026-11-29" in shown
     other = bench.call("resume", "--product", "777", "--journal", str(journal))

@@ -152,7 +152,7 @@ def test_a_device_whose_step_failed_is_told_until_it_is_as_desired(bench: Bench)
 
 def test_the_worst_fleet_comes_first(bench: Bench) -> None:
     bench.write((bench.folder / "fleet.yaml").read_text() + "---" + OTHER_FLEET)
-    bench.call("halt", "us", "--reason", "smoke", "--journal", "journal.sqlite")
+    bench.call("halt", "us", "--force", "--reason", "smoke", "--journal", "journal.sqlite")
     text = status(bench).stdout
     assert text.index("Fleet us") < text.index("Fleet eu")
     assert "1 fleet of 2 halted" in text.splitlines()[0]
@@ -187,11 +187,11 @@ def test_a_fleet_that_no_run_would_start_in_is_said_to_be_held(bench: Bench) -> 
 
 
 def test_a_halted_fleet_that_the_manifests_do_not_name_is_told_too(bench: Bench) -> None:
-    bench.call("halt", "elsewhere", "--journal", "journal.sqlite")
+    bench.call("halt", "elsewhere", "--force", "--journal", "journal.sqlite")
     found = {fleet["name"]: fleet for fleet in document(bench)["fleets"]}
     assert found["elsewhere"]["halted"]["reason"] == "a person halted it"
     assert found["elsewhere"]["desired"] is None
-    assert "Fleet elsewhere is not in these manifests" in status(bench).stdout
+    assert "Fleet elsewhere, known by the journal alone" in status(bench).stdout
 
 
 def test_a_run_that_is_at_work_is_named_and_one_that_broke_off_too(bench: Bench) -> None:

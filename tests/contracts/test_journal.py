@@ -459,6 +459,14 @@ def test_a_fleet_may_be_halted_again(journal: Journal) -> None:
     assert journal.halts() == (Halted(fleet="eu", reason="second", at=Instant(200)),)
 
 
+def test_every_fleet_of_which_anything_was_written_down_is_known_by_its_name(journal: Journal) -> None:
+    assert journal.fleets() == ()
+    journal.begin(an_attempt(fleet="attempted"))
+    journal.note([Halted(fleet="noted", reason="a typo", at=Instant(100))])
+    journal.keep_look(Looked(states=[a_state("d1", fleet="seen"), a_state("d2", fleet=None)]))
+    assert journal.fleets() == ("attempted", "noted", "seen")
+
+
 # The console
 
 

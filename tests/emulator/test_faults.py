@@ -67,6 +67,19 @@ def test_a_rate_of_zero_lifts_a_fault() -> None:
     assert not faults.strikes("html", "a")
 
 
+def test_a_flaw_strikes_its_version_alone_and_always_the_same_devices() -> None:
+    faults = Faults(1)
+    faults.order(FaultOrder(fault="boot-crash", application=3, rate=0.3))
+    names = [f"d{number}" for number in range(200)]
+
+    def struck(version: int | None) -> list[str]:
+        return [name for name in names if faults.strikes("boot-crash", name, version)]
+
+    assert struck(None) == struck(4) == []
+    assert 30 < len(struck(3)) < 90
+    assert struck(3) == struck(3)
+
+
 @pytest.mark.parametrize(
     ("fault", "effect"),
     [

@@ -283,3 +283,15 @@ def test_a_device_whose_plug_was_pulled_says_so(bench: Any) -> None:
     for online in (False, True):
         bench.call("POST", "/_emulator/devices", {"id": ONE, "online": online})
     assert events_of(listener) == [("spark/device/last_reset", "power_down")]
+
+
+def test_a_version_with_a_flaw_crashes_and_the_next_one_does_not(bench: Any) -> None:
+    bench.call("POST", "/_emulator/faults", {"fault": "boot-crash", "application": 2})
+    for version, mode in ((2, "safe_mode"), (3, "normal")):
+        bench.lock(ONE, version)
+        bench.advance(3600)
+        assert (bench.device(ONE).application_version, bench.device(ONE).mode.value) == (version, mode)
+
+
+def test_the_version_of_a_flaw_must_be_a_number(bench: Any) -> None:
+    assert bench.call("POST", "/_emulator/faults", {"fault": "boot-crash", "application": "44"}).status == 400

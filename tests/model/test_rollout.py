@@ -17,6 +17,7 @@ from reconciler.model.rollout_entry import (
     RolloutCompleted,
     RolloutEntry,
     RolloutSuperseded,
+    Suspended,
     WaveCompleted,
     WaveGrew,
     WaveSoaking,
@@ -152,3 +153,24 @@ def test_who_is_retried_starts_with_a_clean_slate() -> None:
 def test_a_life_that_cannot_be_is_not_told(lived: tuple[RolloutEntry, ...]) -> None:
     with pytest.raises(BugError, match="PFR9004"):
         story(*lived)
+
+
+def suspended(until: float | None) -> Suspended:
+    end = None if until is None else Instant(until)
+    return Suspended(fleet="eu", at=Instant(10), reason="modem firmware", until=end, by="ada")
+
+
+def test_a_suspension_ends_at_its_time_by_itself() -> None:
+    held = story(suspended(100))
+    assert held.is_suspended(Instant(99))
+    assert not held.is_suspended(Instant(100))
+
+
+def test_a_suspension_without_an_end_lasts_until_a_person_resumes() -> None:
+    assert story(suspended(None)).is_suspended(Instant(1e12))
+    assert not story(suspended(None), resumed()).is_suspended(Instant(51))
+    assert not story().is_suspended(Instant(51))
+
+
+def test_of_two_suspensions_the_later_one_counts() -> None:
+    assert not story(suspended(None), suspended(100)).is_suspended(Instant(100))

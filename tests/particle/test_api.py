@@ -159,3 +159,26 @@ def test_a_module_larger_than_any_is_refused() -> None:
         release = DeviceOsReleaseRecord(version="2.3.1", base_url=server.url)
         with pytest.raises(OversizedError):
             api.device_os_module(release, ReleaseModuleRecord(filename="a.bin"))
+
+
+@pytest.mark.parametrize(("product", "place"), [(None, "/v1"), ("logger", "/v1/products/logger")])
+def test_vitals_are_read_as_they_were_sent_and_asked_for(product: str | None, place: str) -> None:
+    with pretend_cloud() as (server, api, _):
+        payload = b'{"device":{"system":{"uptime":5}}}'
+        body = b'{"diagnostics":{"updated_at":"2026-11-22T09:00:00Z","deviceID":"%b","payload":%b}}'
+        server.answers = [Answer(body=body % (DEVICE.encode(), payload)), Answer(status=202, body=b'{"ok":true}')]
+        record = api.last_vitals(ID, product)
+        assert record is not None
+        assert (bytes(record.payload), record.updated_at) == (payload, "2026-11-22T09:00:00Z")
+        assert api.refresh_vitals(ID, product)
+        assert [(seen.method, seen.path) for seen in server.seen] == [
+            ("GET", f"{place}/diagnostics/{DEVICE}/last"),
+            ("POST", f"{place}/diagnostics/{DEVICE}/update"),
+        ]
+
+
+def test_a_device_without_vitals_has_none_and_one_that_is_away_cannot_be_asked() -> None:
+    with pretend_cloud() as (server, api, _):
+        server.answers = [Answer(status=404, body=b"{}"), Answer(status=404, body=b"{}")]
+        assert api.last_vitals(ID) is None
+        assert not api.refresh_vitals(ID)

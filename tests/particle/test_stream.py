@@ -86,6 +86,7 @@ class Listener:
         product: str | None = "logger",
         idle: float = WAIT,
         raising: bool = False,
+        prefix: str = "spark",
         budget: RequestBudget | None = None,
     ) -> None:
         self.heard: queue.Queue[CloudEvent] = queue.Queue()
@@ -95,6 +96,7 @@ class Listener:
             api_url=url,
             token=AccessToken(TOKEN),
             product=product,
+            prefix=prefix,
             on_event=self.hear,
             on_gap=self.miss,
             clock=time.monotonic,
@@ -132,6 +134,13 @@ def test_events_reach_the_listener_typed(server: StreamServer) -> None:
         published_at=Instant(1795338000.5),
     )
     listener.stream.stop()
+
+
+def test_another_stream_asks_for_the_events_of_its_prefix(server: StreamServer) -> None:
+    listener = Listener(server.url, prefix="app/alive")
+    assert listener.stream.wait_connected(WAIT)
+    listener.stream.stop()
+    assert server.paths[0].partition("?")[0] == "/v1/products/logger/events/app%2Falive"
 
 
 @pytest.mark.parametrize(

@@ -139,3 +139,13 @@ def test_limits_are_numbers_and_the_first_failure_of_a_limit_of_0_halts() -> Non
     plan = plan_of(replace(FLEET, rollout=RolloutPolicy(waves=waves, failures_max=Share(3))), *HERD)
     assert plan.wave_failures_that_halt == (1, 2, 3, None)
     assert plan.failures_that_halt == 3
+
+
+def test_a_wave_whose_devices_all_wait_takes_no_time() -> None:
+    named = Wave(name="canary", size=WaveSize.LISTED, devices=frozenset({HERD[0].id}))
+    waiting = [replace(each, online=False) for each in HERD[1:]]
+    plan = plan_of(replace(FLEET, rollout=RolloutPolicy(waves=(named,))), HERD[0], *waiting)
+    canary, rest = plan.wave_minutes
+    assert canary
+    assert rest == 0
+    assert plan.minutes == canary

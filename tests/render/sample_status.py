@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.model.attempt import Attempt, AttemptState, FailureClass
+from reconciler.model.device_life import DeviceState
 from reconciler.model.instant import Instant
+from reconciler.model.rollout import RolloutState, WaveState
+from reconciler.render.rollout_status import HeldDevice, Progress, RolloutStatus, SuspensionStatus, WaveStatus
 from reconciler.render.status import (
     BudgetStatus,
     FailedDevice,
@@ -44,6 +47,37 @@ def failed(number: int, seconds: float, detail: str, *, given_up: bool = False) 
     return FailedDevice(attempt=attempt, tries=3 if given_up else 1, given_up=given_up)
 
 
+PROGRESS = Progress(
+    rollout=RolloutStatus(
+        id="workshop-1a2b3c4d5e6f-1795338000",
+        intent="6.3.4 required logger:44",
+        state=RolloutState.ROLLING,
+        began_at=ago(7200),
+        devices=300,
+        waves=(
+            WaveStatus(name="canary", state=WaveState.COMPLETE, devices=3, started_at=ago(7200), standings={}),
+            WaveStatus(
+                name="early",
+                state=WaveState.SOAKING,
+                devices=30,
+                started_at=ago(4000),
+                soaks_until=ago(-600),
+                standings={DeviceState.DONE: 27, DeviceState.FAILED: 1, DeviceState.UNREACHED: 2},
+            ),
+        ),
+        to_come=("late", "rest"),
+        awaits_approval="late",
+    ),
+    suspensions=(
+        SuspensionStatus(reason="trade \x1b[2Jfair", until=ago(-86400), by="ada", in_manifest=False),
+        SuspensionStatus(reason="modem firmware", until=None, by="", in_manifest=True),
+    ),
+    held=(
+        HeldDevice(device_id=ids(20, 1)[0], why="unwell, resets: 4 in 10 min", until=None),
+        HeldDevice(device_id=ids(21, 1)[0], why="install: no \x07space", until=ago(-3000)),
+    ),
+)
+
 WORST = Status(
     at=NOW,
     observed_at=NOW,
@@ -58,6 +92,7 @@ WORST = Status(
             held="outside the fleet's windows",
             under_way=(),
             failed=(),
+            progress=PROGRESS,
         ),
         FleetStatus(
             name="cold-chain-eu",

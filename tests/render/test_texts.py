@@ -11,14 +11,24 @@ import pytest
 
 from reconciler.firmware.known import known_catalog
 from reconciler.model.device import DeviceMode
+from reconciler.model.device_life import DeviceState
 from reconciler.model.instant import instant_from_iso
 from reconciler.model.plan import Cost, Plan, Refused, Waiting
+from reconciler.model.rollout import FleetStory, Rollout, RolloutState, StartedWave, WaveState, stories_of
+from reconciler.model.rollout_entry import Halted, Suspended
+from reconciler.render.device_progress import DeviceProgress
 from reconciler.render.drift_text import drift_text, drifted_devices
 from reconciler.render.explain_text import explain_text
+from reconciler.render.history import chapters_of, last_of
+from reconciler.render.history_text import history_text, in_force_text
 from reconciler.render.ink import Page, byte_size, device_sample, duration, harmless
 from reconciler.render.outcome import Outcome, outcome_document, outcome_text
 from reconciler.render.plan_text import budget_in_words, plan_text
+from reconciler.render.rollout_status import HeldDevice
 from reconciler.render.status_text import status_text
+from reconciler.rollout.verdict import Hold, Wait
+from tests.fleet_samples import device_id
+from tests.render.sample_history import STORY, later
 from tests.render.sample_plan import (
     ARGON_REPAIR,
     BORON_ROUTE,
@@ -32,7 +42,7 @@ from tests.render.sample_plan import (
     ids,
     observed,
 )
-from tests.render.sample_status import BLIND, FINE, NO_JOURNAL, WORST
+from tests.render.sample_status import BLIND, FINE, NO_JOURNAL, WORST, ago, failed
 
 GOLDENS = Path(__file__).parent / "goldens"
 CATALOG = known_catalog()
@@ -59,6 +69,31 @@ REPORTED = observed(
     ids(50, 1)[0], name=None, platform_id=12, mode=DeviceMode.SAFE_MODE, modules=ARGON_REPAIR.situation.modules
 )
 
+WAVE = StartedWave(name="canary", state=WaveState.OPEN, devices=1, members=frozenset(ids(0, 1)), started_at=ago(4000))
+DEVICE_PROGRESS = DeviceProgress(
+    story=FleetStory(
+        fleet="cold-chain-eu",
+        rollout=Rollout(
+            id="cold-chain-eu-1a2b-1795338000",
+            fleet="cold-chain-eu",
+            intent="6.3.4 required -",
+            plan_id="p",
+            devices=9,
+            state=RolloutState.HALTED,
+            began_at=ago(5000),
+            waves=(WAVE,),
+        ),
+        halted=Halted(fleet="cold-chain-eu", at=ago(60), reason="smoke \x1b[2J", by="ada"),
+        suspended=Suspended(fleet="cold-chain-eu", at=ago(50), reason="storm", until=ago(-600), by="ben"),
+    ),
+    wave=WAVE,
+    to_come=("rest",),
+    standing=DeviceState.FAILED,
+    verdict=Wait(device_id=ids(0, 1)[0], hold=Hold.HELD, until=ago(-3000)),
+    failures=(failed(0, 700, "no \x07space").attempt, failed(0, 2000, "").attempt),
+    held=HeldDevice(device_id=ids(0, 1)[0], why="install: no \x07space", until=ago(-3000)),
+)
+
 TEXTS = {
     "plan": plan_text(PLAN, plan_id="plan-main-3f9c1e0b2a"),
     "plan-narrow": plan_text(PLAN, plan_id="plan-main-3f9c1e0b2a", width=60),
@@ -83,6 +118,7 @@ TEXTS = {
         observed(ids(900, 1)[0], device_os="6.4.1", development=True), COLD_CHAIN, COLD_CHAIN_PLAN.refused[0], CATALOG
     ),
     "explain-waiting": explain_text(SAFE_MODE_BORON, COLD_CHAIN, COLD_CHAIN_PLAN.waiting[0], CATALOG),
+    "explain-rollout": explain_text(observed(ids(0, 1)[0]), COLD_CHAIN, BORON_ROUTE, CATALOG, (), DEVICE_PROGRESS),
     "explain-no-fleet": explain_text(observed(ids(0, 1)[0]), None, None, CATALOG),
     "outcome-failed": outcome_text(replace(OUTCOME, halted_fleets=("cold-chain-eu",))),
     "outcome-done": outcome_text(DONE),
@@ -93,6 +129,12 @@ TEXTS = {
     "status-fine": status_text(FINE),
     "status-blind": status_text(BLIND),
     "status-no-journal": status_text(NO_JOURNAL),
+    "history": history_text(chapters_of(STORY))
+    + "\n"
+    + in_force_text(STORY, stories_of(STORY.entries).values(), now=later(10)),
+    "history-narrow": history_text(chapters_of(STORY), width=60),
+    "history-verbose": history_text(last_of(chapters_of(STORY, since=later(4), each_alone=True), 12)),
+    "history-device": history_text(chapters_of(STORY, device_id=device_id(3), each_alone=True)),
 }
 
 

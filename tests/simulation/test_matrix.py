@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.emulator.faults import FAULTS, FaultOrder
+from reconciler.emulator.faults import APPLICATION_FAULTS, FAULTS, FaultOrder
 from reconciler.emulator.world import load_rules
 from reconciler.execution.executor import Executor, SendOutcome
 from reconciler.execution.product import ProductHands
@@ -199,7 +199,7 @@ def play(folder: Path, device: str, kind: str, fault: str, *, seed: int) -> Play
     return Played(virtual=virtual, journal=journal, plan=plan)
 
 
-@pytest.mark.parametrize("fault", sorted(FAULTS))
+@pytest.mark.parametrize("fault", sorted(FAULTS.keys() - APPLICATION_FAULTS.keys()))
 @pytest.mark.parametrize(("device", "kind"), [(device, kind) for device, kinds in KINDS.items() for kind in kinds])
 def test_no_fault_at_any_step_leaves_a_device_in_the_dark(tmp_path: Path, device: str, kind: str, fault: str) -> None:
     played = play(tmp_path, device, kind, fault, seed=SEED)

@@ -138,7 +138,8 @@ def test_a_lock_of_ours_that_a_person_changed_is_named_and_put_back(stage: Stage
 
 
 def history(stage: Stage) -> str:
-    return CliRunner().invoke(history_command, ["--journal", str(stage.journal)]).output
+    """The words as they are on a page of any width."""
+    return " ".join(CliRunner().invoke(history_command, ["--journal", str(stage.journal)]).output.split())
 
 
 def resumed(stage: Stage, *arguments: str) -> int:

@@ -19,7 +19,7 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import requests
 import urllib3
@@ -30,7 +30,7 @@ from reconciler.cli.carrying_out import agreement_on
 from reconciler.controller.apply import Rest, run_to_rest
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.pace import pause_after
-from reconciler.controller.run import Agreement, Run, Scope, Tools
+from reconciler.controller.run import Agreement, Run, Scope, Tools, ask_nobody
 from reconciler.emulator.binaries import EmulatedBinaries
 from reconciler.emulator.cloud import Cloud
 from reconciler.emulator.message import Answer, Manner, Request
@@ -43,17 +43,20 @@ from reconciler.firmware.known import known_catalog
 from reconciler.inventory.cloud import CloudInventory
 from reconciler.inventory.hearing import Hearing
 from reconciler.inventory.merge import merged
+from reconciler.inventory.signs import Signs
+from reconciler.inventory.vitals import CloudVitals
 from reconciler.journal.journal import Journal
 from reconciler.model.allowance import REQUESTS
 from reconciler.model.event import Event
 from reconciler.model.fleet import FleetSet
+from reconciler.model.health import CheckAnswer, CheckQuestion, HealthCheck
 from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan
 from reconciler.particle.api import PAGE_SIZE, ParticleApi
 from reconciler.particle.budget import RequestBudget
 from reconciler.particle.http import CloudWire
 from reconciler.particle.sse import EventParser
-from reconciler.particle.stream import event_from
+from reconciler.particle.stream import EVENT_PREFIX, CloudEvent, event_from
 from reconciler.particle.token import AccessToken
 from reconciler.planning.planner import plan_fleets
 from reconciler.sources import read_manifests
@@ -114,8 +117,16 @@ class VirtualCloud:
         return ParticleApi(wire, page_size=self.page_size)
 
     def listen(self, product: str | None, hearing: Hearing) -> None:
-        """An event stream that never breaks off."""
-        path = "/v1/devices/events/spark" if product is None else f"/v1/products/{product}/events/spark"
+        """The event streams of a product, which never break off."""
+        self._listen(product, EVENT_PREFIX, hearing.hear)
+        hearing.signs.attach(EVENT_PREFIX, lambda: True)
+        for prefix in hearing.signs.streams:
+            self._listen(product, prefix, hearing.signs.hear)
+            hearing.signs.attach(prefix, lambda: True)
+
+    def _listen(self, product: str | None, prefix: str, on_event: Callable[[CloudEvent], object]) -> None:
+        scope = "devices" if product is None else f"products/{product}"
+        path = f"/v1/{scope}/events/{quote(prefix, safe='')}"
         listener = self.cloud.handle(Request(method="GET", path=path, headers=_authorised(TOKEN)), self.now).listener
         assert listener is not None
         parser = EventParser()
@@ -124,7 +135,7 @@ class VirtualCloud:
             for said in parser.feed(listener.take()):
                 event = event_from(said)
                 if event is not None:
-                    hearing.hear(event)
+                    on_event(event)
 
         self.ears.append(hear)
 
@@ -220,6 +231,7 @@ class Play:
     seed: int = 7
     hands: Callable[[Executor], Executor] = lambda executor: executor
     product_hands: Callable[[ProductHands], ProductHands] = lambda hands: hands
+    ask: Callable[[HealthCheck, CheckQuestion], CheckAnswer] = ask_nobody
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -236,8 +248,8 @@ class Play:
         plan = plan_fleets(self.fleets, known, self.virtual.catalog, now=self.virtual.now)
         return plan, agreement_on("plan-virtual", plan)
 
-    def carry_out(self, agreement: Agreement) -> tuple[Run, Rest]:
-        """Passes until there is nothing more to come back for."""
+    def begin(self, agreement: Agreement) -> Run:
+        """A run that has made no pass yet."""
         tools = Tools(
             journal=self.journal,
             catalog=self.virtual.catalog,
@@ -245,8 +257,13 @@ class Play:
             new_id=lambda: f"attempt-{next(self._ids)}",
             tell=self.events.append,
             pool=OneAtATime(),
+            ask=self.ask,
         )
-        run, rest = Run(tools=tools, knowledge=Knowledge(self.journal)), Rest()
+        return Run(tools=tools, knowledge=Knowledge(self.journal))
+
+    def carry_out(self, agreement: Agreement) -> tuple[Run, Rest]:
+        """Passes until there is nothing more to come back for."""
+        run, rest = self.begin(agreement), Rest()
         run_to_rest(run, self.scopes, rest, pause=self._pause)
         return run, rest
 
@@ -260,7 +277,12 @@ class Play:
         self._news.clear()
 
     def _scope(self, product: str | None) -> Scope:
-        hearing = Hearing(clock=self.virtual.clock, on_news=lambda: self._news.append(True))
+        policies = [fleet.rollout.health for fleet in self.fleets.fleets if fleet.product == product]
+        signs = Signs(
+            events=(event.name for policy in policies for event in policy.events),
+            paths=(bound.path for policy in policies for bound in policy.vitals),
+        )
+        hearing = Hearing(clock=self.virtual.clock, on_news=lambda: self._news.append(True), signs=signs)
         eyes = CloudInventory(self.api, product=product, hearing=hearing, clock=self.virtual.clock)
         self._eyes.append(eyes)
         self.virtual.listen(product, hearing)
@@ -273,6 +295,7 @@ class Play:
             hearing=hearing,
             executor=self.hands(CloudExecutor(self.api, product=product, binaries=binaries)),
             answered_at=lambda: self.api.wire.answered_at,
+            ask_vitals=CloudVitals(self.api, product=product, signs=signs).ask,
             product_hands=None if on_product is None else self.product_hands(on_product),
         )
 
