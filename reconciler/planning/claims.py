@@ -49,9 +49,9 @@ def claims_of(fleet: Fleet, kinds: Sequence[Kind], naming: Naming) -> Claims:
 
 def claims_in(fleet: Fleet, observation: Observation) -> Claims:
     """The claims of a fleet's waves on what was observed; nothing is looked at where an id or a size says all."""
-    naming = Naming(FleetSet(fleets=(fleet,)))
     if all(wave.select is None and all(map(is_device_id, wave.devices)) for wave in fleet.rollout.waves):
         return Claims()
+    naming = Naming(FleetSet(fleets=(fleet,)))
     return claims_of(fleet, census_of(observation, naming).kinds, naming)
 
 
