@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from reconciler.controller.direct_flash import is_direct_system_flash
+from reconciler.controller.facts import facts_of
 from reconciler.controller.run import Run, Scope
 from reconciler.execution import guard
 from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent, SendOutcome
@@ -90,13 +91,14 @@ def _send(run: Run, scope: Scope, attempt: Attempt, fresh: ObservedDevice) -> No
     scope.hearing.listen_also_for(attempt.device_id)
     outcome = scope.executor.send(fresh, attempt.step)
     now = scope.answered_at() or fresh.observed_at
+    before = facts_of(fresh)
     match outcome:
         case Accepted():
-            run.record(attempt.sent(now))
+            run.record(attempt.sent(now), writes=outcome.writes, before=before)
         case MayHaveArrived(detail=detail):
-            run.record(attempt.lost_sight(detail))
+            run.record(attempt.lost_sight(detail), writes=outcome.writes, before=before)
         case NotSent(failure=failure, detail=detail):
-            run.record(attempt.failed(failure, detail, now))
+            run.record(attempt.failed(failure, detail, now), writes=outcome.writes, before=before)
             if failure is FailureClass.UNAUTHORISED:
                 raise UnauthorisedError(detail, status=403, words=detail)
         case _:

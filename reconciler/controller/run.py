@@ -25,6 +25,7 @@ from reconciler.model.action import ProductAction, is_within
 from reconciler.model.attempt import Attempt
 from reconciler.model.device import DeviceId, ObservedDevice
 from reconciler.model.event import AttemptMoved, Event, Finding, ProductAttemptMoved, RolloutMoved
+from reconciler.model.external_write import ExternalWrite, Facts
 from reconciler.model.fleet import Fleet, FleetSet, PlanApproval
 from reconciler.model.health import CheckAnswer, CheckQuestion, CheckWord, HealthCheck
 from reconciler.model.instant import NEVER, Instant
@@ -195,9 +196,16 @@ class Run:
                     if not attempt.is_open:
                         self.ended.setdefault(attempt.device_id, []).insert(0, attempt)
 
-    def record(self, attempt: Attempt) -> None:
-        """Write down that an attempt has moved, and tell."""
-        self.tools.journal.record(attempt)
+    def record(
+        self,
+        attempt: Attempt,
+        *,
+        writes: Sequence[ExternalWrite] = (),
+        before: Facts | None = None,
+        after: Facts | None = None,
+    ) -> None:
+        """Write down that an attempt has moved, with what left for it and what was seen before and after; and tell."""
+        self.tools.journal.record(attempt, writes=writes, before=before, after=after)
         self.note(attempt)
 
     def note(self, attempt: Attempt) -> None:
