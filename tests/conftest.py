@@ -14,6 +14,16 @@ from reconciler.journal.location import PostgresPlace
 from reconciler.journal.postgres import PostgresJournal
 from tests.postgres_server import new_database, running_server
 from tests.real_firmware import RealFirmwareError, lay_out, listed_modules, read_modules
+from tests.simulation.tally import Tally, in_words
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How much was played in simulations, over all processes of a test run."""
+    reports = terminalreporter.getreports("passed")
+    played = [value for report in reports for name, value in report.user_properties if name == Tally.NAME]
+    if played:
+        terminalreporter.section("simulated")
+        terminalreporter.line(in_words(played))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from reconciler.model.device import Observation
 from reconciler.model.event import DeviceArrived, DeviceSetAside
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Plan
+from reconciler.model.rollout import FleetStory
 from reconciler.planning.claims import claims_in
 from reconciler.rollout.gate import hold_of_fleet, verdicts
 from reconciler.rollout.ledger import InFlight, Ledger
@@ -58,13 +59,21 @@ def _decide(
     )
     run.add(judgement(seen))
     story = run.story_of(fleet)
-    run.slots[fleet] = {*(ledger.slots - released(plan, ledger, now))}
+    kept = ledger.slots - released(plan, ledger, now)
+    if _id_of(story) != _id_of(ledger.story):
+        # Who has been there in the rollout before is no further along in this one than others.
+        kept &= ledger.in_flight.keys()
+    run.slots[fleet] = {*kept}
     ledger = replace(ledger, story=story, slots=frozenset(run.slots[fleet]))
     decided = () if run.stopping else tuple(verdicts(plan, ledger, now=now))
     run.plans[fleet], run.verdicts[fleet] = plan, decided
     may_pass = may_pass_by_time(seen, story) or doubt_may_pass(run, fleet)
     is_to_come = any(map(_is_to_come, decided)) or (not run.stopping and may_pass)
     return Decided(fleet=fleet, verdicts=decided, is_to_come=is_to_come)
+
+
+def _id_of(story: FleetStory) -> str | None:
+    return None if story.rollout is None else story.rollout.id
 
 
 def _ledger(run: Run, scope: Scope, plan: FleetPlan, in_flight: Sequence[InFlight], observation: Observation) -> Ledger:

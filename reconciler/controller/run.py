@@ -190,9 +190,13 @@ class Run:
         for fleet, story in self.stories.items():
             if story.rollout is None:
                 continue
+            intent = story.rollout.intent
+            # Who has been there is not being changed any more, even if somebody else has changed it since.
+            arrived = {device for device, state in self.knowledge.states.items() if state.arrived == intent}
             for attempt in reversed(self.tools.journal.attempts(fleet=fleet)):
                 if attempt.intended_at >= story.tries_since(attempt.device_id):
-                    self.slots.setdefault(fleet, set()).add(attempt.device_id)
+                    if attempt.is_open or attempt.device_id not in arrived:
+                        self.slots.setdefault(fleet, set()).add(attempt.device_id)
                     if not attempt.is_open:
                         self.ended.setdefault(attempt.device_id, []).insert(0, attempt)
 

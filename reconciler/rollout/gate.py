@@ -23,7 +23,10 @@ def verdicts(plan: FleetPlan, ledger: Ledger, *, now: Instant) -> Iterator[Verdi
     """A verdict for every device with a route, in the order of the plan."""
     fleet_hold = hold_of_fleet(plan, ledger.story, now)
     before_wave, wave_until = before_its_wave(plan.fleet.rollout, ledger.story, ledger.approvals)
-    slots = plan.fleet.rollout.concurrent_max.of(plan.summary.devices) - len(ledger.slots)
+    allowed = plan.fleet.rollout.concurrent_max.of(plan.summary.devices)
+    slots = allowed - len(ledger.slots)
+    # After a run has ended more devices may be between two steps than may have one under way.
+    room = allowed - sum(flight.within_deadline for flight in ledger.in_flight.values())
     rollout = ledger.story.rollout
     openings = Openings(plan.fleet, now=now)
     for route in plan.routes:
@@ -34,10 +37,11 @@ def verdicts(plan: FleetPlan, ledger: Ledger, *, now: Instant) -> Iterator[Verdi
                 yield verdict
             elif rollout is None or rollout.wave_of(device_id) is None:
                 yield Wait(device_id=device_id, hold=before_wave, until=wave_until)
-            elif device_id not in ledger.slots and slots <= 0:
+            elif room <= 0 or (device_id not in ledger.slots and slots <= 0):
                 yield Wait(device_id=device_id, hold=Hold.NO_SLOT)
             else:
                 slots -= device_id not in ledger.slots
+                room -= 1
                 yield Start(device_id=device_id, route=route, step=route.steps[0])
 
 

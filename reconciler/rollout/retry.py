@@ -3,7 +3,7 @@
 What follows from which class of failure is in `model/failure.py`. Only failures of the same class use up its tries.
 Between tries are pauses that double. When the tries are used up the device is held: left alone for an hour, then tried
 anew as often, then for four hours, then for a day. After that a person must come, unless the class says that nobody has
-to act; then it stays with days. An attempt that is verified ends all of it.
+to act; then it stays with days. A step that is verified for the first time ends all of it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
+from reconciler.model.action import ProductAction
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.failure import CONSEQUENCES, Consequence, Counts, MustAct, Retry
 from reconciler.model.instant import Instant
 from reconciler.model.product_attempt import ProductAttempt
+from reconciler.model.step import Step
 
 AnyAttempt = TypeVar("AnyAttempt", Attempt, ProductAttempt)
 
@@ -93,5 +95,20 @@ def _rounds(attempts: Sequence[AnyAttempt], last: AnyAttempt, consequence: Conse
 
 
 def _since_verified(attempts: Sequence[AnyAttempt]) -> Sequence[AnyAttempt]:
-    verified = (place for place, attempt in enumerate(attempts) if attempt.state is AttemptState.VERIFIED)
-    return attempts[: next(verified, len(attempts))]
+    """The attempts since the last one by which something was verified for the first time.
+
+    What was held to be there, was doubted after a failure and is verified anew is no progress: a device that says yes
+    to one module and no to the next one would be sent both for ever.
+    """
+    known: set[Step | ProductAction] = set()
+    latest = len(attempts)
+    for place in range(len(attempts) - 1, -1, -1):
+        attempt = attempts[place]
+        if attempt.state is AttemptState.VERIFIED and _aim(attempt) not in known:
+            known.add(_aim(attempt))
+            latest = place
+    return attempts[:latest]
+
+
+def _aim(attempt: Attempt | ProductAttempt) -> Step | ProductAction:
+    return attempt.step if isinstance(attempt, Attempt) else attempt.action

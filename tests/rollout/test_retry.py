@@ -129,3 +129,19 @@ def test_being_offline_uses_up_no_try_of_a_device_that_boots_badly() -> None:
     mixed = [failed(FailureClass.BOOT), *[failed(FailureClass.OFFLINE)] * 5]
     assert may_start_at(mixed) == NOW + 120
     assert counts_against_rollout(mixed)
+
+
+def test_what_is_verified_a_second_time_is_no_progress_and_tries_are_used_up_all_the_same() -> None:
+    bootloader = attempt(AttemptState.VERIFIED)
+    refused = failed(FailureClass.INSTALL)
+    latest_first = [refused, bootloader, refused, bootloader, refused, bootloader]
+
+    assert held_until(latest_first, NOW) == NOW + HOUR
+    assert counts_against_rollout(latest_first)
+
+
+def test_what_is_verified_for_the_first_time_ends_the_count() -> None:
+    bootloader = attempt(AttemptState.VERIFIED)
+    refused = failed(FailureClass.INSTALL)
+    assert held_until([bootloader, refused, refused, refused], NOW) is None
+    assert not counts_against_rollout([bootloader, refused, refused, refused])

@@ -8,14 +8,15 @@ time). One seed, one history; a virtual hour takes as long as its requests.
 
 from __future__ import annotations
 
+import math
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,9 @@ from reconciler.controller.pace import pause_after
 from reconciler.controller.run import Agreement, Run, Scope, Tools, ask_nobody
 from reconciler.emulator.binaries import EmulatedBinaries
 from reconciler.emulator.cloud import Cloud
+from reconciler.emulator.events import Listener
 from reconciler.emulator.message import Answer, Manner, Request
-from reconciler.emulator.world import load_world
+from reconciler.emulator.world import World, load_world
 from reconciler.execution.binaries import CloudBinaries
 from reconciler.execution.cloud import CloudExecutor
 from reconciler.execution.executor import Executor
@@ -42,6 +44,7 @@ from reconciler.execution.product import CloudProductHands, ProductHands
 from reconciler.firmware.known import known_catalog
 from reconciler.inventory.cloud import CloudInventory
 from reconciler.inventory.hearing import Hearing
+from reconciler.inventory.inventory import Inventory
 from reconciler.inventory.merge import merged
 from reconciler.inventory.signs import Signs
 from reconciler.inventory.vitals import CloudVitals
@@ -58,13 +61,13 @@ from reconciler.particle.http import CloudWire
 from reconciler.particle.sse import EventParser
 from reconciler.particle.stream import EVENT_PREFIX, CloudEvent, event_from
 from reconciler.particle.token import AccessToken
+from reconciler.planning.answer import Answers
 from reconciler.planning.planner import plan_fleets
 from reconciler.sources import read_manifests
 
 TOKEN = "7e57" * 10
 URL = "http://cloud.test"
-_HEARD_EVERY_SECONDS = 1.0
-"""How long a client takes to hear of an event, and to begin another look."""
+_ASK_AGAIN_SECONDS = 10.0
 START = Instant(1_795_338_000.0)
 
 
@@ -77,10 +80,12 @@ def synthetic_binaries() -> EmulatedBinaries:
 class VirtualCloud:
     """An emulated cloud, and the time on it, in seconds since 1970."""
 
-    def __init__(self, world: str, *, seed: int = 7, page_size: int = PAGE_SIZE, start: Instant = START) -> None:
+    def __init__(
+        self, world: str | World, *, seed: int = 7, page_size: int = PAGE_SIZE, start: Instant = START
+    ) -> None:
         self.now = start
         self.cloud = Cloud(
-            load_world(world),
+            load_world(world) if isinstance(world, str) else world,
             start=start,
             seed=seed,
             binaries=synthetic_binaries(),
@@ -100,44 +105,103 @@ class VirtualCloud:
             hear()
 
     def clock(self) -> Instant:
-        """What time it is."""
+        """What time it is on the client's wall."""
         return self.now
+
+    def monotonic(self) -> float:
+        """A clock that nobody sets."""
+        return self.now
+
+    def before_request(self, request: Request) -> None:
+        """A request is about to reach the cloud."""
+
+    def after_request(self, request: Request) -> None:
+        """The cloud has done what it does on a request; the client does not know yet."""
+
+    def whole_seconds_of_quiet(self) -> float:
+        """For how many whole seconds, at least one, nothing happens in the cloud by itself."""
+        next_at = self.cloud.next_at
+        return math.inf if next_at is None else max(1.0, math.ceil(next_at - self.now))
 
     def api(self, *, token: str = TOKEN, seed: int = 7) -> ParticleApi:
         """The client of production, with connections that lead here."""
         wire = CloudWire(
             api_url=URL,
             token=AccessToken(token),
-            budget=RequestBudget(clock=self.clock, sleep=self.sleep),
-            clock=self.clock,
+            budget=RequestBudget(clock=self.monotonic, sleep=self.sleep),
+            clock=self.monotonic,
             sleep=self.sleep,
             dice=random.Random(seed),
         )
         wire._session.mount("http://", _Connections(self))  # no sockets in virtual time
         return ParticleApi(wire, page_size=self.page_size)
 
-    def listen(self, product: str | None, hearing: Hearing) -> None:
-        """The event streams of a product, which never break off."""
-        self._listen(product, EVENT_PREFIX, hearing.hear)
-        hearing.signs.attach(EVENT_PREFIX, lambda: True)
-        for prefix in hearing.signs.streams:
-            self._listen(product, prefix, hearing.signs.hear)
-            hearing.signs.attach(prefix, lambda: True)
+    def listen(self, product: str | None, hearing: Hearing) -> Callable[[], None]:
+        """The event streams of a product, which never break off until the client closes them by what this returns.
 
-    def _listen(self, product: str | None, prefix: str, on_event: Callable[[CloudEvent], object]) -> None:
+        One that the cloud does not open is asked for again, as time goes on.
+        """
         scope = "devices" if product is None else f"products/{product}"
-        path = f"/v1/{scope}/events/{quote(prefix, safe='')}"
-        listener = self.cloud.handle(Request(method="GET", path=path, headers=_authorised(TOKEN)), self.now).listener
-        assert listener is not None
-        parser = EventParser()
+        streams = [_Stream(self, f"/v1/{scope}/events/{quote(EVENT_PREFIX, safe='')}", hearing.hear, hearing.miss)]
+        for prefix in hearing.signs.streams:
+            path = f"/v1/{scope}/events/{quote(prefix, safe='')}"
+            streams.append(_Stream(self, path, hearing.signs.hear, hearing.miss))
+        for prefix, stream in zip((EVENT_PREFIX, *hearing.signs.streams), streams, strict=True):
+            hearing.signs.attach(prefix, partial(getattr, stream, "is_open"))
+            self.ears.append(stream.hear)
 
-        def hear() -> None:
-            for said in parser.feed(listener.take()):
-                event = event_from(said)
-                if event is not None:
-                    on_event(event)
+        def close() -> None:
+            for stream in streams:
+                self.ears.remove(stream.hear)
+                stream.close()
 
-        self.ears.append(hear)
+        return close
+
+
+class _Stream:
+    """One stream, and what the client does with an event, or when it missed some."""
+
+    def __init__(
+        self,
+        virtual: VirtualCloud,
+        path: str,
+        on_event: Callable[[CloudEvent], object],
+        on_gap: Callable[[], object],
+    ) -> None:
+        self._request = Request(method="GET", path=path, headers=_authorised(TOKEN))
+        self._virtual = virtual
+        self._on_event = on_event
+        self._on_gap = on_gap
+        self._parser = EventParser()
+        self._again_at = 0.0
+        self._listener: Listener | None = None
+        self._open()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the client listens now."""
+        return self._listener is not None
+
+    def hear(self) -> None:
+        """Take what has come by now."""
+        if self._listener is None:
+            if self._virtual.now >= self._again_at:
+                self._open()
+                self._on_gap()
+            return
+        for said in self._parser.feed(self._listener.take()):
+            event = event_from(said)
+            if event is not None:
+                self._on_event(event)
+
+    def close(self) -> None:
+        """The connection is gone."""
+        if self._listener is not None:
+            self._listener.close()
+
+    def _open(self) -> None:
+        self._listener = self._virtual.cloud.handle(self._request, self._virtual.now).listener
+        self._again_at = self._virtual.now + _ASK_AGAIN_SECONDS
 
 
 class _Connections(BaseAdapter):
@@ -159,9 +223,11 @@ class _Connections(BaseAdapter):
             headers={name.lower(): value for name, value in request.headers.items()},
             body=body.encode() if isinstance(body, str) else body,
         )
+        self._virtual.before_request(asked)
         # Pages of a list are read by several threads.
         with self._one_at_a_time:
             answer = self._virtual.cloud.handle(asked, self._virtual.now)
+        self._virtual.after_request(asked)
         if answer.delay_seconds:
             self._virtual.sleep(answer.delay_seconds)
         match answer.manner:
@@ -231,21 +297,25 @@ class Play:
     seed: int = 7
     hands: Callable[[Executor], Executor] = lambda executor: executor
     product_hands: Callable[[ProductHands], ProductHands] = lambda hands: hands
+    sight: Callable[[Inventory], Inventory] = lambda eyes: eyes
+    ids: Iterator[int] = field(default_factory=lambda: count(1))
+    run: Run | None = None
     ask: Callable[[HealthCheck, CheckQuestion], CheckAnswer] = ask_nobody
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.api = self.virtual.api(seed=self.seed)
-        self._ids = count(1)
+        self.answers = Answers(self.virtual.catalog)
+        self.streams: list[tuple[str | None, Hearing, Callable[[], None]]] = []
         self._news: list[bool] = []
         self._eyes: list[CloudInventory] = []
         self.scopes = [self._scope(product) for product in sorted({f.product for f in self.fleets.fleets}, key=str)]
 
     def agree(self) -> tuple[Plan, Agreement]:
         """What would be done now."""
-        observation = merged([scope.inventory.observe() for scope in self.scopes], now=self.virtual.now)
+        observation = merged([scope.inventory.observe() for scope in self.scopes], now=self.virtual.clock())
         known = Knowledge(self.journal).added_to_all(observation)
-        plan = plan_fleets(self.fleets, known, self.virtual.catalog, now=self.virtual.now)
+        plan = plan_fleets(self.fleets, known, self.virtual.catalog, now=self.virtual.clock(), answers=self.answers)
         return plan, agreement_on("plan-virtual", plan)
 
     def begin(self, agreement: Agreement) -> Run:
@@ -254,12 +324,15 @@ class Play:
             journal=self.journal,
             catalog=self.virtual.catalog,
             agreement=agreement,
-            new_id=lambda: f"attempt-{next(self._ids)}",
+            new_id=lambda: f"attempt-{next(self.ids)}",
             tell=self.events.append,
             pool=OneAtATime(),
             ask=self.ask,
         )
-        return Run(tools=tools, knowledge=Knowledge(self.journal))
+        run = Run(tools=tools, knowledge=Knowledge(self.journal))
+        run.answers = self.answers
+        self.run = run
+        return run
 
     def carry_out(self, agreement: Agreement) -> tuple[Run, Rest]:
         """Passes until there is nothing more to come back for."""
@@ -267,13 +340,19 @@ class Play:
         run_to_rest(run, self.scopes, rest, pause=self._pause)
         return run, rest
 
+    def leave(self) -> None:
+        """The process is gone: nobody listens any more."""
+        for _, _, close in self.streams:
+            close()
+        self.streams.clear()
+
     def _pause(self, silence_seconds: float) -> None:
         looks = sum(eyes.requests_a_look for eyes in self._eyes)
         pause = pause_after(looks, REQUESTS.per_second, poll_seconds=self.poll_seconds, silence=silence_seconds)
         self.virtual.sleep(pause.at_least)
         end = self.virtual.now + pause.at_most - pause.at_least
         while not self._news and self.virtual.now < end:
-            self.virtual.sleep(min(_HEARD_EVERY_SECONDS, end - self.virtual.now))
+            self.virtual.sleep(min(self.virtual.whole_seconds_of_quiet(), end - self.virtual.now))
         self._news.clear()
 
     def _scope(self, product: str | None) -> Scope:
@@ -285,13 +364,13 @@ class Play:
         hearing = Hearing(clock=self.virtual.clock, on_news=lambda: self._news.append(True), signs=signs)
         eyes = CloudInventory(self.api, product=product, hearing=hearing, clock=self.virtual.clock)
         self._eyes.append(eyes)
-        self.virtual.listen(product, hearing)
+        self.streams.append((product, hearing, self.virtual.listen(product, hearing)))
         binaries = CloudBinaries(self.api)
         on_product = None if product is None else CloudProductHands(self.api, product=product, binaries=binaries)
         return Scope(
             product=product,
             fleets=FleetSet(fleets=tuple(fleet for fleet in self.fleets.fleets if fleet.product == product)),
-            inventory=eyes,
+            inventory=self.sight(eyes),
             hearing=hearing,
             executor=self.hands(CloudExecutor(self.api, product=product, binaries=binaries)),
             answered_at=lambda: self.api.wire.answered_at,

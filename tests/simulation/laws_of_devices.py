@@ -1,0 +1,97 @@
+"""Laws about single devices that only the client's own record shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from operator import itemgetter
+
+from reconciler.emulator.records import RequestKind, RequestRecord
+from reconciler.model.attempt import Attempt, AttemptState
+from reconciler.model.product_attempt import ProductAttempt
+from reconciler.model.step import FlashApplication, FlashModule, LockApplication
+from tests.simulation.trace import Looked, RunBegan, Trace
+
+
+def one_open_attempt_each(trace: Trace) -> Iterator[str]:
+    """S5, by the journal: nothing is begun on a device while something is open on it."""
+    open_on: dict[str, str] = {}
+    for _, attempt in trace.of(Attempt):
+        other = open_on.get(attempt.device_id)
+        if attempt.state is AttemptState.INTENDED and other not in (None, attempt.id):
+            yield f"{attempt.id} begins on {attempt.device_id} while {other} is open"
+        if attempt.is_open:
+            open_on[attempt.device_id] = attempt.id
+        elif other == attempt.id:
+            del open_on[attempt.device_id]
+
+
+def journal_before_send(trace: Trace) -> Iterator[str]:
+    """S6: whenever a request that changes something arrives, an attempt for just that is intended and not yet sent."""
+    intended: dict[str, Attempt] = {}
+    on_product: dict[str, bool] = {}
+    changes: list[tuple[int, Attempt | ProductAttempt | RequestRecord]] = []
+    changes += [(entry.ordinal, each) for entry, each in trace.of(Attempt)]
+    changes += [(entry.ordinal, each) for entry, each in trace.of(ProductAttempt)]
+    changes += [(request.ordinal, request) for request in trace.effects()]
+    for ordinal, what in sorted(changes, key=itemgetter(0)):
+        match what:
+            case Attempt(state=AttemptState.INTENDED):
+                intended[what.device_id] = what
+            case Attempt():
+                intended.pop(what.device_id, None)
+            case ProductAttempt():
+                on_product[what.product] = what.state is AttemptState.INTENDED
+            case RequestRecord(device=None):
+                if not any(on_product.values()):
+                    yield f"request {ordinal} to a product was in no journal"
+            case RequestRecord():
+                begun = intended.get(what.device or "")
+                if begun is None:
+                    yield f"request {ordinal} to {what.device} was in no journal"
+                elif not _is_for(begun, what):
+                    yield f"request {ordinal} is another one than {begun.id} intends"
+
+
+def _is_for(attempt: Attempt, request: RequestRecord) -> bool:
+    match attempt.step:
+        case FlashModule(module=module):
+            sent = request.artifact
+            return sent is not None and (sent.slot, sent.version) == (module.slot, module.version)
+        case LockApplication(application=application):
+            return request.lock_version == application
+        case FlashApplication():
+            return request.kind is RequestKind.FLASH
+
+
+def unknown_ends_by_a_look(trace: Trace) -> Iterator[str]:
+    """S7, by the journal: what was sent ends as verified or failed only after a look that came after the sending."""
+    last_look = 0
+    begun_at: dict[str, int] = {}
+    answered: set[str] = set()
+    for entry in trace.entries:
+        what = entry.what
+        if isinstance(what, Looked):
+            last_look = entry.ordinal
+        elif isinstance(what, Attempt):
+            if what.state is AttemptState.INTENDED:
+                begun_at[what.id] = entry.ordinal
+            elif what.is_open:
+                answered.add(what.id)
+            elif what.id in answered and last_look < begun_at[what.id]:
+                yield f"{what.id} became {what.state} before anybody looked"
+
+
+def every_send_is_explained(trace: Trace) -> Iterator[str]:
+    """S20: the plan of every attempt is kept and names the device and its fleet, and the step was agreed to."""
+    began = {entry.run: each for entry, each in trace.of(RunBegan)}
+    for entry, attempt in trace.of(Attempt):
+        if attempt.state is not AttemptState.INTENDED:
+            continue
+        kept = trace.journal.plan(attempt.plan_id)
+        if kept is None:
+            yield f"{attempt.id} is for plan {attempt.plan_id}, which nobody kept"
+        elif attempt.device_id not in kept.text or f'"{attempt.fleet}"' not in kept.text:
+            yield f"plan {attempt.plan_id} of {attempt.id} names neither {attempt.device_id} nor {attempt.fleet}"
+        run = began.get(entry.run)
+        if run is not None and attempt.step not in run.agreement.steps.get(attempt.device_id, frozenset()):
+            yield f"nobody agreed to the step of {attempt.id}"

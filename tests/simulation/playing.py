@@ -1,0 +1,385 @@
+"""A world is played: clients come and go over one virtual cloud and one journal until everything is over.
+
+A client dies by an exception that nothing of ours catches; what it wrote stays, what it knew is gone. When what goes
+wrong has ended, an operator comes back until there is nothing more to do.
+"""
+
+from __future__ import annotations
+
+import random
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, cast
+
+from reconciler.cli.carrying_out import agreement_on
+from reconciler.controller.knowledge import Knowledge
+from reconciler.controller.run import Agreement
+from reconciler.emulator.house_rules import HouseRules
+from reconciler.inventory.inventory import Inventory
+from reconciler.inventory.merge import merged
+from reconciler.journal.journal import Journal, KeptPlan
+from reconciler.journal.memory import MemoryJournal
+from reconciler.journal.sqlite import SqliteJournal
+from reconciler.model.device import DeviceMode, Observation
+from reconciler.model.error import BugError, JournalError, ReconcilerError, WireError
+from reconciler.model.fleet import Fleet, FleetSet
+from reconciler.model.plan import Plan, WaitingReason
+from reconciler.particle.listing import PageReader
+from reconciler.planning.planner import plan_fleets
+from reconciler.render.plan_json import plan_document, plan_json
+from tests.simulation.openings import is_open, next_opening
+from tests.simulation.outside import Outside
+from tests.simulation.theatre import Actor, KilledError, Theatre
+from tests.simulation.trace import (
+    Entry,
+    Looked,
+    Rested,
+    RunBegan,
+    RunEnded,
+    Trace,
+    WatchedEyes,
+    WatchedJournal,
+    What,
+    Wrote,
+)
+from tests.simulation.virtual import Play
+from tests.simulation.worlds import DAY, HOUR, Crash, World
+
+Dies = Callable[[str, tuple[Any, ...]], bool]
+Hands = Callable[[Any], Any]
+
+PAUSES = (120.0, HOUR, 2 * HOUR, 6 * HOUR)
+"""How long nobody runs anything between two runs."""
+
+RUN_SECONDS_MAX = 30 * HOUR
+"""After so long an operator looks what is going on, and begins another run."""
+
+LISTENING_SECONDS = 1200.0
+"""An operator who wants to know of a device in safe mode listens first: it tells of itself at each session."""
+
+QUIET_RUNS_MAX = 12
+RUNS_MAX = 24
+INVISIBLE = frozenset({"events-dropped", "success-not-applied"})
+"""Faults by which a module that the cloud does not show is held to be there and is not: one boot into safe mode."""
+
+
+class StoppedError(BaseException):
+    """An operator has ended the process, as with Ctrl-C between two passes."""
+
+
+@dataclass(kw_only=True)
+class Client(Play):
+    """One process of ours. It tells what it does, and ends when it is told to."""
+
+    actor: Actor
+    theatre: Theatre
+    stop_at: float
+    tell_rested: Callable[[Rested], None]
+    plans_twice: bool = False
+    differs: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # Pages one after another: one history a seed.
+        self.api.pages_through = lambda read: PageReader(read, page_size=self.api.page_size)  # type: ignore[method-assign]  # of this object alone
+
+    def recall(self) -> None:
+        """Remember what devices said of their modules in earlier runs, as a process does at its beginning."""
+        for report in self.journal.reports().values():
+            for scope in self.scopes:
+                scope.hearing.keep_report(report)
+
+    def agree(self) -> tuple[Plan, Agreement]:
+        """What would be done now, and the same worked out again from everything in another order."""
+        observation = merged([scope.inventory.observe() for scope in self.scopes], now=self.virtual.clock())
+        known = Knowledge(self.journal).added_to_all(observation)
+        catalog, now = self.virtual.catalog, self.virtual.clock()
+        plan = plan_fleets(self.fleets, known, catalog, now=now, answers=self.answers)
+        if self.plans_twice:
+            other_way = replace(known, devices=tuple(reversed(known.devices)))
+            fleets = replace(self.fleets, fleets=tuple(reversed(self.fleets.fleets)))
+            again = plan_fleets(fleets, other_way, catalog, now=now)
+            one, other = (plan_json(plan_document(each, tool_version="simulation")) for each in (plan, again))
+            self.differs = one != other
+        return plan, agreement_on("plan-virtual", plan)
+
+    def break_streams(self) -> None:
+        """Nobody listens any more."""
+        for _, hearing, close in self.streams:
+            close()
+            hearing.miss()
+        self.streams = [(product, hearing, lambda: None) for product, hearing, _ in self.streams]
+
+    def mend_streams(self) -> None:
+        """Somebody listens again."""
+        self.streams = [(each, hearing, self.virtual.listen(each, hearing)) for each, hearing, _ in self.streams]
+        for _, hearing, _ in self.streams:
+            hearing.miss()
+
+    def _pause(self, silence_seconds: float) -> None:
+        assert self.run is not None
+        self.tell_rested(Rested(tuple(self.run.plans.values())))
+        if self.actor.is_stopping or self.virtual.now >= self.stop_at:
+            raise StoppedError
+        super()._pause(silence_seconds)
+
+
+@dataclass
+class Performance:
+    """One play of one world. What a test replaces here it wants to see noticed:
+
+    - `hands`, `product_hands`: executors. `dies`: by a client's number, when it dies.
+    - `shown`: what eyes show. `sight`: eyes as a whole. `kept`: the journal as a client has it in hand.
+    - `manifests`: what clients read from Git. `rules`: of the referee.
+    """
+
+    world: World
+    folder: Path | None = None
+    hands: Hands = lambda executor: executor
+    product_hands: Hands = lambda hands: hands
+    dies: Callable[[int], Dies | None] | None = None
+    shown: Callable[[Observation], Observation] = lambda observation: observation
+    sight: Callable[[Inventory], Inventory] = lambda eyes: eyes
+    kept: Callable[[Journal], Journal] = lambda journal: journal
+    manifests: Callable[[Fleet], Fleet] = lambda fleet: fleet
+    rules: Callable[[HouseRules], HouseRules] = lambda rules: rules
+    clients: dict[str, Client] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        world = self.world
+        self.theatre = Theatre(world)
+        self.store = self._store()
+        self.trace = Trace(world=world, journal=self.store)
+        self.outside = Outside(self)
+        self._runs, self._ids = count(), count(1)
+        self.crashes = {crash.run: crash for crash in world.crashes}
+        faults = {spec.fault for spec in world.faults}
+        rules = HouseRules(
+            # A fleet that asks for no application has nothing against a lock, and a lock nothing against Device OS.
+            desired_applications=frozenset({1, 2, 3} if any(f.application is None for f in world.fleets) else {2, 3}),
+            safe_mode_allowed=bool(faults & INVISIBLE),
+            persons=frozenset({"person"}),
+            # Each of several processes has the whole of the budget (`particle/budget.py`).
+            requests_per_five_minutes=10_000 * world.clients,
+            staleness_seconds=180.0,
+        )
+        self.theatre.cloud.rules = self.rules(rules)
+
+    def play(self) -> Trace:
+        """From the beginning to the end."""
+        world, theatre = self.world, self.theatre
+        end = world.begins_at + world.days * DAY
+        self.outside.put_down(end)
+        me = theatre.acting
+        others = [
+            theatre.joined_by(Actor(f"client {n}"), partial(self._guarded, end, random.Random(f"{world.seed} {n}")))
+            for n in range(1, world.clients)
+        ]
+        self._guarded(end, random.Random(f"{world.seed} 0"))
+        if others:
+            theatre.leave()
+            for thread in others:
+                thread.join()
+            theatre.takes_over(me)
+        if not self.trace.bugs:
+            self._recover()
+        self._close()
+        return self.trace
+
+    def _guarded(self, end: float, dice: random.Random) -> None:
+        try:
+            self._operate(end, dice)
+        except Exception:  # noqa: BLE001  # whatever it is, the trace tells of it
+            self.trace.bugs.append(traceback.format_exc())
+
+    def _operate(self, end: float, dice: random.Random) -> None:
+        """An operator, while things go wrong."""
+        theatre = self.theatre
+        while theatre.now < end and self.trace.runs < RUNS_MAX and not self.trace.bugs:
+            self.run_once(stop_at=end)
+            pause = dice.choice(PAUSES)
+            windows = [fleet.windows_allow for fleet in self.outside.fleets()]
+            if not any(is_open(window, theatre.now) for window in windows):
+                pause = max(pause, min(next_opening(window, theatre.now) for window in windows) - theatre.now)
+            theatre.sleep(min(pause, max(1.0, end - theatre.now)))
+
+    def run_once(self, *, stop_at: float) -> None:
+        """One process from its beginning to its end, whatever that is."""
+        theatre, actor, number = self.theatre, self.theatre.acting, next(self._runs)
+        self.trace.runs += 1
+        crash = self.crashes.get(number)
+        dies = _at(crash) if crash is not None else self.dies(number) if self.dies is not None else None
+        actor.begins(number, dies)
+        client = None
+        try:
+            client = self._client(actor, min(stop_at, theatre.now + RUN_SECONDS_MAX))
+            self.clients[actor.name] = client
+            client.recall()
+            devices = theatre.cloud.state.devices.values()
+            if self.trace.settled_at and any(each.mode is DeviceMode.SAFE_MODE for each in devices):
+                theatre.sleep(LISTENING_SECONDS)
+            began_at = theatre.now
+            plan, agreement = client.agree()
+            if client.differs:
+                self.trace.plans_that_differ.append(f"run {number}")
+            document = plan_document(plan, tool_version="simulation")
+            agreement = type(agreement)(plan_id=document["plan_id"], steps=agreement.steps, actions=agreement.actions)
+            kept = KeptPlan(plan_id=document["plan_id"], digest=document["digest"], text=plan_json(document))
+            client.journal.keep_plan(kept)
+            self.note(RunBegan(client.fleets, plan, agreement, began_at))
+            _, rest = client.carry_out(agreement)
+            how = "rest" if not rest.left else f"left: {rest.left[0].error.code}"
+        except KilledError:
+            how = "killed"
+            self.trace.crashes += 1
+        except StoppedError:
+            how = "stopped"
+        except BugError:
+            raise
+        except JournalError as error:
+            if self.world.clients == 1:
+                raise
+            how = error.code
+        except ReconcilerError as error:
+            how = error.code
+        finally:
+            self.clients.pop(actor.name, None)
+            if client is not None:
+                client.leave()
+        self.note(RunEnded(how))
+        actor.begins(-1, None)
+
+    def note(self, what: What, *, run: int | None = None) -> None:
+        """Something has happened now."""
+        cloud, acting = self.theatre.cloud, self.theatre.acting
+        entry = Entry(cloud._next_ordinal(), self.theatre.now, acting.run if run is None else run, what)
+        self.trace.entries.append(entry)
+
+    def watched(self, run: int | None, reach: Callable[[str, tuple[Any, ...]], None]) -> Journal:
+        """The journal as somebody has it in hand."""
+        return cast(Journal, WatchedJournal(self.store, reach=reach, wrote=partial(self._wrote, run)))
+
+    def _client(self, actor: Actor, stop_at: float) -> Client:
+        return Client(
+            virtual=self.theatre,
+            theatre=self.theatre,
+            actor=actor,
+            stop_at=stop_at,
+            fleets=FleetSet(fleets=tuple(map(self.manifests, self.outside.fleets())), digest="sha256:drawn"),
+            journal=self.kept(self.watched(None, actor.reach)),
+            poll_seconds=self.world.poll_seconds,
+            seed=self.world.seed,
+            ids=self._ids,
+            hands=self.hands,
+            product_hands=self.product_hands,
+            sight=self._eyes,
+            plans_twice=self.trace.runs == 1,
+            tell_rested=self.note,
+        )
+
+    def _eyes(self, eyes: Inventory) -> Inventory:
+        product = getattr(eyes, "_product", None)
+
+        def looked(observation: Observation) -> None:
+            self.note(Looked(product, observation))
+
+        return WatchedEyes(self.sight(eyes), looked, self.shown)
+
+    def _wrote(self, run: int | None, method: str, given: tuple[Any, ...]) -> None:
+        self.note(Wrote(method, given), run=run)
+        if method in {"note", "halt", "lift"}:
+            for noted in self.store.entries(after=self.trace.noted):
+                self.trace.noted = noted.number
+                self.note(noted.entry, run=run)
+        elif method in {"begin", "record", "begin_product", "record_product"}:
+            self.note(given[0], run=run)
+
+    def _store(self) -> Journal:
+        if not self.world.on_disk:
+            return MemoryJournal()
+        assert self.folder is not None
+        return SqliteJournal(self.folder / f"journal-{len(list(self.folder.glob('journal-*.sqlite')))}.sqlite")
+
+    def _recover(self) -> None:
+        """Everything is well again: an operator comes back until there is nothing more to do."""
+        self.outside.calm_down()
+        self.trace.settled_at = self.theatre.now
+        self.trace.settled_ordinal = self.theatre.cloud._next_ordinal()
+        try:
+            for number in range(QUIET_RUNS_MAX):
+                self._until_something_can_be_done(number)
+                self.outside.resume_all()
+                self.run_once(stop_at=self.theatre.now + RUN_SECONDS_MAX)
+                if self._is_over():
+                    break
+                self.theatre.sleep(DAY / 2)
+            plans = self.trace.last_plan.fleets if self.trace.last_plan is not None else ()
+            self.trace.current = frozenset(device_id for plan in plans for device_id in plan.current)
+            self.trace.last_run_ordinal = self.theatre.cloud._next_ordinal()
+            self.run_once(stop_at=float("inf"))
+            self._is_over()
+        except Exception:  # noqa: BLE001  # whatever it is, the trace tells of it
+            self.trace.bugs.append(traceback.format_exc())
+
+    def _until_something_can_be_done(self, number: int) -> None:
+        """A daemon would wait for it: until somebody is awake who sleeps, or the next fleet's window opens in turn."""
+        theatre = self.theatre
+        windows = [fleet.windows_allow for fleet in self.outside.fleets() if fleet.windows_allow]
+        waiting = {*self.trace.left_behind, *(attempt.device_id for attempt in self.store.open_attempts())}
+        sleepers = [theatre.cloud.state.devices[id_] for id_ in sorted(waiting)]
+        sleepers = [device for device in sleepers if device.sleep is not None and not device.gone]
+        latest = theatre.now + DAY
+        while sleepers and not any(device.online for device in sleepers) and theatre.now < latest:
+            theatre.sleep(120.0)
+        opens = next_opening(windows[number % len(windows)], theatre.now) if windows else 0.0
+        if opens > theatre.now and not sleepers:
+            theatre.sleep(opens - theatre.now)
+
+    def _is_over(self) -> bool:
+        client = self._client(self.theatre.acting, 0.0)
+        try:
+            plan, _ = client.agree()
+            if any(place.reason is WaitingReason.MODULES_UNKNOWN for each in plan.fleets for place in each.waiting):
+                self.theatre.sleep(LISTENING_SECONDS)
+                plan, _ = client.agree()
+        except WireError:
+            return False
+        finally:
+            client.leave()
+        self.trace.last_plan = plan
+        self.trace.left_behind = self.outside.left_behind(plan)
+        devices = self.theatre.cloud.state.devices
+        for attempt in self.store.open_attempts():
+            if not devices[attempt.device_id].gone:
+                self.trace.left_behind[attempt.device_id] = f"its attempt {attempt.id} is {attempt.state}"
+        return not self.trace.left_behind
+
+    def _close(self) -> None:
+        trace, cloud = self.trace, self.theatre.cloud
+        self.outside.count_strikes()
+        trace.requests = cloud.requests
+        trace.violations = cloud.violations()
+        trace.ended_at = self.theatre.now
+        trace.end_state = {
+            device.id: (sorted((str(slot), version) for slot, version in device.versions.items()), device.locked)
+            for device in cloud.state.devices.values()
+        }
+        trace.beyond_us = frozenset(
+            device.id for device in cloud.state.devices.values() if device.gone or device.crashing
+        )
+        trace.final_journal()
+
+
+def _at(crash: Crash) -> Dies:
+    """Death at the nth point of any kind."""
+    points = count(1)
+    return lambda _point, _given: next(points) >= crash.nth
+
+
+def play(world: World, folder: Path | None = None) -> Trace:
+    """What comes of a world."""
+    return Performance(world, folder).play()

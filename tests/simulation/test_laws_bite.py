@@ -1,0 +1,57 @@
+"""The table of laws is whole, and every law bites: something of ours is broken on purpose, and the law notices."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.broken_twins import TWINS
+from tests.simulation.laws import LAWS, broken
+from tests.simulation.playing import Performance
+from tests.simulation.trace import Trace
+
+EVERY_LAW = {f"S{number}" for number in range(1, 21)} | {f"P{number}" for number in range(1, 10)}
+JUDGED = sorted((law for law in LAWS if not LAWS[law].elsewhere), key=lambda law: (law[0], int(law[1:])))
+REFEREE = Path(__file__).parents[2] / "docs" / "referee.md"
+
+
+def test_every_law_of_the_references_is_in_the_table() -> None:
+    assert set(LAWS) == EVERY_LAW
+
+
+def test_every_law_is_checked_somewhere_or_says_why_not() -> None:
+    for law in LAWS.values():
+        checked = law.referee or law.trace is not None or law.jumps
+        assert checked != bool(law.elsewhere), law
+
+
+def test_what_is_said_to_be_the_referees_is_the_referees() -> None:
+    judged = set(re.findall(r"^\| (S\d+) \|", REFEREE.read_text(encoding="utf-8"), re.MULTILINE))
+    assert {law.id for law in LAWS.values() if law.referee} <= judged
+
+
+def test_every_law_that_is_checked_has_a_broken_twin() -> None:
+    assert sorted(TWINS) == sorted(JUDGED)
+
+
+def played(law: str, patch: pytest.MonkeyPatch, *, is_broken: bool) -> Trace:
+    twin = TWINS[law]
+    performance = Performance(twin.world)
+    twin.house(performance, patch)
+    if is_broken:
+        twin.breaks(performance, patch)
+    trace = performance.play()
+    if law == "P6":
+        trace.twin = Performance(twin.world.without_deaths()).play()
+    return trace
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("law", JUDGED)
+def test_a_law_holds_in_its_world_and_is_broken_when_we_are(law: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        assert broken(played(law, patch, is_broken=False)) == {}
+    with monkeypatch.context() as patch:
+        assert law in broken(played(law, patch, is_broken=True))
