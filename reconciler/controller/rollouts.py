@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.controller.health import doubt_may_pass, doubtful
@@ -11,11 +11,12 @@ from reconciler.controller.receiving import receiving
 from reconciler.controller.run import Run, Scope
 from reconciler.controller.suffering import note_suffering
 from reconciler.journal.journal import Permit
-from reconciler.model.device import DeviceId, Observation
+from reconciler.model.device import Observation
 from reconciler.model.event import DeviceArrived, DeviceSetAside
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Plan
 from reconciler.model.rollout import FleetStory
+from reconciler.planning.claims import claims_in
 from reconciler.rollout.gate import hold_of_fleet, verdicts
 from reconciler.rollout.ledger import InFlight, Ledger
 from reconciler.rollout.retry import UNTIL_A_PERSON, held_until
@@ -53,7 +54,7 @@ def _decide(
         plan,
         ledger,
         held=run.stopping or hold_of_fleet(plan, ledger.story, now) is not None,
-        names=_names(plan, observation),
+        claims=claims_in(plan.fleet, observation),
         plan_id=run.tools.agreement.plan_id,
         now=now,
     )
@@ -139,12 +140,6 @@ def _set_aside(run: Run, plan: FleetPlan, now: Instant) -> None:
             until=None if until == UNTIL_A_PERSON else until,
         )
         run.tools.tell(aside)
-
-
-def _names(plan: FleetPlan, observation: Observation) -> dict[DeviceId, str]:
-    """The names of the devices that a wave names."""
-    named: Collection[str] = frozenset[str]().union(*(wave.devices for wave in plan.fleet.rollout.waves))
-    return {device.id: device.name for device in observation.devices if device.name and device.name in named}
 
 
 def _is_to_come(verdict: Verdict) -> bool:
