@@ -85,8 +85,14 @@ CONSEQUENCES: Final[Mapping[FailureClass, Consequence]] = MappingProxyType(
             first_pause_seconds=330.0,
             reached_device=False,
         ),
+        # The product is left at once. It says nothing of the device, which is tried again with another token.
         FailureClass.UNAUTHORISED: Consequence(
-            counts=Counts.NEVER, retry=Retry.NEVER, must_act=MustAct.OPERATOR, reached_device=False
+            counts=Counts.NEVER,
+            retry=Retry.AFTER_PAUSE,
+            must_act=MustAct.OPERATOR,
+            tries=6,
+            first_pause_seconds=30.0,
+            reached_device=False,
         ),
         FailureClass.INCOMPATIBLE: Consequence(
             counts=Counts.AT_ONCE,

@@ -46,7 +46,7 @@ def pauses(failure: FailureClass) -> list[float]:
         (FailureClass.BOOT, rounds([120])),
         (FailureClass.INCOMPATIBLE, [FOR_EVER]),
         (FailureClass.INTEGRITY, [FOR_EVER]),
-        (FailureClass.UNAUTHORISED, [FOR_EVER]),
+        (FailureClass.UNAUTHORISED, rounds([30, 60, 120, 240, 480])),
         (FailureClass.LOST, [FOR_EVER]),
     ],
 )

@@ -23,6 +23,7 @@ from reconciler.emulator.serve import EmulatorServer
 from reconciler.emulator.world import load_world
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.attempt import Attempt
+from reconciler.model.instant import Instant
 from tests.simulation.secrecy import files_that_show, shows
 
 TOKEN = "7e57" * 10
@@ -207,7 +208,7 @@ class Stage:
         for _ in range(times):
             with SqliteJournal(self.journal) as kept:
                 for halt in kept.halts():
-                    kept.lift(halt.fleet)
+                    kept.lift(halt.fleet, Instant(time.time()))
             ended = self.run("apply")
             if ended.code == 0 and " wait for another run" not in ended.out:
                 break

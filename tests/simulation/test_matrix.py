@@ -23,7 +23,10 @@ from reconciler.model.action import ProductAction, ReleaseApplication
 from reconciler.model.attempt import FailureClass
 from reconciler.model.device import ObservedDevice, Product
 from reconciler.model.error import WireError
+from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan, WaitingReason
+from reconciler.model.rollout import stories_of
+from reconciler.model.rollout_entry import Retried
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from tests.simulation.stage import manifests_for, world_text
 from tests.simulation.test_worlds import INVISIBLE
@@ -146,6 +149,14 @@ class Played:
     plan: Plan
 
 
+def a_person_comes(journal: MemoryJournal, now: Instant) -> None:
+    """Who lifts halts, looks after the devices that are unwell, and has them tried again."""
+    for halt in journal.halts():
+        journal.lift(halt.fleet, now)
+    for story in stories_of(noted.entry for noted in journal.entries()).values():
+        journal.note([Retried(fleet=story.fleet, at=now, device_id=device_id) for device_id in story.unwell])
+
+
 def play(folder: Path, device: str, kind: str, fault: str, *, seed: int) -> Played:
     """Apply with the fault, then without it until there is nothing to do or nothing that can be done."""
     line = DEVICES[device]
@@ -179,8 +190,7 @@ def play(folder: Path, device: str, kind: str, fault: str, *, seed: int) -> Play
     if fault in AT_THE_BEGINNING:
         saboteurs[0].strike()
     for evening in range(EVENINGS_MAX):
-        for halt in journal.halts():
-            journal.lift(halt.fleet)
+        a_person_comes(journal, virtual.now)
         try:
             plan, agreement = game.agree()
             game.carry_out(agreement)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -127,7 +128,7 @@ def test_every_device_of_a_drawn_world_ends_in_a_known_place(tmp_path: Path, see
 
         stage.lift_all()
         for halt in journal.halts():
-            journal.lift(halt.fleet)
+            journal.lift(halt.fleet, Instant(time.time()))
         for _ in range(ROUNDS_MAX):
             carried = run_once(stage, journal)
             if not failed_devices(carried.run) and not journal.open_attempts():
