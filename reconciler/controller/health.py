@@ -133,8 +133,8 @@ def _look_after(run: Run, scope: Scope, ward: _Ward, now: Instant) -> None:
     ]
     judgement = judge(ward.fleet, ward.policy, readings, records, now=now)
     news = [found for found in judgement.unwell if _is_news(ward, found)]
-    if news:
-        run.add(news)
+    while news and not run.add(ward.fleet, news):
+        continue  # what was seen stays true, whatever a person said meanwhile
     for found in news:
         ward.memory.noted[found.device_id, found.check] = now
     exempt = run.story_of(ward.fleet).unwell.keys() | _out_of_reach(ward, now)

@@ -58,7 +58,7 @@ def _decide(
         plan_id=run.tools.agreement.plan_id,
         now=now,
     )
-    run.add(judgement(seen))
+    is_judged = run.add(fleet, judgement(seen))
     story = run.story_of(fleet)
     freed = released(plan, ledger, now)
     if _id_of(story) != _id_of(ledger.story):
@@ -71,7 +71,7 @@ def _decide(
     decided = () if run.stopping else tuple(verdicts(plan, ledger, now=now))
     run.plans[fleet], run.verdicts[fleet] = plan, decided
     may_pass = may_pass_by_time(seen, story) or doubt_may_pass(run, fleet)
-    is_to_come = any(map(_is_to_come, decided)) or (not run.stopping and may_pass)
+    is_to_come = any(map(_is_to_come, decided)) or (not run.stopping and (may_pass or not is_judged))
     return Decided(fleet=fleet, verdicts=decided, is_to_come=is_to_come)
 
 

@@ -9,8 +9,8 @@
                                       `-------------WaveCompleted------------------->
 
 Nothing here is stored as a state. The journal has entries (`rollout_entry.py`) in the order in which they happened;
-`FleetStory.after` folds them. What does not follow from the state before is a bug and raises, so that a journal never
-holds a life that was not lived.
+`FleetStory.after` folds them. What does not follow from the state before is a bug and raises before it is written.
+Where a journal has such an entry all the same, `FleetStory.told` passes over it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import reduce
 from types import MappingProxyType
 from typing import Final, assert_never
 
@@ -190,6 +191,16 @@ class FleetStory:
             case _:
                 assert_never(entry)
 
+    def told(self, entry: RolloutEntry) -> FleetStory:
+        """The story with one more entry as it stands in a journal: one that cannot follow changes nothing.
+
+        A journal that somebody put together, or that two wrote to, must never be one that nobody can read.
+        """
+        try:
+            return self.after(entry)
+        except BugError:
+            return self
+
     def _began(self, began: RolloutBegan) -> FleetStory:
         before = self.rollout
         if before is not None and before.state not in (RolloutState.COMPLETE, RolloutState.SUPERSEDED):
@@ -240,18 +251,15 @@ class FleetStory:
 
 
 def story_of(fleet: str, entries: Iterable[RolloutEntry]) -> FleetStory:
-    """What a fleet's entries come to, in their order. Raises BugError PFR9004 when one cannot follow."""
-    story = FleetStory(fleet=fleet)
-    for entry in entries:
-        story = story.after(entry)
-    return story
+    """What a fleet's entries in a journal come to, in their order."""
+    return reduce(FleetStory.told, entries, FleetStory(fleet=fleet))
 
 
 def stories_of(entries: Iterable[RolloutEntry]) -> Mapping[str, FleetStory]:
-    """What the entries come to, by fleet."""
+    """What the entries of a journal come to, by fleet."""
     stories: dict[str, FleetStory] = {}
     for entry in entries:
-        stories[entry.fleet] = stories.get(entry.fleet, FleetStory(fleet=entry.fleet)).after(entry)
+        stories[entry.fleet] = stories.get(entry.fleet, FleetStory(fleet=entry.fleet)).told(entry)
     return stories
 
 
