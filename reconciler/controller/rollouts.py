@@ -65,7 +65,7 @@ def _decide(
         # Who has been there in the rollout before is no further along in this one than others.
         freed |= ledger.slots - ledger.in_flight.keys()
     if freed:
-        run.tools.journal.release(fleet, freed)
+        run.tools.journal.release(fleet, freed, permit=run.fences.get(fleet))
     run.permits[fleet] = _permit(run, plan)
     ledger = replace(ledger, story=story, slots=ledger.slots - freed)
     decided = () if run.stopping else tuple(verdicts(plan, ledger, now=now))

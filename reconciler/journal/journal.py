@@ -363,8 +363,8 @@ class Journal(Protocol):
         """The devices of a fleet that hold a slot, and since when, in the order of their ids."""
         ...
 
-    def release(self, fleet: str, device_ids: Iterable[DeviceId]) -> None:
-        """Give back the slots of devices; of one that holds none it is harmless."""
+    def release(self, fleet: str, device_ids: Iterable[DeviceId], *, permit: Permit | None = None) -> None:
+        """Give back the slots of devices; of one that holds none it is harmless. Raises FencedError PFR5021."""
         ...
 
     def writes(self, attempt_id: str) -> tuple[KeptWrite, ...]:

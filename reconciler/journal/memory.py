@@ -324,9 +324,9 @@ class MemoryJournal:
         with self._exclusively():
             return self._limits.slots(fleet)
 
-    def release(self, fleet: str, device_ids: Iterable[DeviceId]) -> None:
+    def release(self, fleet: str, device_ids: Iterable[DeviceId], *, permit: Permit | None = None) -> None:
         """See `Journal.release`."""
-        with self._exclusively():
+        with self._exclusively(permit):
             self._limits.release(fleet, device_ids)
 
     def writes(self, attempt_id: str) -> tuple[KeptWrite, ...]:
