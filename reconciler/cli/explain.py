@@ -14,6 +14,7 @@ from reconciler.cli.console_look import look_at_console
 from reconciler.cli.display_options import output_options, wants_color
 from reconciler.cli.found_device import find_device
 from reconciler.cli.inputs import (
+    Intent,
     catalog_option,
     journal_option,
     observe,
@@ -68,7 +69,9 @@ def command(
     if observed is None:
         changes = look_at_console(intent, plan, observation, journal=journal)
     of_device = [change for change in changes if change.device_id == found.id]
-    progress = None if fleet_plan is None else _progress(fleet_plan, found.id, journal, now=plan.source.observed_at)
+    progress = (
+        None if fleet_plan is None else _progress(intent, fleet_plan, found.id, journal, now=plan.source.observed_at)
+    )
     fleet = None if fleet_plan is None else fleet_plan.fleet
     if output == "json":
         document = explain_document(found, fleet, placed, of_device, progress, tool_version=__version__)
@@ -81,13 +84,14 @@ def command(
 
 
 def _progress(
-    plan: FleetPlan, device_id: DeviceId, journal: JournalPlace | None, *, now: Instant
+    intent: Intent, plan: FleetPlan, device_id: DeviceId, journal: JournalPlace | None, *, now: Instant
 ) -> DeviceProgress | None:
     """Its place in the rollout, by the journal; None: there is none."""
     place = journal_location(journal, os.environ)
     if not journal_is_there(place):
         return None
     # Imported here: without a journal there is no need of a database.
+    from reconciler.controller.approvals import KeptPlans
     from reconciler.controller.progress import ledger_of_look, progress_of_device
     from reconciler.journal.opening import open_if_there
 
@@ -96,7 +100,9 @@ def _progress(
         return None
     with found as kept:
         story = story_of(fleet, (noted.entry for noted in kept.entries(fleet=fleet)))
-        ledger = ledger_of_look(plan, story, kept.attempts(fleet=fleet), kept.open_attempts(), now)
+        plans, files = KeptPlans(kept, intent.catalog), intent.fleets.approvals
+        approvals = plans.approvals(plan.fleet, story.approvals, files, now=now)
+        ledger = ledger_of_look(plan, story, kept.attempts(fleet=fleet), kept.open_attempts(), now, approvals)
     return progress_of_device(plan, ledger, device_id, now)
 
 

@@ -6,7 +6,15 @@ import click
 
 from reconciler.cli.display_options import output_options
 from reconciler.cli.journal_options import by_option, journal_option
-from reconciler.cli.word import journal_of_runs, moment, tell, unknown_fleet, until_in_words, word_output_option
+from reconciler.cli.word import (
+    journal_of_runs,
+    moment,
+    settled_before,
+    tell,
+    unknown_fleet,
+    until_in_words,
+    word_output_option,
+)
 from reconciler.journal.journal import Journal
 from reconciler.journal.location import JournalPlace
 from reconciler.model.device import DeviceId
@@ -100,7 +108,7 @@ def _lift(kept: Journal, fleet: str, *, by: str) -> Told:
         stood.append(f"suspended {who}{until_in_words(story.suspended.until, now=at)}: {story.suspended.reason}")
     if not stood:
         return _nothing_to_lift(kept, fleet)
-    kept.note([Resumed(fleet=fleet, at=at, by=by)])
+    kept.note([Resumed(fleet=fleet, at=at, by=by, settled_before=settled_before(kept, fleet=fleet))])
     message = f"fleet {fleet} may go on, failures are counted anew. It was {'; and it was '.join(stood)}"
     next_step = f"`apply` goes on where it was stopped; devices that are held: reconciler retry --fleet {fleet} --all"
     return Told(done=True, fleet=fleet, message=message, next_step=next_step)

@@ -11,7 +11,7 @@ import click
 from reconciler.cli.display_options import output_options
 from reconciler.cli.found_device import find_device
 from reconciler.cli.journal_options import by_option, journal_option
-from reconciler.cli.word import journal_of_runs, moment, tell, unknown_fleet, word_output_option
+from reconciler.cli.word import journal_of_runs, moment, settled_before, tell, unknown_fleet, word_output_option
 from reconciler.journal.journal import Journal
 from reconciler.journal.location import JournalPlace
 from reconciler.model.attempt import Attempt
@@ -76,7 +76,11 @@ def command(
         kept.note(
             [
                 Retried(
-                    fleet=case.fleet or "", at=moment(kept, device_id=case.device_id), device_id=case.device_id, by=by
+                    fleet=case.fleet or "",
+                    at=moment(kept, device_id=case.device_id),
+                    device_id=case.device_id,
+                    by=by,
+                    settled_before=settled_before(kept, device_id=case.device_id),
                 )
                 for case in again
             ]

@@ -169,7 +169,7 @@ def _status(intent: Intent | None, kept: Journal | None, place: JournalPlace, se
     now = seen.cloud_now
     if now is None:
         now = Instant(time.time()) if kept is None else moment(kept)
-    memory = None if kept is None else Memory(kept)
+    memory = None if kept is None else Memory(kept, None if intent is None else intent.catalog)
     holder = holder_of(place)
     words, alive = ("", False) if holder is None else (holder.words, holder.alive)
     return Status(

@@ -95,8 +95,8 @@ def _ward(run: Run, plan: FleetPlan, devices: Mapping[DeviceId, ObservedDevice])
     if memory is None or memory.rollout_id != rollout.id:
         memory = run.health[fleet] = _remembered(run, fleet, rollout)
     memory.wave = wave.name
-    if memory.counting_since != story.counting_since:
-        memory.counting_since = story.counting_since
+    if memory.told_at != story.told_at:
+        memory.told_at = story.told_at
         memory.checks.clear()
     of_fleet = (attempts for attempts in run.ended.values() if attempts[0].fleet == fleet)
     memory.step((attempt for attempts in of_fleet for attempt in attempts), since=rollout.began_at)
@@ -133,8 +133,8 @@ def _look_after(run: Run, scope: Scope, ward: _Ward, now: Instant) -> None:
     ]
     judgement = judge(ward.fleet, ward.policy, readings, records, now=now)
     news = [found for found in judgement.unwell if _is_news(ward, found)]
-    if news:
-        run.add(news)
+    while news and not run.add(ward.fleet, news):
+        continue  # what was seen stays true, whatever a person said meanwhile
     for found in news:
         ward.memory.noted[found.device_id, found.check] = now
     exempt = run.story_of(ward.fleet).unwell.keys() | _out_of_reach(ward, now)
@@ -168,7 +168,7 @@ def _reading(run: Run, signs: Signs, ward: _Ward, device: ObservedDevice, *, is_
     watched, heard = ward.memory.devices[device.id], signs.of(device.id)
     unbroken = {name: since for name in signs.events if (since := signs.listening_since(name)) is not None}
     vitals_heard = heard.vitals_heard
-    settled_until = ward.story.counts_since(device.id)
+    settled_until = ward.story.settled_at(device.id)
     return Reading(
         device_id=device.id,
         as_desired_since=watched.as_desired_since if is_current else None,
@@ -227,8 +227,8 @@ def _is_news(ward: _Ward, found: DeviceUnwell) -> bool:
     if noted_at is None:
         return True
     if found.check.startswith(_STANDING):
-        return noted_at < ward.story.retried.get(found.device_id, NEVER)
-    return noted_at < ward.story.counts_since(found.device_id)
+        return noted_at < ward.story.told_of.get(found.device_id, NEVER)
+    return noted_at < ward.story.settled_at(found.device_id)
 
 
 def _ask_checks(run: Run, ward: _Ward, current: Collection[DeviceId], now: Instant) -> None:

@@ -53,7 +53,7 @@ class FleetHealth:
 
     - `noted`: the findings that the journal has, by device and check, and when. `told_of`: waves of whose doubts a
       person was told.
-    - `checks`: by wave and name, of the time since a person last settled the fleet (`counting_since`).
+    - `checks`: by wave and name, of the time since a person last settled the fleet (`told_at`).
     - `doubts`: the devices whose health is unknown, and why, at the last look.
     """
 
@@ -62,7 +62,7 @@ class FleetHealth:
     devices: dict[DeviceId, WatchedDevice] = field(default_factory=dict)
     noted: dict[tuple[DeviceId, str], Instant] = field(default_factory=dict)
     checks: dict[tuple[str, str], AskedCheck] = field(default_factory=dict)
-    counting_since: Instant = NEVER
+    told_at: Instant = NEVER
     told_of: set[str] = field(default_factory=set)
     doubts: dict[DeviceId, str] = field(default_factory=dict)
 

@@ -19,6 +19,7 @@ from reconciler.model.rollout import FleetStory, Rollout, RolloutState, StartedW
 from reconciler.planning.waves import waves_of
 from reconciler.render.device_progress import DeviceProgress
 from reconciler.render.rollout_status import HeldDevice, Progress, RolloutStatus, SuspensionStatus, WaveStatus
+from reconciler.rollout.approval import NO_APPROVALS, Approvals
 from reconciler.rollout.gate import verdicts
 from reconciler.rollout.ledger import InFlight, Ledger
 from reconciler.rollout.retry import UNTIL_A_PERSON, held_until, last_failure
@@ -28,7 +29,12 @@ from reconciler.rollout.waves import before_its_wave
 
 
 def ledger_of_look(
-    plan: FleetPlan, story: FleetStory, attempts: Iterable[Attempt], open_attempts: Iterable[Attempt], now: Instant
+    plan: FleetPlan,
+    story: FleetStory,
+    attempts: Iterable[Attempt],
+    open_attempts: Iterable[Attempt],
+    now: Instant,
+    approvals: Approvals = NO_APPROVALS,
 ) -> Ledger:
     """What a run that begins now would know of a fleet. `attempts` are the journal's, the latest begun first."""
     deadline = plan.fleet.rollout.step_deadline_seconds
@@ -40,7 +46,14 @@ def ledger_of_look(
         if attempt.fleet == plan.fleet.name or attempt.device_id in agreed
     }
     ended = ended_of(story, attempts)
-    return Ledger(story=story, agreed=agreed, in_flight=in_flight, ended=ended, slots=frozenset(in_flight))
+    return Ledger(
+        story=story,
+        agreed=agreed,
+        approvals=approvals,
+        in_flight=in_flight,
+        ended=ended,
+        slots=frozenset(in_flight),
+    )
 
 
 def ended_of(story: FleetStory, attempts: Iterable[Attempt]) -> Mapping[DeviceId, Sequence[Attempt]]:
@@ -54,11 +67,16 @@ def ended_of(story: FleetStory, attempts: Iterable[Attempt]) -> Mapping[DeviceId
 
 
 def progress_of(
-    story: FleetStory, fleet: Fleet | None, plan: FleetPlan | None, ledger: Ledger | None, now: Instant
+    story: FleetStory,
+    fleet: Fleet | None,
+    plan: FleetPlan | None,
+    ledger: Ledger | None,
+    now: Instant,
+    approvals: Approvals = NO_APPROVALS,
 ) -> Progress:
     """`fleet` is None for one that only the journal knows, `plan` and `ledger` where no device was observed."""
     found = None if plan is None or ledger is None else standings(plan, ledger, now)
-    rollout = None if story.rollout is None else _rollout(story, story.rollout, fleet, found)
+    rollout = None if story.rollout is None else _rollout(story, story.rollout, fleet, found, approvals)
     return Progress(
         rollout=rollout,
         suspensions=tuple(_suspensions(story, fleet, now)),
@@ -69,7 +87,7 @@ def progress_of(
 def progress_of_device(plan: FleetPlan, ledger: Ledger, device_id: DeviceId, now: Instant) -> DeviceProgress:
     """Where one device is in the rollout of its fleet."""
     story = ledger.story
-    found = progress_of(story, plan.fleet, plan, ledger, now)
+    found = progress_of(story, plan.fleet, plan, ledger, now, ledger.approvals)
     attempts = ledger.ended.get(device_id, ())
     return DeviceProgress(
         story=story,
@@ -104,7 +122,11 @@ def _held(plan: FleetPlan, ledger: Ledger, now: Instant) -> tuple[HeldDevice, ..
 
 
 def _rollout(
-    story: FleetStory, rollout: Rollout, fleet: Fleet | None, found: Mapping[DeviceId, DeviceState] | None
+    story: FleetStory,
+    rollout: Rollout,
+    fleet: Fleet | None,
+    found: Mapping[DeviceId, DeviceState] | None,
+    approvals: Approvals,
 ) -> RolloutStatus:
     # What another intent asks of its waves says nothing of this one's.
     policy = fleet.rollout if fleet is not None and fleet.desired.intent == rollout.intent else None
@@ -114,7 +136,7 @@ def _rollout(
     is_over = rollout.state in (RolloutState.COMPLETE, RolloutState.SUPERSEDED)
     has_last = bool(rollout.waves) and rollout.waves[-1].members is None
     to_come = () if is_over or has_last else tuple(wave.name for wave in asked if wave.name not in started)
-    awaits = policy is not None and bool(to_come) and before_its_wave(policy, story)[0] is Hold.AWAITING_APPROVAL
+    is_held = policy is not None and before_its_wave(policy, story, approvals)[0] is Hold.AWAITING_APPROVAL
     return RolloutStatus(
         id=rollout.id,
         intent=rollout.intent,
@@ -123,7 +145,8 @@ def _rollout(
         devices=rollout.devices,
         waves=tuple(_wave(rollout, wave, soaks.get(wave.name), found) for wave in rollout.waves),
         to_come=to_come,
-        awaits_approval=to_come[0] if awaits else "",
+        awaits_approval=to_come[0] if to_come and is_held else "",
+        plan_id=rollout.plan_id,
     )
 
 

@@ -17,7 +17,7 @@ from reconciler.model.instant import iso_from_instant
 from reconciler.particle.traffic import Traffic
 from reconciler.render.outcome import Outcome
 from reconciler.rollout.retry import counts_against_rollout, held_until
-from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Verdict, Wait
+from reconciler.rollout.verdict import FINAL_HOLDS, WINDOW_HOLDS, Hold, Verdict, Wait
 
 
 class Ending(Enum):
@@ -60,9 +60,6 @@ _FAILURES: Final = frozenset({Hold.HALTED, Hold.TURNED_BACK, Hold.NOT_UPLOADED})
 """Holds that say that something went wrong, whoever failed."""
 
 
-_WINDOWS: Final = frozenset({Hold.OUTSIDE_WINDOW, Hold.WINDOW_ENDING})
-
-
 def ending_of(run: Run, rest: Rest) -> Ending:
     """The first of these that happened: an error, failed devices, a stale plan, an approval or a window missing."""
     holds = {verdict.hold for verdict in _waits(run)}
@@ -74,7 +71,7 @@ def ending_of(run: Run, rest: Rest) -> Ending:
         return Ending.STALE
     if Hold.AWAITING_APPROVAL in holds or run.unapproved:
         return Ending.AWAITING_APPROVAL
-    return Ending.OUTSIDE_WINDOW if holds & _WINDOWS else Ending.DONE
+    return Ending.OUTSIDE_WINDOW if holds & WINDOW_HOLDS else Ending.DONE
 
 
 def failed_devices(run: Run) -> set[DeviceId]:
@@ -116,7 +113,7 @@ def holds_in_words(run: Run) -> list[str]:
 def _until(verdicts: Sequence[Verdict], hold: Hold) -> str:
     """When the first of the devices with this hold may start, where that is known beforehand."""
     until = [v.until for v in verdicts if isinstance(v, Wait) and v.hold is hold and v.until is not None]
-    what = "next opening" if hold in _WINDOWS else "until"
+    what = "next opening" if hold in WINDOW_HOLDS else "until"
     return f"; {what} {iso_from_instant(min(until))}" if until else ""
 
 

@@ -58,20 +58,20 @@ def _decide(
         plan_id=run.tools.agreement.plan_id,
         now=now,
     )
-    run.add(judgement(seen))
+    is_judged = run.add(fleet, judgement(seen))
     story = run.story_of(fleet)
     freed = released(plan, ledger, now)
     if _id_of(story) != _id_of(ledger.story):
         # Who has been there in the rollout before is no further along in this one than others.
         freed |= ledger.slots - ledger.in_flight.keys()
     if freed:
-        run.tools.journal.release(fleet, freed)
+        run.tools.journal.release(fleet, freed, permit=run.fences.get(fleet))
     run.permits[fleet] = _permit(run, plan)
     ledger = replace(ledger, story=story, slots=ledger.slots - freed)
     decided = () if run.stopping else tuple(verdicts(plan, ledger, now=now))
     run.plans[fleet], run.verdicts[fleet] = plan, decided
     may_pass = may_pass_by_time(seen, story) or doubt_may_pass(run, fleet)
-    is_to_come = any(map(_is_to_come, decided)) or (not run.stopping and may_pass)
+    is_to_come = any(map(_is_to_come, decided)) or (not run.stopping and (may_pass or not is_judged))
     return Decided(fleet=fleet, verdicts=decided, is_to_come=is_to_come)
 
 

@@ -20,7 +20,7 @@ from reconciler.execution.product import ProductHands
 from reconciler.firmware.catalog import Catalog
 from reconciler.inventory.hearing import Hearing
 from reconciler.inventory.inventory import Inventory
-from reconciler.journal.journal import Journal, Permit
+from reconciler.journal.journal import Journal, NotedMeanwhileError, Permit
 from reconciler.model.action import ProductAction, is_within
 from reconciler.model.attempt import Attempt
 from reconciler.model.device import DeviceId, ObservedDevice
@@ -168,27 +168,36 @@ class Run:
         """Read what the journal has noted since, by this run or by a person's command."""
         for noted in self.tools.journal.entries(after=self.entries_read):
             fleet = noted.entry.fleet
-            self.stories[fleet] = self.story_of(fleet).after(noted.entry)
+            self.stories[fleet] = self.story_of(fleet).told(noted.entry)
             self.entries_read = noted.number
             if isinstance(noted.entry, RolloutBegan | Retried):
                 self._forget_what_is_settled(fleet)
 
-    def add(self, entries: Sequence[RolloutEntry]) -> None:
-        """Note what follows for rollouts, durably, and what it comes to. An entry that cannot follow is not written."""
-        for fleet in {entry.fleet for entry in entries}:
-            reduce(FleetStory.after, (entry for entry in entries if entry.fleet == fleet), self.story_of(fleet))
-        for fleet in {entry.fleet for entry in entries}:
-            of_fleet = [entry for entry in entries if entry.fleet == fleet]
-            self.tools.journal.note(of_fleet, permit=self.fences.get(fleet))
+    def add(self, fleet: str, entries: Sequence[RolloutEntry]) -> bool:
+        """Note what follows for a fleet, durably, and what it comes to. An entry that cannot follow is not written.
+
+        False: somebody, a person perhaps, has noted something of the fleet since it was last read. Then nothing is
+        written, for it may not follow from that; it is read by now, and who asked has to judge anew.
+        """
+        if not entries:
+            return True
+        reduce(FleetStory.after, entries, self.story_of(fleet))
+        try:
+            self.tools.journal.note(entries, permit=self.fences.get(fleet), after=self.entries_read)
+        except NotedMeanwhileError:
+            self.read_on()
+            return False
         self.read_on()
         for entry in entries:
             self.tools.tell(RolloutMoved(at=entry.at, entry=entry))
+        return True
 
     def halt(self, fleet: str, reason: str, at: Instant) -> None:
         """Halt a fleet, unless it is halted: first the halt is durable, then anything else follows."""
         self.read_on()
-        if self.story_of(fleet).halted is None:
-            self.add([Halted(fleet=fleet, at=at, reason=reason)])
+        halted = Halted(fleet=fleet, at=at, reason=reason)
+        while self.story_of(fleet).halted is None and not self.add(fleet, [halted]):
+            continue
 
     def take_over(self, scopes: Sequence[Scope]) -> None:
         """At the start of a run: from now on whoever worked on these products before writes nothing and sends nothing.

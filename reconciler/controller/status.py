@@ -9,16 +9,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from reconciler.controller.approvals import KeptPlans
 from reconciler.controller.progress import ledger_of_look, progress_of
+from reconciler.firmware.catalog import Catalog
 from reconciler.journal.journal import Journal
 from reconciler.model.allowance import REQUESTS
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.device import DeviceId
-from reconciler.model.fleet import Fleet, FleetSet, RolloutPolicy
+from reconciler.model.fleet import Fleet, FleetSet, PlanApproval, RolloutPolicy
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Waiting
 from reconciler.model.rollout import FleetStory, stories_of
 from reconciler.render.status import BudgetStatus, FailedDevice, FleetStatus, Halted, LastRun, UnderWay
+from reconciler.rollout.approval import NO_APPROVALS, Approvals
 from reconciler.rollout.gate import hold_of_fleet
 from reconciler.rollout.opening import Openings
 from reconciler.rollout.retry import held_until, last_failure
@@ -29,9 +32,10 @@ ATTEMPTS_READ_MAX: Final = 50_000
 
 
 class Memory:
-    """What the journal remembers, read once."""
+    """What the journal remembers, read once; of plans that were approved only with the `catalog` that they need."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, catalog: Catalog | None = None) -> None:
+        self._plans = None if catalog is None else KeptPlans(journal, catalog)
         self.halts = {halt.fleet: Halted(reason=halt.reason, at=halt.at, by=halt.by) for halt in journal.halts()}
         self.open_attempts = journal.open_attempts()
         self.stories = stories_of(noted.entry for noted in journal.entries())
@@ -39,6 +43,13 @@ class Memory:
         self.by_device: dict[DeviceId, list[Attempt]] = {}
         for attempt in self.attempts:
             self.by_device.setdefault(attempt.device_id, []).append(attempt)
+
+    def approvals_of(self, fleet: Fleet | None, files: Sequence[PlanApproval], now: Instant) -> Approvals:
+        """What people have agreed to in a fleet."""
+        if fleet is None or self._plans is None:
+            return NO_APPROVALS
+        story = self.stories.get(fleet.name, FleetStory(fleet=fleet.name))
+        return self._plans.approvals(fleet, story.approvals, files, now=now)
 
     def last_run(self) -> LastRun | None:
         """The steps of the plan of the latest attempt."""
@@ -75,7 +86,8 @@ def fleet_statuses(
     """The fleets of the manifests, and those that only the journal knows and in which something is open or wrong."""
     wanted: dict[str, Fleet | None] = {} if fleets is None else {fleet.name: fleet for fleet in fleets.fleets}
     plans = {} if plan is None else {each.fleet.name: each for each in plan.fleets}
-    found = [_status(name, fleet, plans.get(name), memory, now) for name, fleet in wanted.items()]
+    files = () if fleets is None else fleets.approvals
+    found = [_status(name, fleet, plans.get(name), memory, now, files) for name, fleet in wanted.items()]
     if memory is None:
         return tuple(found)
     known = {attempt.fleet for attempt in memory.attempts} | {attempt.fleet for attempt in memory.open_attempts}
@@ -92,13 +104,21 @@ def _is_open(status: FleetStatus) -> bool:
     return bool(status.halted or progress.suspensions or is_rolling or status.under_way or status.failed)
 
 
-def _status(name: str, fleet: Fleet | None, plan: FleetPlan | None, memory: Memory | None, now: Instant) -> FleetStatus:
+def _status(
+    name: str,
+    fleet: Fleet | None,
+    plan: FleetPlan | None,
+    memory: Memory | None,
+    now: Instant,
+    files: Sequence[PlanApproval] = (),
+) -> FleetStatus:
     halted = None if memory is None else memory.halts.get(name)
-    held, held_for = ("", None) if plan is None else _held(plan, now)
     story = FleetStory(fleet=name) if memory is None else memory.stories.get(name, FleetStory(fleet=name))
+    approvals = NO_APPROVALS if memory is None else memory.approvals_of(fleet, files, now)
+    held, held_for = ("", None) if plan is None else _held(plan, story, approvals, now)
     ledger = None
     if plan is not None and memory is not None:
-        ledger = ledger_of_look(plan, story, memory.attempts, memory.open_attempts, now)
+        ledger = ledger_of_look(plan, story, memory.attempts, memory.open_attempts, now, approvals)
     return FleetStatus(
         name=name,
         desired=None if fleet is None else fleet.desired,
@@ -108,11 +128,11 @@ def _status(name: str, fleet: Fleet | None, plan: FleetPlan | None, memory: Memo
         held_until=held_for,
         under_way=() if memory is None else _under_way(name, fleet, memory.open_attempts, now),
         failed=() if memory is None else _failed(story, plan, memory.by_device, now),
-        progress=progress_of(story, fleet, plan, ledger, now),
+        progress=progress_of(story, fleet, plan, ledger, now, approvals),
     )
 
 
-def _held(plan: FleetPlan, now: Instant) -> tuple[str, Instant | None]:
+def _held(plan: FleetPlan, story: FleetStory, approvals: Approvals, now: Instant) -> tuple[str, Instant | None]:
     """Why a run that begins now would start nothing, halts apart, and until when where its windows are the reason."""
     if not plan.routes:
         return "", None
@@ -122,6 +142,9 @@ def _held(plan: FleetPlan, now: Instant) -> tuple[str, Instant | None]:
     if hold in {None, Hold.OUTSIDE_WINDOW} and len(closed) == len(plan.routes):
         first, until = min(closed, key=lambda found: (found[1] is None, found[1]))
         return first.value, until
+    if hold is None:
+        holds = [approvals.hold(story, route, device_id) for route in plan.routes for device_id in route.devices]
+        hold = holds[0] if all(holds) else None
     return ("" if hold is None else hold.value), None
 
 

@@ -20,19 +20,16 @@ from reconciler.journal.rules import lock_may_stand
 from reconciler.model.attempt import Attempt, AttemptState, Evidence
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module, ModuleSlot
-from reconciler.model.rollout import FleetStory
+from reconciler.model.rollout import stories_of
 from reconciler.model.rollout_entry import Approved, RolloutBegan, RolloutEntry
 from reconciler.model.step import FlashModule, Step
 
 
 def live_since(entries: Iterable[RolloutEntry]) -> dict[str, Instant]:
     """From when on the attempts of each fleet's latest rollout count; `entries` are those of all fleets."""
-    stories: dict[str, FleetStory] = {}
-    for entry in entries:
-        stories[entry.fleet] = stories.get(entry.fleet, FleetStory(fleet=entry.fleet)).after(entry)
     return {
-        story.fleet: min(story.counting_since, story.rollout.began_at)
-        for story in stories.values()
+        fleet: min(story.counting_since, story.rollout.began_at)
+        for fleet, story in stories_of(entries).items()
         if story.rollout is not None
     }
 

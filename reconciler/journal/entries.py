@@ -70,6 +70,8 @@ def _optional_devices(value: Any) -> frozenset[DeviceId] | None:
     return None if value is None else _devices(value)
 
 
+_SETTLED_BEFORE: Final[_Field] = ("settled_before", _optional_instant)
+
 _FORMS: Final[Mapping[str, tuple[type[RolloutEntry], tuple[_Field, ...]]]] = {
     "rollout_began": (
         RolloutBegan,
@@ -86,9 +88,9 @@ _FORMS: Final[Mapping[str, tuple[type[RolloutEntry], tuple[_Field, ...]]]] = {
     "rollout_superseded": (RolloutSuperseded, (("intent", _word),)),
     "device_unwell": (DeviceUnwell, (("device_id", _device), ("check", _word), ("why", _word))),
     "halted": (Halted, (("reason", _word), ("by", _optional_word))),
-    "resumed": (Resumed, (("by", _word),)),
+    "resumed": (Resumed, (("by", _word), _SETTLED_BEFORE)),
     "suspended": (Suspended, (("reason", _word), ("until", _optional_instant), ("by", _word))),
-    "retried": (Retried, (("device_id", _device), ("by", _word))),
+    "retried": (Retried, (("device_id", _device), ("by", _word), _SETTLED_BEFORE)),
     "approved": (
         Approved,
         (
@@ -102,6 +104,9 @@ _FORMS: Final[Mapping[str, tuple[type[RolloutEntry], tuple[_Field, ...]]]] = {
     ),
 }
 """Every kind of entry: its class, and its fields beside `fleet` and `at` with how each is read."""
+
+_LATER: Final = frozenset({"settled_before"})
+"""Fields that entries of an earlier version do not have."""
 
 _KINDS: Final = {form: kind for kind, (form, _) in _FORMS.items()}
 
@@ -126,6 +131,7 @@ def decode_entry(kind: str, text: str, *, fleet: str, at: Instant) -> RolloutEnt
     try:
         form, fields = _FORMS[kind]
         document = json.loads(text)
-        return form(fleet=fleet, at=at, **{name: read(document[name]) for name, read in fields})
+        there = (field for field in fields if field[0] in document or field[0] not in _LATER)
+        return form(fleet=fleet, at=at, **{name: read(document[name]) for name, read in there})
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise unreadable(f"an entry {kind}", text, error) from error

@@ -152,6 +152,17 @@ class AttemptMovedError(JournalError):
         self.recorded = recorded
 
 
+class NotedMeanwhileError(JournalError):
+    """Somebody has noted something of the fleet that the writer has not read: what it judged may not hold any more."""
+
+    def __init__(self, fleet: str) -> None:
+        super().__init__(
+            "PFR5028",
+            f"something was noted of fleet {fleet} meanwhile, and nothing more is before that is read",
+            next_step="none: the next pass reads it and judges anew",
+        )
+
+
 class Journal(Protocol):
     """What was intended, sent and learnt. Every method may be called from several threads.
 
@@ -250,10 +261,12 @@ class Journal(Protocol):
         """A plan that was kept, or None."""
         ...
 
-    def note(self, entries: Sequence[RolloutEntry], *, permit: Permit | None = None) -> None:
+    def note(self, entries: Sequence[RolloutEntry], *, permit: Permit | None = None, after: int | None = None) -> None:
         """Add entries to the lives of rollouts, in their order: all of them or none. They are never altered.
 
-        Raises FencedError PFR5021 when the permit's epoch is over.
+        `after` is the number up to which the writer has read what it judges by; None: it holds whatever was noted.
+        Raises FencedError PFR5021 when the permit's epoch is over; NotedMeanwhileError PFR5028 when the journal has an
+        entry of one of these fleets with a number above `after`.
         """
         ...
 
@@ -350,8 +363,8 @@ class Journal(Protocol):
         """The devices of a fleet that hold a slot, and since when, in the order of their ids."""
         ...
 
-    def release(self, fleet: str, device_ids: Iterable[DeviceId]) -> None:
-        """Give back the slots of devices; of one that holds none it is harmless."""
+    def release(self, fleet: str, device_ids: Iterable[DeviceId], *, permit: Permit | None = None) -> None:
+        """Give back the slots of devices; of one that holds none it is harmless. Raises FencedError PFR5021."""
         ...
 
     def writes(self, attempt_id: str) -> tuple[KeptWrite, ...]:

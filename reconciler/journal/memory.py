@@ -29,6 +29,7 @@ from reconciler.journal.memory_writes import MemoryWrites
 from reconciler.journal.permits import FleetHaltedError
 from reconciler.journal.rules import (
     check_begin,
+    check_nothing_unread,
     check_plan,
     check_record,
     check_record_product,
@@ -185,9 +186,12 @@ class MemoryJournal:
         with self._exclusively():
             return self._plans.get(plan_id)
 
-    def note(self, entries: Sequence[RolloutEntry], *, permit: Permit | None = None) -> None:
+    def note(self, entries: Sequence[RolloutEntry], *, permit: Permit | None = None, after: int | None = None) -> None:
         """See `Journal.note`."""
         with self._exclusively(permit):
+            if after is not None:
+                fleets = {entry.fleet for entry in entries}
+                check_nothing_unread(next((each.fleet for each in self._entries[after:] if each.fleet in fleets), None))
             self._entries += map(storable_entry, entries)
 
     def entries(self, *, fleet: str | None = None, after: int = 0) -> tuple[Noted, ...]:
@@ -320,9 +324,9 @@ class MemoryJournal:
         with self._exclusively():
             return self._limits.slots(fleet)
 
-    def release(self, fleet: str, device_ids: Iterable[DeviceId]) -> None:
+    def release(self, fleet: str, device_ids: Iterable[DeviceId], *, permit: Permit | None = None) -> None:
         """See `Journal.release`."""
-        with self._exclusively():
+        with self._exclusively(permit):
             self._limits.release(fleet, device_ids)
 
     def writes(self, attempt_id: str) -> tuple[KeptWrite, ...]:

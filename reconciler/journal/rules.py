@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from operator import attrgetter
 from typing import TypeVar
 
-from reconciler.journal.journal import AttemptMovedError, KeptPlan
+from reconciler.journal.journal import AttemptMovedError, KeptPlan, NotedMeanwhileError
 from reconciler.model.attempt import MOVES, Attempt, AttemptState
 from reconciler.model.error import BugError
 from reconciler.model.external_write import ExternalWrite, Facts
@@ -52,6 +52,12 @@ def halted_now(entries: Iterable[RolloutEntry]) -> dict[str, Halted]:
         elif isinstance(entry, Resumed):
             halted.pop(entry.fleet, None)
     return halted
+
+
+def check_nothing_unread(fleet: str | None) -> None:
+    """Raise NotedMeanwhileError PFR5028 where a fleet has an entry that its writer has not read; None: none has."""
+    if fleet is not None:
+        raise NotedMeanwhileError(fleet)
 
 
 def check_begin(attempt: Attempt | ProductAttempt) -> None:

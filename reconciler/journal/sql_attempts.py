@@ -158,10 +158,10 @@ class SqlAttempts(SqlStore):
         held = {DeviceId(row.device_id): Instant(row.taken_at) for row in found}
         return dict(sorted(held.items()))
 
-    def release(self, fleet: str, device_ids: Iterable[DeviceId]) -> None:
+    def release(self, fleet: str, device_ids: Iterable[DeviceId], *, permit: Permit | None = None) -> None:
         """See `Journal.release`."""
         columns = tables.slots.c
-        with self._writing() as connection:
+        with self._writing(permit) as connection:
             for device_id in device_ids:
                 connection.execute(delete(tables.slots).where(columns.fleet == fleet, columns.device_id == device_id))
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select, union
 from reconciler.journal import rows, tables
 from reconciler.journal.entries import HALTING_KINDS
 from reconciler.journal.journal import KeptPlan, Noted, Permit
-from reconciler.journal.rules import check_plan, halted_now
+from reconciler.journal.rules import check_nothing_unread, check_plan, halted_now
 from reconciler.journal.store import SqlStore
 from reconciler.model.instant import Instant
 from reconciler.model.rollout_entry import Halted, Resumed, RolloutEntry
@@ -32,9 +32,14 @@ class SqlRollouts(SqlStore):
         found = self._all(select(tables.plans).where(tables.plans.c.plan_id == plan_id))
         return rows.plan_from(found[0]) if found else None
 
-    def note(self, entries: Sequence[RolloutEntry], *, permit: Permit | None = None) -> None:
+    def note(self, entries: Sequence[RolloutEntry], *, permit: Permit | None = None, after: int | None = None) -> None:
         """See `Journal.note`."""
         with self._writing(permit) as connection:
+            if after is not None:
+                columns = tables.rollout_entries.c
+                fleets = {entry.fleet for entry in entries}
+                unread = select(columns.fleet).where(columns.number > after, columns.fleet.in_(fleets)).limit(1)
+                check_nothing_unread(connection.execute(unread).scalar_one_or_none())
             if entries:
                 self._note(connection, entries)
 

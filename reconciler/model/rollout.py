@@ -9,8 +9,8 @@
                                       `-------------WaveCompleted------------------->
 
 Nothing here is stored as a state. The journal has entries (`rollout_entry.py`) in the order in which they happened;
-`FleetStory.after` folds them. What does not follow from the state before is a bug and raises, so that a journal never
-holds a life that was not lived.
+`FleetStory.after` folds them. What does not follow from the state before is a bug and raises before it is written.
+Where a journal has such an entry all the same, `FleetStory.told` passes over it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import reduce
 from types import MappingProxyType
 from typing import Final, assert_never
 
@@ -137,7 +138,8 @@ class FleetStory:
     - `rollout`: the latest one; `complete_before_halt` tells where a resumed one goes back to.
     - `halted`, `suspended`: a person's or the rollout's own word that still stands.
     - `counting_since`: attempts that were intended before it do not count against the limits: of an earlier rollout, or
-      seen by the person who resumed the fleet. `retried`: when a person last wanted a device to be tried again.
+      seen by the person who resumed the fleet. `retried`: the same of a device that a person wanted to be tried again.
+    - `told_at`: when a person last settled the fleet, `told_of` the same of a device, by the clock of their words.
     - `unwell`: devices that a check found unwell since then, by the first finding.
     - `approvals`: of this rollout, or given before it began.
     """
@@ -148,6 +150,8 @@ class FleetStory:
     suspended: Suspended | None = None
     counting_since: Instant = NEVER
     retried: Mapping[DeviceId, Instant] = field(default_factory=dict)
+    told_at: Instant = NEVER
+    told_of: Mapping[DeviceId, Instant] = field(default_factory=dict)
     unwell: Mapping[DeviceId, DeviceUnwell] = field(default_factory=dict)
     approvals: tuple[Approved, ...] = ()
     complete_before_halt: bool = False
@@ -160,6 +164,10 @@ class FleetStory:
     def counts_since(self, device_id: DeviceId) -> Instant:
         """Attempts on the device that were intended before this do not count against the limits."""
         return max(self.counting_since, self.retried.get(device_id, NEVER))
+
+    def settled_at(self, device_id: DeviceId) -> Instant:
+        """What was found on the device before this has been seen by a person, or is of an earlier rollout."""
+        return max(self.told_at, self.told_of.get(device_id, NEVER))
 
     def is_suspended(self, now: Instant) -> bool:
         """Whether a person's suspension stands: from its end on it holds nothing, without anybody's word."""
@@ -180,15 +188,26 @@ class FleetStory:
                 return replace(self, approvals=(*self.approvals, entry))
             case DeviceUnwell(device_id=device_id):
                 return replace(self, unwell={device_id: entry, **self.unwell})
-            case Retried(device_id=device_id, at=at):
+            case Retried(device_id=device_id):
                 unwell = {other: found for other, found in self.unwell.items() if other != device_id}
-                return replace(self, retried={**self.retried, device_id: at}, unwell=unwell)
+                retried = {**self.retried, device_id: _settled_before(entry)}
+                return replace(self, retried=retried, told_of={**self.told_of, device_id: entry.at}, unwell=unwell)
             case (
                 RolloutCompleted() | RolloutSuperseded() | WaveStarted() | WaveGrew() | WaveSoaking() | WaveCompleted()
             ):
                 return self._moved(entry)
             case _:
                 assert_never(entry)
+
+    def told(self, entry: RolloutEntry) -> FleetStory:
+        """The story with one more entry as it stands in a journal: one that cannot follow changes nothing.
+
+        A journal that somebody put together, or that two wrote to, must never be one that nobody can read.
+        """
+        try:
+            return self.after(entry)
+        except BugError:
+            return self
 
     def _began(self, began: RolloutBegan) -> FleetStory:
         before = self.rollout
@@ -204,7 +223,14 @@ class FleetStory:
             began_at=began.at,
         )
         return replace(
-            self, rollout=rollout, counting_since=began.at, retried={}, unwell={}, complete_before_halt=False
+            self,
+            rollout=rollout,
+            counting_since=began.at,
+            retried={},
+            told_at=began.at,
+            told_of={},
+            unwell={},
+            complete_before_halt=False,
         )
 
     def _halted(self, entry: Halted) -> FleetStory:
@@ -220,7 +246,15 @@ class FleetStory:
         rollout = self.rollout
         if rollout is not None and rollout.state is RolloutState.HALTED:
             rollout = rollout.moved(RolloutState.COMPLETE if self.complete_before_halt else RolloutState.ROLLING)
-        return replace(self, rollout=rollout, halted=None, suspended=None, counting_since=entry.at, unwell={})
+        return replace(
+            self,
+            rollout=rollout,
+            halted=None,
+            suspended=None,
+            counting_since=_settled_before(entry),
+            told_at=entry.at,
+            unwell={},
+        )
 
     def _moved(self, entry: Moving) -> FleetStory:
         if self.rollout is None:
@@ -240,19 +274,21 @@ class FleetStory:
 
 
 def story_of(fleet: str, entries: Iterable[RolloutEntry]) -> FleetStory:
-    """What a fleet's entries come to, in their order. Raises BugError PFR9004 when one cannot follow."""
-    story = FleetStory(fleet=fleet)
-    for entry in entries:
-        story = story.after(entry)
-    return story
+    """What a fleet's entries in a journal come to, in their order."""
+    return reduce(FleetStory.told, entries, FleetStory(fleet=fleet))
 
 
 def stories_of(entries: Iterable[RolloutEntry]) -> Mapping[str, FleetStory]:
-    """What the entries come to, by fleet."""
+    """What the entries of a journal come to, by fleet."""
     stories: dict[str, FleetStory] = {}
     for entry in entries:
-        stories[entry.fleet] = stories.get(entry.fleet, FleetStory(fleet=entry.fleet)).after(entry)
+        stories[entry.fleet] = stories.get(entry.fleet, FleetStory(fleet=entry.fleet)).told(entry)
     return stories
+
+
+def _settled_before(word: Resumed | Retried) -> Instant:
+    """Never later than the word itself: what is intended after it is not settled by it, whoever's clock is ahead."""
+    return word.at if word.settled_before is None else word.settled_before
 
 
 def _wave_started(rollout: Rollout, entry: WaveStarted) -> Rollout:

@@ -112,11 +112,16 @@ class Halted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed:
-    """A person has seen the failures so far; from now on they are counted anew."""
+    """A person has seen the failures so far; from now on they are counted anew.
+
+    `at` is by the person's clock, which may be ahead of the cloud's by hours. `settled_before` is by the cloud's, as
+    attempts are: of those that were intended before it the person knew. None: `at` has to do for it.
+    """
 
     fleet: str
     at: Instant
     by: str = ""
+    settled_before: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,12 +137,13 @@ class Suspended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retried:
-    """A person wants a device to be tried again, whatever failed on it before."""
+    """A person wants a device to be tried again, whatever failed on it before. For `settled_before` see `Resumed`."""
 
     fleet: str
     at: Instant
     device_id: DeviceId
     by: str = ""
+    settled_before: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from reconciler.render.ink import Page, Style
 from reconciler.render.rollout_status import STANDING_WORDS, HeldDevice
 from reconciler.render.rollout_words import halted_by, until_when
 from reconciler.render.step_words import duration_in_words, step_in_words, time_in_words
-from reconciler.rollout.verdict import Start, Verdict
+from reconciler.rollout.verdict import WINDOW_HOLDS, Start, Verdict, Wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +43,7 @@ def device_progress_lines(page: Page, progress: DeviceProgress, now: Instant) ->
     if isinstance(verdict, Start):
         lines += [page.ink("Its next step may start in the next pass of `apply`.", Style.GOOD)]
     elif verdict is not None:
-        until = "" if verdict.until is None else f", until {time_in_words(verdict.until)} at least"
-        sentence = f"Nothing starts on it now: {verdict.hold.value}{until}."
+        sentence = f"Nothing starts on it now: {verdict.hold.value}{_until(verdict)}."
         lines += [page.ink(line, Style.WAITING) for line in page.wrapped(sentence, hanging=2)]
     lines += _words_of_people(page, progress.story, now)
     for attempt in progress.failures:
@@ -97,6 +96,13 @@ def _place(progress: DeviceProgress) -> str:
         return f"{head}: the device is in wave {wave.name}, which is {wave.state}{stands}."
     to_come = ", ".join(progress.to_come) or "none"
     return f"{head}: no wave with the device has started, to come: {to_come}{stands}."
+
+
+def _until(verdict: Wait) -> str:
+    if verdict.hold in WINDOW_HOLDS:
+        opening = "no opening that is known" if verdict.until is None else time_in_words(verdict.until)
+        return f"; next opening: {opening}"
+    return "" if verdict.until is None else f", until {time_in_words(verdict.until)} at least"
 
 
 def _words_of_people(page: Page, story: FleetStory, now: Instant) -> list[str]:

@@ -63,7 +63,7 @@ def rollouts_of(entries: Iterable[RolloutEntry]) -> tuple[Rollout, ...]:
     stories: dict[str, FleetStory] = {}
     found: dict[str, Rollout] = {}
     for entry in entries:
-        story = stories[entry.fleet] = stories.get(entry.fleet, FleetStory(fleet=entry.fleet)).after(entry)
+        story = stories[entry.fleet] = stories.get(entry.fleet, FleetStory(fleet=entry.fleet)).told(entry)
         if story.rollout is not None:
             found[story.rollout.id] = story.rollout
     return tuple(found.values())

@@ -59,7 +59,10 @@ class HeldDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutStatus:
-    """The latest rollout of a fleet. `to_come`: the waves that have not started, by name; `awaits_approval` of one."""
+    """The latest rollout of a fleet. `to_come`: the waves that have not started, by name; `awaits_approval` of one.
+
+    `plan_id` is the plan that it began with, which the journal keeps: who approves a wave approves that.
+    """
 
     id: str
     intent: str
@@ -69,6 +72,7 @@ class RolloutStatus:
     waves: tuple[WaveStatus, ...] = ()
     to_come: tuple[str, ...] = ()
     awaits_approval: str = ""
+    plan_id: str = ""
 
     @property
     def is_rolling(self) -> bool:
@@ -146,7 +150,8 @@ def _rollout(page: Page, fleet: str, rollout: RolloutStatus, now: Instant) -> li
         lines += page.wrapped(f"to come: {', '.join(f'wave {name}' for name in rollout.to_come)}", indent=4, hanging=2)
     if rollout.awaits_approval:
         lines += _inked(page, f"awaiting the approval of wave {rollout.awaits_approval}")
-        lines += page.wrapped(f"next: reconciler approve, for wave {rollout.awaits_approval} of {fleet}", indent=4)
+        command = f"reconciler approve {rollout.plan_id} --fleet {fleet} --wave {rollout.awaits_approval}"
+        lines += page.wrapped(f"next: {command}", indent=4, hanging=2)
     return lines
 
 

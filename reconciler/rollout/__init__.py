@@ -1,4 +1,4 @@
 """Who may start now: plan + ledger + now -> a verdict for every device with a route, each with its reason. Pure.
 
-Read `gate.py` first. What a manifest asks of a rollout and is not built yet (waves) is refused here, never ignored.
+Read `gate.py` first, then `waves.py`: what one pass saw, and what follows for the fleet's waves.
 """

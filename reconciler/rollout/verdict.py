@@ -74,3 +74,6 @@ FINAL_HOLDS = frozenset(
 )
 """Holds that this run does not outlast: a person, or a later run, must come. Of waves that move on by time the run
 knows by `waves.may_pass_by_time`."""
+
+WINDOW_HOLDS = frozenset({Hold.OUTSIDE_WINDOW, Hold.WINDOW_ENDING})
+"""Holds that end with the next opening of the fleet's windows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,37 @@ def test_a_wave_that_asks_for_an_approval_starts_after_it(bench: Bench) -> None:
     assert bench.apply().exit_code == 0
     assert bench.versions(ONE) == bench.versions(TWO) == ("6.3.4", 44)
     assert bench.violations() == []
+
+
+def looked(bench: Bench, *words: str) -> str:
+    known = ["--catalog", "catalog.json", "--journal", "journal.sqlite"]
+    said = bench.call(*words, *known)
+    assert said.exit_code == 0, said.output
+    return " ".join(said.stdout.split())
+
+
+def test_a_look_says_which_wave_waits_and_the_very_command_until_somebody_has_agreed(bench: Bench) -> None:
+    bench.write(FLEET + WAVES + RELEASE)
+    assert bench.apply().exit_code == 5
+    (command,) = re.findall(
+        r"next: reconciler (approve \S+ --fleet eu --wave early)", looked(bench, "status", "fleet.yaml")
+    )
+    assert bench.call(*command.split(), "--catalog", "catalog.json", "--journal", "journal.sqlite").exit_code == 0
+    assert "awaiting the approval" not in looked(bench, "status", "fleet.yaml")
+    assert bench.apply().exit_code == 0
+
+
+def test_a_look_at_a_fleet_that_nobody_has_agreed_to_does_not_say_that_it_may_start(bench: Bench) -> None:
+    bench.write(ASKS + RELEASE)
+    first = bench.apply()
+    assert first.exit_code == 5
+    assert "Nothing starts on it now: the fleet, or its wave, asks for an approval" in looked(
+        bench, "explain", ONE, "fleet.yaml"
+    )
+    assert "held: the fleet, or its wave, asks for an approval" in looked(bench, "status", "fleet.yaml")
+    approve_as_told(bench, first)
+    assert "asks for an approval" not in looked(bench, "explain", ONE, "fleet.yaml")
+    assert "asks for an approval" not in looked(bench, "status", "fleet.yaml")
 
 
 # --- the command ---

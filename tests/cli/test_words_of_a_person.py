@@ -200,6 +200,18 @@ def test_a_suspension_that_is_over_is_nothing_to_lift(journal: Path) -> None:
     assert said("resume", "eu").exit_code == 1
 
 
+@pytest.mark.parametrize("words", [("resume", "eu"), ("retry", device_id(1))])
+def test_what_is_begun_after_a_word_counts_also_where_a_persons_clock_is_ahead(
+    journal: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    cloud_now = time.time()
+    said("halt", "eu")
+    monkeypatch.setattr(time, "time", lambda: cloud_now + 86_400)
+    assert said(*words).exit_code == 0
+    told = story(journal)
+    assert Instant(cloud_now - 700) < told.counts_since(device_id(1)) < cloud_now
+
+
 def test_what_failed_before_a_resume_is_settled_also_where_the_clouds_clock_is_ahead(journal: Path) -> None:
     with SqliteJournal(journal) as kept:
         kept.begin(attempt(id="a9", device_id=device_id(9), fleet="eu", intended_at=DAYS_AHEAD))

@@ -20,6 +20,7 @@ from reconciler.journal.journal import (
     Journal,
     KeptPlan,
     Looked,
+    NotedMeanwhileError,
     ProductBusyError,
 )
 from reconciler.journal.sqlite import SqliteJournal
@@ -32,7 +33,7 @@ from reconciler.model.instant import Instant
 from reconciler.model.module import Dependency, Module, ModuleFunction, ModuleSlot
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.refusal import SystemFlashRefusal
-from reconciler.model.rollout_entry import Halted
+from reconciler.model.rollout_entry import Halted, Resumed
 from reconciler.model.step import FlashModule, LockApplication, Step
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
 
@@ -458,6 +459,19 @@ def test_every_fleet_of_which_anything_was_written_down_is_known_by_its_name(jou
     journal.note([Halted(fleet="noted", reason="a typo", at=Instant(100))])
     journal.keep_look(Looked(states=[a_state("d1", fleet="seen"), a_state("d2", fleet=None)]))
     assert journal.fleets() == ("attempted", "noted", "seen")
+
+
+def test_what_was_judged_before_somebody_elses_entry_was_read_is_not_noted(journal: Journal) -> None:
+    journal.note([Halted(fleet="eu", reason="smoke", at=Instant(100))], after=0)
+    [read] = journal.entries()
+    journal.note([Resumed(fleet="us", at=Instant(101))], permit=None, after=read.number)
+    journal.note([Resumed(fleet="eu", at=Instant(102), by="ada")])
+    with pytest.raises(NotedMeanwhileError, match="PFR5028"):
+        journal.note([Halted(fleet="eu", reason="2 failed", at=Instant(103))] * 2, after=read.number)
+    *_, latest = kept = journal.entries()
+    assert len(kept) == 3
+    journal.note([Halted(fleet="eu", reason="2 failed", at=Instant(104))], after=latest.number)
+    assert [halted.fleet for halted in journal.halts()] == ["eu"]
 
 
 # The console

@@ -50,6 +50,17 @@ def lived(journal: Journal, attempt: Attempt, failure: FailureClass | None = Non
 # Fencing
 
 
+def test_a_writer_whose_epoch_is_over_gives_back_no_slot_that_the_newer_one_counts_on(journal: Journal) -> None:
+    old = Permit(scope="cold-chain", epoch=journal.take_epoch("cold-chain", holder="first", at=Instant(1)))
+    new = Permit(scope="cold-chain", epoch=journal.take_epoch("cold-chain", holder="second", at=Instant(2)))
+    journal.begin(an_attempt("a1", "d1"), permit=replace(new, concurrent_max=1))
+    with pytest.raises(FencedError, match="PFR5021"):
+        journal.release("eu", [DeviceId("d1")], permit=old)
+    assert [*journal.slots("eu")] == ["d1"]
+    journal.release("eu", [DeviceId("d1")], permit=new)
+    assert not journal.slots("eu")
+
+
 def test_epochs_rise_for_each_scope_by_itself(journal: Journal) -> None:
     taken = [journal.take_epoch(scope, holder="a", at=Instant(1)) for scope in ("x", "x", "y", "x")]
     assert taken == [1, 2, 1, 3]

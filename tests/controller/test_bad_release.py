@@ -12,6 +12,8 @@ from reconciler.model.attempt import FailureClass
 from reconciler.model.device import DeviceMode, ObservedDevice
 from reconciler.model.event import DeviceSetAside
 from reconciler.model.fleet import RolloutPolicy, Share
+from reconciler.model.instant import Instant
+from reconciler.model.rollout_entry import Resumed
 from reconciler.model.step import Step
 from tests.controller.pretend_world import (
     Behaviour,
@@ -138,3 +140,16 @@ def test_a_bad_release_of_one_fleet_halts_no_other() -> None:
     carried_out(world, first, second)
     assert [halt.fleet for halt in world.journal.halts()] == ["a"]
     assert {world.devices[each].application for each in others} == {44}
+
+
+def test_a_resume_by_a_clock_that_is_ahead_does_not_blind_the_rollout() -> None:
+    world = twenty()
+    world.behaviour = ends_in_safe_mode
+    carried_out(world, FLEET)
+    before = exposed(world)
+    seen = Instant(max(attempt.intended_at for attempt in world.journal.attempts()) + 0.001)
+    ahead = Instant(world.now + 86_400)
+    world.journal.note([Resumed(fleet="eu", at=ahead, by="ada", settled_before=seen)])
+    carried_out(world, FLEET)
+    assert [halt.fleet for halt in world.journal.halts()] == ["eu"]
+    assert exposed(world) <= before + 3

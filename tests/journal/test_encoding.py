@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.journal.encoding import decode_modules, decode_step, encode_modules, encode_step, step_kind
+from reconciler.journal.entries import decode_entry, encode_entry
 from reconciler.model.device import DeviceMode
 from reconciler.model.error import JournalError
 from reconciler.model.fleet import Via
+from reconciler.model.instant import Instant
 from reconciler.model.module import Dependency, Module, ModuleFunction, ModuleSlot
+from reconciler.model.rollout_entry import Resumed
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion, published_versions
 
@@ -109,3 +112,10 @@ def test_a_step_with_a_value_of_another_kind_is_refused(field: str, value: objec
 def test_no_text_is_taken_for_a_step_by_accident(text: str) -> None:
     with pytest.raises(JournalError, match="PFR5011"):
         decode_step(text)
+
+
+def test_a_word_that_was_noted_before_it_said_what_it_settles_is_read() -> None:
+    resumed = decode_entry("resumed", '{"by":"ada"}', fleet="eu", at=Instant(7))
+    assert resumed == Resumed(fleet="eu", at=Instant(7), by="ada")
+    settling = Resumed(fleet="eu", at=Instant(7), by="ada", settled_before=Instant(5))
+    assert decode_entry("resumed", encode_entry(settling), fleet="eu", at=Instant(7)) == settling

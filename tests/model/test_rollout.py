@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import pytest
 
 from reconciler.model.device import DeviceId
@@ -152,7 +154,16 @@ def test_who_is_retried_starts_with_a_clean_slate() -> None:
 )
 def test_a_life_that_cannot_be_is_not_told(lived: tuple[RolloutEntry, ...]) -> None:
     with pytest.raises(BugError, match="PFR9004"):
-        story(*lived)
+        reduce(FleetStory.after, lived, FleetStory(fleet="eu"))
+
+
+def test_what_cannot_follow_in_a_journal_changes_nothing_and_what_comes_after_is_told() -> None:
+    told = story(
+        began(), halted(), started("canary", ONE), completed("canary"), resumed(), started("first", TWO, at=60)
+    )
+    assert told.halted is None
+    assert told.rollout is not None
+    assert [wave.name for wave in told.rollout.waves] == ["first"]
 
 
 def suspended(until: float | None) -> Suspended:

@@ -67,6 +67,7 @@ PROGRESS = Progress(
         ),
         to_come=("late", "rest"),
         awaits_approval="late",
+        plan_id="plan-local-04f81a8bdd",
     ),
     suspensions=(
         SuspensionStatus(reason="trade \x1b[2Jfair", until=ago(-86400), by="ada", in_manifest=False),
