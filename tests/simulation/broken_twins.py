@@ -184,21 +184,18 @@ def _late(performance: Performance, _: pytest.MonkeyPatch) -> None:
     performance.kept = lambda journal: _Late(journal, {})  # type: ignore[assignment,return-value]  # by its names
 
 
-@dataclass
-class _Forgetful:
+class _Forgetful(_Late):
     """A journal that keeps no plans."""
 
-    journal: Any
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.journal, name)
+    def begin(self, attempt: Any, **named: Any) -> None:
+        self.journal.begin(attempt, **named)
 
     def keep_plan(self, plan: Any) -> None:
         """Nothing."""
 
 
 def _forgetful(performance: Performance, _: pytest.MonkeyPatch) -> None:
-    performance.kept = _Forgetful  # type: ignore[assignment]  # a journal by its names
+    performance.kept = lambda journal: _Forgetful(journal, {})  # type: ignore[assignment,return-value]  # by its names
 
 
 def _no_lock_is_respected(performance: Performance, patch: pytest.MonkeyPatch) -> None:
@@ -310,7 +307,7 @@ def _few_requests(performance: Performance, patch: pytest.MonkeyPatch) -> None:
 
 
 _SEND_ALL: Final = RolloutPolicy(concurrent_max=ALL, failures_max=ALL, step_deadline_seconds=900.0)
-_ONE_BY_ONE: Final = RolloutPolicy(concurrent_max=Share(1), failures_max=ALL, step_deadline_seconds=900.0)
+_ONE_BY_ONE: Final = replace(_SEND_ALL, concurrent_max=Share(1))
 _BAD: Final = (FaultSpec(fault="boot-crash", rate=1.0, count=None, begin=0.0, end=8640.0),)
 _FAILING: Final = (FaultSpec(fault="flash-fails", rate=1.0, count=None, begin=0.0, end=8640.0),)
 _LOST: Final = (FaultSpec(fault="lost-request", rate=0.5, count=None, begin=0.0, end=8640.0),)

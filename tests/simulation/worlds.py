@@ -153,7 +153,6 @@ class Deed(StrEnum):
 
 
 IN_GIT = frozenset({Deed.NEW_APPLICATION, Deed.GROW, Deed.SUSPEND_IN_GIT})
-BY_PERSON = frozenset({Deed.HALT, Deed.RESUME, Deed.RETRY, Deed.SUSPEND, Deed.APPROVE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,11 +193,6 @@ class World:
     @property
     def begins_at(self) -> Instant:
         return instant_from_iso(self.start)
-
-    @property
-    def size(self) -> int:
-        """How much there is to it."""
-        return sum(map(len, (self.devices, self.fleets, self.faults, self.happenings, self.crashes))) + self.clients
 
     def without_deaths(self) -> World:
         """The same world, in which no client dies."""
