@@ -19,6 +19,7 @@ from reconciler.cli.inputs import (
 from reconciler.cli.options import cloud_options
 from reconciler.cli.writing import write_all
 from reconciler.firmware.catalog import Catalog
+from reconciler.journal.location import JournalPlace
 from reconciler.manifests import ManifestErrors, load_manifests
 from reconciler.model.device import Observation
 from reconciler.model.error import BugError, ManifestError, OperatorError
@@ -63,7 +64,7 @@ def command(
     force: bool,
     observed: Path | None,
     catalog: Path | None,
-    journal: Path | None,
+    journal: JournalPlace | None,
     api_url: str,
     token_file: Path | None,
     quiet: bool,

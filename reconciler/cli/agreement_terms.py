@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from reconciler.cli.plan_check import StalePolicy
 from reconciler.cli.saved_plan import PlanFile
+from reconciler.journal.location import JournalPlace
 from reconciler.manifests.quantity import share_of
 from reconciler.model.fleet import Share
 
@@ -30,7 +30,7 @@ class Terms:
     expected: str | None
     beside: tuple[str, ...]
     saved: PlanFile | None = None
-    journal_given: Path | None = None
+    journal_given: JournalPlace | None = None
 
 
 class _ShareOption(click.ParamType[Share]):

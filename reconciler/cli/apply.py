@@ -25,9 +25,9 @@ from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.report import Ending, ending_of, holds_in_words, outcome_of
 from reconciler.firmware.catalog import Catalog
 from reconciler.journal.journal import Journal
-from reconciler.journal.location import journal_location
+from reconciler.journal.location import JournalPlace, journal_location
 from reconciler.journal.lock import sole_run
-from reconciler.journal.sqlite import SqliteJournal
+from reconciler.journal.opening import open_journal
 from reconciler.model.error import OperatorError
 from reconciler.model.instant import Instant
 from reconciler.render.outcome import outcome_document, outcome_text
@@ -68,7 +68,7 @@ _allow_commands_option = click.option(
 def command(
     paths: tuple[str, ...],
     catalog: Path | None,
-    journal: Path | None,
+    journal: JournalPlace | None,
     terms: Terms,
     wait: bool,
     poll_seconds: float | None,
@@ -94,7 +94,7 @@ def command(
     try:
         with (
             terminated_like_interrupted(),
-            SqliteJournal(journal_location(journal, os.environ)) as kept,
+            open_journal(journal_location(journal, os.environ)) as kept,
             sole_run(kept.path, now=Instant(time.time())),
             CloudConnection(settings, intent.fleets, intent.manifests) as cloud,
         ):

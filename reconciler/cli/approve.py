@@ -18,8 +18,8 @@ from reconciler.cli.saved_plan import is_plan_file, read_saved_plan
 from reconciler.controller.approvals import keep, noted_approvals
 from reconciler.firmware.catalog import Catalog
 from reconciler.journal.journal import Journal
-from reconciler.journal.location import journal_location
-from reconciler.journal.sqlite import SqliteJournal
+from reconciler.journal.location import JournalPlace, journal_location
+from reconciler.journal.opening import open_journal
 from reconciler.manifests.problem import did_you_mean, listed
 from reconciler.model.error import OperatorError
 from reconciler.model.instant import Instant, iso_from_instant
@@ -51,7 +51,7 @@ def command(
     waves: tuple[str, ...],
     by: str,
     catalog: Path | None,
-    journal: Path | None,
+    journal: JournalPlace | None,
     quiet: bool,
 ) -> None:
     """Agree to a plan that was saved with `plan --out`, or that `apply` has proposed and the journal keeps.
@@ -63,7 +63,7 @@ def command(
     now = Instant(time.time())
     releases = read_catalog(catalog)
     from_file = is_plan_file(Path(plan))
-    with SqliteJournal(journal_location(journal, os.environ), create=from_file) as kept:
+    with open_journal(journal_location(journal, os.environ), create=from_file) as kept:
         if from_file:
             file = read_saved_plan(Path(plan), releases, now=now)
             saved, document = file.plan, file.document

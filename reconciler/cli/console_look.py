@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from reconciler.cli.inputs import Intent
-from reconciler.journal.location import journal_location
+from reconciler.journal.location import JournalPlace, journal_is_there, journal_location
 from reconciler.model.console import ConsoleChange
 from reconciler.model.device import Observation
 from reconciler.model.plan import Plan
@@ -14,21 +13,24 @@ from reconciler.planning.console import still_stands
 
 
 def look_at_console(
-    intent: Intent, plan: Plan, observation: Observation, *, journal: Path | None
+    intent: Intent, plan: Plan, observation: Observation, *, journal: JournalPlace | None
 ) -> tuple[ConsoleChange, ...]:
     """What is new since the last `apply` looked, and what it saw before that still stands against Git.
 
     In the order of devices and of time; empty where there is no journal. Raises JournalError.
     """
     place = journal_location(journal, os.environ)
-    if not place.exists():
+    if not journal_is_there(place):
         return ()
     # Imported here: without a journal there is no need of a database.
     from reconciler.controller.console import Look
     from reconciler.controller.knowledge import Knowledge
-    from reconciler.journal.sqlite import SqliteJournal
+    from reconciler.journal.opening import open_if_there
 
-    with SqliteJournal(place, create=False) as kept:
+    kept = open_if_there(place)
+    if kept is None:
+        return ()
+    with kept:
         knowledge = Knowledge(kept)
         look = Look(knowledge, kept, intent.fleets, plan)
         looked = look.at(observation)

@@ -21,6 +21,7 @@ from reconciler.cli.inputs import (
     text_width,
 )
 from reconciler.cli.options import cloud_options
+from reconciler.journal.location import JournalPlace
 from reconciler.model.console import ConsoleChange
 from reconciler.model.device import Observation
 from reconciler.render.console_json import console_change_document
@@ -44,7 +45,7 @@ def command(
     paths: tuple[str, ...],
     observed: Path | None,
     catalog: Path | None,
-    journal: Path | None,
+    journal: JournalPlace | None,
     output: str,
     api_url: str,
     token_file: Path | None,

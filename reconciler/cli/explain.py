@@ -23,7 +23,7 @@ from reconciler.cli.inputs import (
     text_width,
 )
 from reconciler.cli.options import cloud_options
-from reconciler.journal.location import journal_location
+from reconciler.journal.location import JournalPlace, journal_is_there, journal_location
 from reconciler.model.console import ConsoleChange
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
@@ -48,7 +48,7 @@ def command(
     paths: tuple[str, ...],
     observed: Path | None,
     catalog: Path | None,
-    journal: Path | None,
+    journal: JournalPlace | None,
     output: str,
     api_url: str,
     token_file: Path | None,
@@ -80,17 +80,21 @@ def command(
     click.echo(text, nl=False)
 
 
-def _progress(plan: FleetPlan, device_id: DeviceId, journal: Path | None, *, now: Instant) -> DeviceProgress | None:
+def _progress(
+    plan: FleetPlan, device_id: DeviceId, journal: JournalPlace | None, *, now: Instant
+) -> DeviceProgress | None:
     """Its place in the rollout, by the journal; None: there is none."""
     place = journal_location(journal, os.environ)
-    if not place.exists():
+    if not journal_is_there(place):
         return None
     # Imported here: without a journal there is no need of a database.
     from reconciler.controller.progress import ledger_of_look, progress_of_device
-    from reconciler.journal.sqlite import SqliteJournal
+    from reconciler.journal.opening import open_if_there
 
-    fleet = plan.fleet.name
-    with SqliteJournal(place, create=False) as kept:
+    fleet, found = plan.fleet.name, open_if_there(place)
+    if found is None:
+        return None
+    with found as kept:
         story = story_of(fleet, (noted.entry for noted in kept.entries(fleet=fleet)))
         ledger = ledger_of_look(plan, story, kept.attempts(fleet=fleet), kept.open_attempts(), now)
     return progress_of_device(plan, ledger, device_id, now)

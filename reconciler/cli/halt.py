@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from reconciler.cli.display_options import output_options
@@ -18,7 +16,8 @@ from reconciler.cli.word import (
     unknown_fleet,
     word_output_option,
 )
-from reconciler.journal.sqlite import SqliteJournal
+from reconciler.journal.location import JournalPlace
+from reconciler.journal.sql import SqlJournal
 from reconciler.render.step_words import time_in_words
 from reconciler.render.word import Told
 
@@ -38,7 +37,7 @@ def command(
     reason: str,
     force: bool,
     by: str,
-    journal: Path | None,
+    journal: JournalPlace | None,
     output: str,
     quiet: bool,
 ) -> None:
@@ -59,7 +58,7 @@ def command(
         tell("halt", told, at=moment(kept), by=by, output=output, quiet=quiet)
 
 
-def _halt(kept: SqliteJournal, fleet: str, reason: str, by: str, *, force: bool) -> Told:
+def _halt(kept: SqlJournal, fleet: str, reason: str, by: str, *, force: bool) -> Told:
     unknown = None if force else unknown_fleet(kept, fleet)
     if unknown is not None:
         return not_known(unknown, fleet, "halt")

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -17,14 +16,14 @@ from reconciler.cli.display_options import output_options, text_width, wants_col
 from reconciler.cli.journal_options import journal_option
 from reconciler.cli.word import moment, time_from_words, unknown_fleet
 from reconciler.journal.journal import Journal
-from reconciler.journal.location import journal_location
-from reconciler.journal.sqlite import SqliteJournal
+from reconciler.journal.location import JournalPlace, journal_location
+from reconciler.journal.opening import open_journal
 from reconciler.model.device import DeviceId, is_device_id
 from reconciler.model.error import OperatorError
 from reconciler.model.instant import Instant
 from reconciler.model.rollout import stories_of
 from reconciler.render.history import Chapter, History, attempts_of, chapters_of, last_of, rollouts_of
-from reconciler.render.history_json import history_document, move_document
+from reconciler.render.history_json import history_document, move_document, write_document
 from reconciler.render.history_text import history_text, in_force_text
 
 READ_MAX: Final = 50_000
@@ -61,7 +60,7 @@ def command(
     device: str | None,
     since: str | None,
     limit: int,
-    journal: Path | None,
+    journal: JournalPlace | None,
     output: str,
     no_color: bool,
     quiet: bool,
@@ -76,7 +75,7 @@ def command(
         raise click.BadParameter("the journal knows devices by their ids, 24 hexadecimal digits", param_hint="--device")
     if fleet is not None and fleet_option not in (None, fleet):
         raise click.UsageError("two fleets were given")
-    with SqliteJournal(journal_location(journal, os.environ), create=False) as kept:
+    with open_journal(journal_location(journal, os.environ), create=False) as kept:
         now = moment(kept)
         asked = _Asked(
             fleet=fleet or fleet_option,
@@ -111,8 +110,14 @@ def _document(kept: Journal, history: History, chapters: Sequence[Chapter], now:
         attempt_id: [move_document(move.state, move.at, move.detail) for move in kept.moves(attempt_id)]
         for attempt_id in attempts_of(chapters)
     }
+    writes = {
+        attempt_id: [write_document(each.write, each.before, each.after) for each in kept.writes(attempt_id)]
+        for attempt_id in (*attempts_of(chapters), *(each.id for each in history.on_products))
+    }
     stories = stories_of(history.entries).values()
-    return history_document(chapters, moves, history=history, stories=stories, now=now, tool_version=__version__)
+    return history_document(
+        chapters, moves, writes, history=history, stories=stories, now=now, tool_version=__version__
+    )
 
 
 def _read(kept: Journal, asked: _Asked) -> tuple[History, bool]:

@@ -21,7 +21,7 @@ from reconciler.cli.options import cloud_access
 from reconciler.firmware.catalog import Catalog
 from reconciler.inventory.snapshot import observation_from_document
 from reconciler.inventory.snapshot_census import census_from_snapshot
-from reconciler.journal.location import journal_location
+from reconciler.journal.location import JournalPlace, journal_is_there, journal_location
 from reconciler.model.census import Census
 from reconciler.model.device import Observation
 from reconciler.model.error import OperatorError
@@ -95,7 +95,7 @@ def intent_of(manifests: ManifestSet, releases: Catalog, also_known: frozenset[s
 
 
 def observe(
-    intent: Intent, *, observed: Path | None, api_url: str, token_file: Path | None, journal: Path | None
+    intent: Intent, *, observed: Path | None, api_url: str, token_file: Path | None, journal: JournalPlace | None
 ) -> Observation:
     """The snapshot, or one look at the cloud with what our journal knows of its devices. Raises OperatorError."""
     if observed is not None:
@@ -107,18 +107,21 @@ def observe(
     settings = CloudSettings(api_url=access.api_url, token=access.token)
     with CloudConnection(settings, intent.fleets) as cloud:
         place = journal_location(journal, os.environ)
-        if not place.exists():
+        if not journal_is_there(place):
             return cloud.observe()
         from reconciler.controller.knowledge import Knowledge
-        from reconciler.journal.sqlite import SqliteJournal
+        from reconciler.journal.opening import open_if_there
 
-        with SqliteJournal(place) as kept:
+        found = open_if_there(place)
+        if found is None:
+            return cloud.observe()
+        with found as kept:
             cloud.recall(kept)
             return Knowledge(kept).added_to_all(cloud.observe())
 
 
 def survey(
-    intent: Intent, *, observed: Path | None, api_url: str, token_file: Path | None, journal: Path | None
+    intent: Intent, *, observed: Path | None, api_url: str, token_file: Path | None, journal: JournalPlace | None
 ) -> Observation | Census:
     """As `observe`, for commands that need no single device: of a large snapshot only what planning looks at."""
     if observed is not None and observed.is_file():

@@ -5,10 +5,11 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from reconciler.journal.location import journal_place
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -17,8 +18,9 @@ def journal_option(command: Command) -> Command:
     """Adds `--journal`; the command gets `journal`."""
     return click.option(
         "--journal",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="The journal's file. Default: $RECONCILER_JOURNAL, else .reconciler/journal.sqlite.",
+        type=journal_place,
+        metavar="FILE|URL",
+        help="The journal: a file, or postgresql://…. Default: $RECONCILER_JOURNAL, else .reconciler/journal.sqlite.",
     )(command)
 
 

@@ -26,6 +26,7 @@ from reconciler.cli.inputs import (
     text_width,
 )
 from reconciler.cli.options import cloud_options
+from reconciler.journal.location import JournalPlace
 from reconciler.model.change import Change
 from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan
@@ -58,7 +59,7 @@ def command(
     paths: tuple[str, ...],
     observed: Path | None,
     catalog: Path | None,
-    journal: Path | None,
+    journal: JournalPlace | None,
     output: str,
     out: Path | None,
     revision: str | None,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from reconciler.cli.display_options import output_options
 from reconciler.cli.journal_options import by_option, journal_option
 from reconciler.cli.word import journal_of_runs, moment, tell, unknown_fleet, until_in_words, word_output_option
 from reconciler.journal.journal import Journal
+from reconciler.journal.location import JournalPlace
 from reconciler.model.device import DeviceId
 from reconciler.model.rollout import story_of
 from reconciler.model.rollout_entry import Resumed
@@ -38,7 +37,7 @@ def command(
     latched: bool,
     product: int | None,
     by: str,
-    journal: Path | None,
+    journal: JournalPlace | None,
     output: str,
     quiet: bool,
 ) -> None:

@@ -13,7 +13,7 @@ from reconciler.cli.found_device import find_device
 from reconciler.cli.journal_options import by_option, journal_option
 from reconciler.cli.word import journal_of_runs, moment, tell, unknown_fleet, word_output_option
 from reconciler.journal.journal import Journal
-from reconciler.journal.sqlite import SqliteJournal
+from reconciler.journal.location import JournalPlace
 from reconciler.model.attempt import Attempt
 from reconciler.model.device import DeviceId, is_device_id
 from reconciler.model.failure import CONSEQUENCES
@@ -54,7 +54,7 @@ def command(
     everything: bool,
     observed: Path | None,
     by: str,
-    journal: Path | None,
+    journal: JournalPlace | None,
     output: str,
     quiet: bool,
 ) -> None:
@@ -164,7 +164,7 @@ def _told(case: _Case, needed: str) -> Told:
     return Told(done=bool(case.wrong), device_id=device_id, fleet=fleet, message=message, next_step=needed)
 
 
-def _also_needed(kept: SqliteJournal, cases: Sequence[_Case]) -> list[str]:
+def _also_needed(kept: Journal, cases: Sequence[_Case]) -> list[str]:
     """For every device what else holds it, and the word that ends that; empty where nothing does."""
     latched = {device_id for device_id, latch in kept.latches().items() if not latch.lifted}
     halted = {halt.fleet for halt in kept.halts()}

@@ -33,9 +33,9 @@ from reconciler.cli.word import moment
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.status import Memory, budget_status, fleet_statuses
 from reconciler.journal.journal import Journal
-from reconciler.journal.location import journal_location
+from reconciler.journal.location import JournalPlace, journal_location
 from reconciler.journal.lock import holder_of
-from reconciler.journal.sqlite import SqliteJournal
+from reconciler.journal.opening import open_if_there
 from reconciler.model.device import Observation
 from reconciler.model.error import OperatorError, WireError
 from reconciler.model.fleet import FleetSet
@@ -73,7 +73,7 @@ class _Asked:
     """What to look at: the manifests, the journal's place, and the cloud, a snapshot, or neither (`offline`)."""
 
     intent: Intent | None
-    place: Path
+    place: JournalPlace
     offline: bool
     observed: Path | None
     api_url: str
@@ -104,7 +104,7 @@ def command(
     interval: float | None,
     observed: Path | None,
     catalog: Path | None,
-    journal: Path | None,
+    journal: JournalPlace | None,
     output: str,
     api_url: str,
     token_file: Path | None,
@@ -149,7 +149,9 @@ def _shown(status: Status, *, as_json: bool, in_one_line: bool, colour: bool) ->
 def _look_at(asked: _Asked) -> Status:
     intent, place = asked.intent, asked.place
     with ExitStack() as stack:
-        kept = stack.enter_context(SqliteJournal(place, create=False)) if place.exists() else None
+        kept = open_if_there(place)
+        if kept is not None:
+            stack.enter_context(kept)
         if asked.offline:
             seen = _blind("--offline was given")
         elif asked.observed is not None and intent is not None:
@@ -162,7 +164,7 @@ def _look_at(asked: _Asked) -> Status:
         return _status(intent, kept, place, seen)
 
 
-def _status(intent: Intent | None, kept: Journal | None, place: Path, seen: _Seen) -> Status:
+def _status(intent: Intent | None, kept: Journal | None, place: JournalPlace, seen: _Seen) -> Status:
     plan = seen.plan
     now = seen.cloud_now
     if now is None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from reconciler.cli.display_options import output_options
@@ -20,7 +18,8 @@ from reconciler.cli.word import (
     until_in_words,
     word_output_option,
 )
-from reconciler.journal.sqlite import SqliteJournal
+from reconciler.journal.location import JournalPlace
+from reconciler.journal.sql import SqlJournal
 from reconciler.model.instant import Instant
 from reconciler.model.rollout import story_of
 from reconciler.model.rollout_entry import Suspended
@@ -46,7 +45,7 @@ def command(
     until: str | None,
     force: bool,
     by: str,
-    journal: Path | None,
+    journal: JournalPlace | None,
     output: str,
     quiet: bool,
 ) -> None:
@@ -67,7 +66,7 @@ def command(
         tell("suspend", [told], at=at, by=by, output=output, quiet=quiet)
 
 
-def _suspend(kept: SqliteJournal, fleet: str, reason: str, until: Instant | None, *, at: Instant, by: str) -> Told:
+def _suspend(kept: SqlJournal, fleet: str, reason: str, until: Instant | None, *, at: Instant, by: str) -> Told:
     kept.note([Suspended(fleet=fleet, at=at, reason=reason, until=until, by=by)])
     entries = [noted.entry for noted in kept.entries(fleet=fleet)]
     message = f"fleet {fleet} is suspended {until_in_words(until, now=at)}; {hearing_in_words(kept, fleet)}"

@@ -13,7 +13,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
@@ -21,9 +20,10 @@ import click
 from reconciler import __version__
 from reconciler.cli.display_options import text_width
 from reconciler.journal.journal import Journal
-from reconciler.journal.location import journal_location
+from reconciler.journal.location import JournalPlace, journal_location
 from reconciler.journal.lock import holder_of
-from reconciler.journal.sqlite import SqliteJournal
+from reconciler.journal.opening import open_if_there, open_journal
+from reconciler.journal.sql import SqlJournal
 from reconciler.model.device import DeviceId
 from reconciler.model.duration import seconds_of
 from reconciler.model.error import JournalError, OperatorError
@@ -52,11 +52,12 @@ def force_option(command: Command) -> Command:
     return click.option("--force", is_flag=True, help="Also where the journal knows no fleet of this name.")(command)
 
 
-def journal_of_runs(journal: Path | None, *, create: bool = False) -> SqliteJournal:
+def journal_of_runs(journal: JournalPlace | None, *, create: bool = False) -> SqlJournal:
     """The journal that runs here work on. Raises JournalError PFR5001 when there is none, unless `create` is set."""
     place = journal_location(journal, os.environ)
-    if create or place.exists():
-        return SqliteJournal(place, create=create)
+    kept = open_journal(place) if create else open_if_there(place)
+    if kept is not None:
+        return kept
     raise JournalError(
         "PFR5001",
         f"there is no journal at {place}, so no run here would hear it",
@@ -119,7 +120,7 @@ def not_known(unknown: OperatorError, fleet: str, verb: str) -> Told:
     )
 
 
-def hearing_in_words(kept: SqliteJournal, fleet: str) -> str:
+def hearing_in_words(kept: SqlJournal, fleet: str) -> str:
     """Who hears it: the run that is going on, and what of the fleet ends its step first."""
     holder = holder_of(kept.path)
     under_way = sum(attempt.fleet == fleet for attempt in kept.open_attempts())

@@ -13,18 +13,21 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from reconciler.controller.direct_flash import is_direct_system_flash
+from reconciler.controller.facts import facts_of
 from reconciler.controller.run import Run, Scope
 from reconciler.execution import guard
 from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent, SendOutcome
 from reconciler.journal.journal import DeviceBusyError
+from reconciler.journal.permits import FleetHaltedError, NoSlotError, RateError
 from reconciler.model.attempt import Attempt, AttemptState, FailureClass
 from reconciler.model.device import DeviceMode, ObservedDevice
 from reconciler.model.error import WireError
 from reconciler.model.event import Finding
-from reconciler.model.instant import Instant
+from reconciler.model.instant import NEVER, Instant
 from reconciler.model.plan import WaitingReason
 from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.particle.error import UnauthorisedError
+from reconciler.rollout.retry import UNTIL_A_PERSON
 from reconciler.rollout.verdict import Start
 
 FRESH_SECONDS: Final = 30.0
@@ -49,6 +52,8 @@ def act(
 def _act(
     run: Run, scope: Scope, fleet: str, start: Start, planned_on: ObservedDevice, listed_at: Instant | None
 ) -> None:
+    if run.spent_until.get(fleet, NEVER) > run.latest:
+        return
     goes_by_list = _goes_by_list(run, planned_on)
     if goes_by_list and _is_old(scope, listed_at):
         return
@@ -72,15 +77,21 @@ def _act(
         state=AttemptState.INTENDED,
         intended_at=fresh.observed_at,
         handshake_before=fresh.last_handshake_at,
+        well_before=fresh.mode is DeviceMode.NORMAL if start.device_id not in run.ended else None,
     )
     try:
-        run.tools.journal.begin(attempt)
+        run.tools.journal.begin(attempt, permit=run.permits.get(fleet))
     except DeviceBusyError as error:
         run.turn_back(start.device_id, error.code, error.message)
         return
-    if fresh.mode is DeviceMode.NORMAL and start.device_id not in run.ended:
+    except (NoSlotError, FleetHaltedError) as error:
+        run.tools.tell(Finding(at=run.latest, code=error.code, message=error.message, device_id=start.device_id))
+        return
+    except RateError as error:
+        run.spent_until[fleet] = UNTIL_A_PERSON if error.until is None else error.until
+        return
+    if attempt.well_before:
         run.well_before.add(start.device_id)
-    run.slots.setdefault(fleet, set()).add(start.device_id)
     run.note(attempt)
     _send(run, scope, attempt, fresh)
 
@@ -90,13 +101,14 @@ def _send(run: Run, scope: Scope, attempt: Attempt, fresh: ObservedDevice) -> No
     scope.hearing.listen_also_for(attempt.device_id)
     outcome = scope.executor.send(fresh, attempt.step)
     now = scope.answered_at() or fresh.observed_at
+    before = facts_of(fresh)
     match outcome:
         case Accepted():
-            run.record(attempt.sent(now))
+            run.record(attempt.sent(now), writes=outcome.writes, before=before)
         case MayHaveArrived(detail=detail):
-            run.record(attempt.lost_sight(detail))
+            run.record(attempt.lost_sight(detail), writes=outcome.writes, before=before)
         case NotSent(failure=failure, detail=detail):
-            run.record(attempt.failed(failure, detail, now))
+            run.record(attempt.failed(failure, detail, now), writes=outcome.writes, before=before)
             if failure is FailureClass.UNAUTHORISED:
                 raise UnauthorisedError(detail, status=403, words=detail)
         case _:

@@ -61,7 +61,7 @@ def run_to_rest(
     `pause` waits between rounds, for at least so many seconds; `rest` says what was left. KeyboardInterrupt passes
     through at any moment; everything under way is in the journal.
     """
-    run.recall()
+    run.take_over(scopes)
     disown_open_attempts(run)
     progress = [_Progress(scope) for scope in scopes]
     while True:

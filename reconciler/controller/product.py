@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
+from reconciler.controller.facts import facts_of_product
 from reconciler.controller.run import Run, Scope
 from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent
 from reconciler.execution.product import SHOWN_WITHIN_SECONDS, ProductHands, judge_on_product
@@ -19,6 +21,7 @@ from reconciler.model.attempt import AttemptState, FailureClass
 from reconciler.model.device import Observation, Product
 from reconciler.model.error import WireError
 from reconciler.model.event import Finding
+from reconciler.model.external_write import ExternalWrite, Facts
 from reconciler.model.failure import CONSEQUENCES, Counts
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Plan
@@ -39,7 +42,7 @@ def settle_product(run: Run, scope: Scope, observation: Observation) -> None:
     for attempt in _open_attempts(run, scope):
         judged = judge_on_product(attempt, product, observation.observed_at)
         if judged is not attempt:
-            _record(run, judged, observation.observed_at)
+            _record(run, judged, observation.observed_at, after=facts_of_product(product, judged.action))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,31 +170,41 @@ def _send(run: Run, scope: Scope, hands: ProductHands, fleet: str, action: Produ
         intended_at=run.latest,
     )
     try:
-        run.tools.journal.begin_product(attempt)
+        run.tools.journal.begin_product(attempt, permit=run.fences.get(fleet))
     except ProductBusyError as error:
         run.tools.tell(Finding(at=run.latest, code=error.code, message=error.message))
         return
     run.note_product(attempt)
     outcome = hands.send(action, product)
     now = scope.answered_at() or run.latest
+    written_down = partial(_record, run, now=now, writes=outcome.writes, before=facts_of_product(product, action))
     match outcome:
         case Accepted():
-            _record(run, attempt.sent(now), now)
+            written_down(attempt.sent(now))
         case MayHaveArrived(detail=detail):
-            _record(run, attempt.lost_sight(detail), now)
+            written_down(attempt.lost_sight(detail))
         case NotSent(failure=failure, detail=detail):
-            _record(run, attempt.failed(failure, detail, now), now)
+            written_down(attempt.failed(failure, detail, now))
             if failure is FailureClass.UNAUTHORISED:
                 raise UnauthorisedError(detail, status=403, words=detail)
         case _:
             assert_never(outcome)
 
 
-def _record(run: Run, attempt: ProductAttempt, now: Instant) -> None:
+def _record(
+    run: Run,
+    attempt: ProductAttempt,
+    now: Instant,
+    *,
+    writes: Sequence[ExternalWrite] = (),
+    before: Facts | None = None,
+    after: Facts | None = None,
+) -> None:
     """Write down that an attempt has moved. A halt that follows from it is durable first."""
     fleet = attempt.fleet
     is_fatal = attempt.failure is not None and CONSEQUENCES[attempt.failure].counts is Counts.HALTS_FLEET
     if is_fatal:
         run.halt(fleet, attempt.detail, now)
-    run.tools.journal.record_product(attempt)
+    fence = run.fences.get(fleet)
+    run.tools.journal.record_product(attempt, permit=fence, writes=writes, before=before, after=after)
     run.note_product(attempt)

@@ -16,7 +16,7 @@ from reconciler.model.failure import CONSEQUENCES, Counts, MustAct
 from reconciler.model.instant import iso_from_instant
 from reconciler.particle.traffic import Traffic
 from reconciler.render.outcome import Outcome
-from reconciler.rollout.retry import held_until
+from reconciler.rollout.retry import counts_against_rollout, held_until
 from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Verdict, Wait
 
 
@@ -82,7 +82,8 @@ def failed_devices(run: Run) -> set[DeviceId]:
     held = {
         device_id
         for device_id, attempts in run.ended.items()
-        if held_until(attempts, run.latest) is not None and _is_failure(attempts[0])
+        if attempts[0].fleet in run.plans
+        and (counts_against_rollout(attempts) or (held_until(attempts, run.latest) and _is_failure(attempts[0])))
     }
     unwell = (run.story_of(fleet).unwell for fleet in run.plans)
     return (held - run.arrived).union(run.lost, *run.suffering.values(), *unwell)

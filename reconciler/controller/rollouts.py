@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.controller.health import doubt_may_pass, doubtful
@@ -10,11 +10,13 @@ from reconciler.controller.product import uploads_of
 from reconciler.controller.receiving import receiving
 from reconciler.controller.run import Run, Scope
 from reconciler.controller.suffering import note_suffering
-from reconciler.model.device import DeviceId, Observation
+from reconciler.journal.journal import Permit
+from reconciler.model.device import Observation
 from reconciler.model.event import DeviceArrived, DeviceSetAside
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Plan
 from reconciler.model.rollout import FleetStory
+from reconciler.planning.claims import claims_in
 from reconciler.rollout.gate import hold_of_fleet, verdicts
 from reconciler.rollout.ledger import InFlight, Ledger
 from reconciler.rollout.retry import UNTIL_A_PERSON, held_until
@@ -52,23 +54,36 @@ def _decide(
         plan,
         ledger,
         held=run.stopping or hold_of_fleet(plan, ledger.story, now) is not None,
-        names=_names(plan, observation),
+        claims=claims_in(plan.fleet, observation),
         plan_id=run.tools.agreement.plan_id,
         now=now,
     )
     run.add(judgement(seen))
     story = run.story_of(fleet)
-    kept = ledger.slots - released(plan, ledger, now)
+    freed = released(plan, ledger, now)
     if _id_of(story) != _id_of(ledger.story):
         # Who has been there in the rollout before is no further along in this one than others.
-        kept &= ledger.in_flight.keys()
-    run.slots[fleet] = {*kept}
-    ledger = replace(ledger, story=story, slots=frozenset(run.slots[fleet]))
+        freed |= ledger.slots - ledger.in_flight.keys()
+    if freed:
+        run.tools.journal.release(fleet, freed)
+    run.permits[fleet] = _permit(run, plan)
+    ledger = replace(ledger, story=story, slots=ledger.slots - freed)
     decided = () if run.stopping else tuple(verdicts(plan, ledger, now=now))
     run.plans[fleet], run.verdicts[fleet] = plan, decided
     may_pass = may_pass_by_time(seen, story) or doubt_may_pass(run, fleet)
     is_to_come = any(map(_is_to_come, decided)) or (not run.stopping and may_pass)
     return Decided(fleet=fleet, verdicts=decided, is_to_come=is_to_come)
+
+
+def _permit(run: Run, plan: FleetPlan) -> Permit:
+    """What this pass may begin: the journal holds to it whatever it is asked for."""
+    fleet = plan.fleet
+    return replace(
+        run.fences.get(fleet.name, Permit()),
+        concurrent_max=fleet.rollout.concurrent_max.of(plan.summary.devices),
+        begun_per_minute_max=fleet.rollout.sends_per_minute,
+        bytes_per_day_max=fleet.bytes_per_day_max,
+    )
 
 
 def _id_of(story: FleetStory) -> str | None:
@@ -89,7 +104,8 @@ def _ledger(run: Run, scope: Scope, plan: FleetPlan, in_flight: Sequence[InFligh
             if flight.attempt.fleet == fleet or flight.attempt.device_id in moving
         },
         ended=run.ended,
-        slots=frozenset(run.slots.get(fleet, ())),
+        slots=frozenset(run.tools.journal.slots(fleet)),
+        spent_until=run.spent_until.get(fleet),
         suffering=run.suffering[fleet],
         health_unknown=doubtful(run, fleet),
         turned_back=run.turned_back,
@@ -124,12 +140,6 @@ def _set_aside(run: Run, plan: FleetPlan, now: Instant) -> None:
             until=None if until == UNTIL_A_PERSON else until,
         )
         run.tools.tell(aside)
-
-
-def _names(plan: FleetPlan, observation: Observation) -> dict[DeviceId, str]:
-    """The names of the devices that a wave names."""
-    named: Collection[str] = frozenset[str]().union(*(wave.devices for wave in plan.fleet.rollout.waves))
-    return {device.id: device.name for device in observation.devices if device.name and device.name in named}
 
 
 def _is_to_come(verdict: Verdict) -> bool:

@@ -20,11 +20,12 @@ from reconciler.execution.product import ProductHands
 from reconciler.firmware.catalog import Catalog
 from reconciler.inventory.hearing import Hearing
 from reconciler.inventory.inventory import Inventory
-from reconciler.journal.journal import Journal
+from reconciler.journal.journal import Journal, Permit
 from reconciler.model.action import ProductAction, is_within
 from reconciler.model.attempt import Attempt
 from reconciler.model.device import DeviceId, ObservedDevice
 from reconciler.model.event import AttemptMoved, Event, Finding, ProductAttemptMoved, RolloutMoved
+from reconciler.model.external_write import ExternalWrite, Facts
 from reconciler.model.fleet import Fleet, FleetSet, PlanApproval
 from reconciler.model.health import CheckAnswer, CheckQuestion, CheckWord, HealthCheck
 from reconciler.model.instant import NEVER, Instant
@@ -95,7 +96,9 @@ class Run:
     """The memory of one run.
 
     - `ended`: the attempts of the rollouts under way that have ended, by device, the latest first.
-    - `ended_here`: those of them that ended in this run. `slots`: by fleet, the devices that are being changed.
+    - `ended_here`: those of them that ended in this run.
+    - `fences`: by fleet, this run's right to write, which ends when another run takes over its product. `permits`: the
+      same with the limits of the last pass. `spent_until`: when a fleet's budget of a minute or a day allows more.
     - `arrived`: devices that had steps to do and are as desired.
     - `set_aside`: devices of which was told that they are left alone, by the attempt that was the last straw.
     - `well_before`: devices that ran their application when the rollout first did something to them.
@@ -118,7 +121,9 @@ class Run:
     knowledge: Knowledge
     ended: dict[DeviceId, list[Attempt]] = field(default_factory=dict)
     ended_here: list[Attempt] = field(default_factory=list)
-    slots: dict[str, set[DeviceId]] = field(default_factory=dict)
+    fences: dict[str, Permit] = field(default_factory=dict)
+    permits: dict[str, Permit] = field(default_factory=dict)
+    spent_until: dict[str, Instant] = field(default_factory=dict)
     set_aside: dict[DeviceId, str] = field(default_factory=dict)
     arrived: set[DeviceId] = field(default_factory=set)
     well_before: set[DeviceId] = field(default_factory=set)
@@ -172,7 +177,9 @@ class Run:
         """Note what follows for rollouts, durably, and what it comes to. An entry that cannot follow is not written."""
         for fleet in {entry.fleet for entry in entries}:
             reduce(FleetStory.after, (entry for entry in entries if entry.fleet == fleet), self.story_of(fleet))
-        self.tools.journal.note(entries)
+        for fleet in {entry.fleet for entry in entries}:
+            of_fleet = [entry for entry in entries if entry.fleet == fleet]
+            self.tools.journal.note(of_fleet, permit=self.fences.get(fleet))
         self.read_on()
         for entry in entries:
             self.tools.tell(RolloutMoved(at=entry.at, entry=entry))
@@ -183,25 +190,39 @@ class Run:
         if self.story_of(fleet).halted is None:
             self.add([Halted(fleet=fleet, at=at, reason=reason)])
 
-    def recall(self) -> None:
-        """At the start of a run: remember the rollouts under way, and what was tried in them."""
+    def take_over(self, scopes: Sequence[Scope]) -> None:
+        """At the start of a run: from now on whoever worked on these products before writes nothing and sends nothing.
+
+        Remembers the rollouts under way, and what was tried in them.
+        """
+        for scope in scopes:
+            name = f"product {scope.product}" if scope.product is not None else "own devices"
+            at = scope.answered_at() or self.latest
+            epoch = self.tools.journal.take_epoch(name, holder=self.tools.agreement.plan_id, at=at)
+            self.fences |= {fleet.name: Permit(scope=name, epoch=epoch) for fleet in scope.fleets.fleets}
         self.read_on()
         for fleet, story in self.stories.items():
-            if story.rollout is None:
-                continue
-            intent = story.rollout.intent
-            # Who has been there is not being changed any more, even if somebody else has changed it since.
-            arrived = {device for device, state in self.knowledge.states.items() if state.arrived == intent}
-            for attempt in reversed(self.tools.journal.attempts(fleet=fleet)):
+            for attempt in () if story.rollout is None else reversed(self.tools.journal.attempts(fleet=fleet)):
                 if attempt.intended_at >= story.tries_since(attempt.device_id):
-                    if attempt.is_open or attempt.device_id not in arrived:
-                        self.slots.setdefault(fleet, set()).add(attempt.device_id)
-                    if not attempt.is_open:
-                        self.ended.setdefault(attempt.device_id, []).insert(0, attempt)
+                    self._remember(attempt)
 
-    def record(self, attempt: Attempt) -> None:
-        """Write down that an attempt has moved, and tell."""
-        self.tools.journal.record(attempt)
+    def _remember(self, attempt: Attempt) -> None:
+        if attempt.well_before:
+            self.well_before.add(attempt.device_id)
+        if not attempt.is_open:
+            self.ended.setdefault(attempt.device_id, []).insert(0, attempt)
+
+    def record(
+        self,
+        attempt: Attempt,
+        *,
+        writes: Sequence[ExternalWrite] = (),
+        before: Facts | None = None,
+        after: Facts | None = None,
+    ) -> None:
+        """Write down that an attempt has moved, with what left for it and what was seen before and after; and tell."""
+        fence = self.fences.get(attempt.fleet)
+        self.tools.journal.record(attempt, permit=fence, writes=writes, before=before, after=after)
         self.note(attempt)
 
     def note(self, attempt: Attempt) -> None:

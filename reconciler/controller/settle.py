@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from reconciler.controller.facts import facts_of
 from reconciler.controller.run import Run, Scope
 from reconciler.execution.evidence import HeardTransfer, judge
 from reconciler.inventory.hearing import TransferStatus
@@ -55,7 +56,7 @@ def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
         if judged is attempt:
             in_flight.append(InFlight(attempt, within_deadline))
         else:
-            run.record(judged)
+            run.record(judged, after=None if device is None else facts_of(device))
         concerns_us = device is not None or attempt.id in run.heard_before
         if judged is attempt and not within_deadline and concerns_us:
             _lose(run, attempt, observation.observed_at)

@@ -170,8 +170,8 @@ class Transfers:
         if strikes("boot-crash"):
             device.crashing = True
         if _brings_application(payload):
-            device.crashes = 0 if self._faults.strikes("crash-loop", device.id) else None
-            device.silent = self._faults.strikes("silent-application", device.id)
+            device.crashes = 0 if strikes("crash-loop") else None
+            device.silent = strikes("silent-application")
         self._reboot(device, now, "update" if said_so else "power_down")
 
     def _fail(self, device: Device, now: Instant, cause: int | None, detail: str) -> None:

@@ -7,6 +7,7 @@ answer is lost is `MayHaveArrived`, and only a newer observation of the device t
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final, assert_never
 
@@ -41,6 +42,11 @@ class CloudExecutor:
 
     def send(self, device: ObservedDevice, step: Step) -> SendOutcome:
         """Do the step, once. Everything up to the one request that changes something is safe to do again."""
+        with self._api.wire.noting_writes() as writes:
+            outcome = self._send(device, step)
+        return replace(outcome, writes=tuple(writes))
+
+    def _send(self, device: ObservedDevice, step: Step) -> SendOutcome:
         try:
             match step:
                 case FlashModule():

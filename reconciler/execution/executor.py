@@ -4,17 +4,20 @@
 - `NotSent`: it was certainly not done. The attempt can fail or be tried again.
 - `MayHaveArrived`: nobody knows. Only a newer observation ends it; it is never sent again before that.
 
+Every outcome has the requests that left to change something, `writes`, in their order: no part of what it says.
+
 An executor never repeats a send by itself.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from reconciler.model.attempt import FailureClass
 from reconciler.model.device import ObservedDevice
 from reconciler.model.error import ManifestError, OperatorError, WireError
+from reconciler.model.external_write import ExternalWrite
 from reconciler.model.step import Step
 from reconciler.particle.error import RateLimitedError, RefusedError, UnauthorisedError
 
@@ -24,6 +27,7 @@ class Accepted:
     """Taken, in the words of whoever took it."""
 
     detail: str
+    writes: tuple[ExternalWrite, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,7 @@ class NotSent:
     detail: str
     retry_after_seconds: float | None = None
     refuses_system_flash: bool = False
+    writes: tuple[ExternalWrite, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,7 @@ class MayHaveArrived:
     """It left, and its fate is unknown."""
 
     detail: str
+    writes: tuple[ExternalWrite, ...] = field(default=(), compare=False)
 
 
 SendOutcome = Accepted | NotSent | MayHaveArrived

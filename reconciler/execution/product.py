@@ -6,6 +6,7 @@ Nothing is sent twice, and what came of it is shown by a later look at what the 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Final, Protocol, assert_never
 
 from reconciler.execution.binaries import BinaryStore
@@ -47,6 +48,11 @@ class CloudProductHands:
 
     def send(self, action: ProductAction, product: Product) -> SendOutcome:
         """See `ProductHands.send`."""
+        with self._api.wire.noting_writes() as writes:
+            outcome = self._send(action, product)
+        return replace(outcome, writes=tuple(writes))
+
+    def _send(self, action: ProductAction, product: Product) -> SendOutcome:
         try:
             match action:
                 case UploadApplication():

@@ -2,7 +2,7 @@
 
 The rules:
 - A new journal is made beside its place and linked to it when it is complete; who comes second finds the first one's.
-- A file that is there is never written to before it has been seen to be a journal of this version.
+- A file that is there is never written to before it has been seen to be a whole journal of this format or an older.
 - Write-ahead logging and `synchronous=FULL`: a commit is on the disk when it returns. `NORMAL` could lose the last
   intents with the power, and with them the only trace of a request.
 """
@@ -17,11 +17,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from reconciler.journal.tables import ADDED_LATER, APPLICATION_ID, SCHEMA_VERSION, metadata
+from reconciler.journal.tables import APPLICATION_ID, SCHEMA_VERSION
 from reconciler.model.error import JournalError
 
 WRITING: Final = "reconciler_writing"
@@ -48,23 +49,64 @@ def create_database(path: Path) -> None:
             except FileExistsError:
                 return
         for parent in (path.absolute().parent, *(parent.parent for parent in made)):
-            _sync_directory(parent)
+            sync_directory(parent)
 
 
-def open_database(path: Path, busy_seconds: float) -> Engine:
-    """An engine on an existing journal, after a look at what the file is.
+class SqliteDatabase:
+    """An existing journal, after a look at what the file is, brought to the format of this program.
 
-    Raises JournalError: PFR5004 unreadable, PFR5005 no journal, PFR5006 damaged, PFR5007 newer, PFR5008 older,
-    PFR5009 locked.
+    Raises JournalError: PFR5004 unreadable, PFR5005 no journal, PFR5006 damaged, PFR5007 newer, PFR5008 of a format
+    that never was, PFR5009 locked.
     """
-    with translated_errors(path):
-        if path.is_dir():
-            raise IsADirectoryError(path)
-        with closing(_connect(path, busy_seconds)) as connection:
-            _check(path, connection)
-        engine = _engine(path, busy_seconds)
-        _add_what_came_later(engine)
-    return engine
+
+    def __init__(self, path: Path, busy_seconds: float) -> None:
+        self._path = path
+        with translated_errors(path):
+            if path.is_dir():
+                raise IsADirectoryError(path)
+            with closing(connect(path, busy_seconds)) as connection:
+                version = check_whole(path, connection)
+            self._engine = _engine(path, busy_seconds)
+            if version < SCHEMA_VERSION:
+                try:
+                    _migrate(self._engine)
+                except BaseException:
+                    self._engine.dispose()
+                    raise
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """See `Database.writing`."""
+        with (
+            translated_errors(self._path),
+            self._engine.connect().execution_options(**{WRITING: True}) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """See `Database.reading`."""
+        with translated_errors(self._path), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    def insert(self, table: Table) -> Insert:
+        """See `Database.insert`."""
+        return insert(table)
+
+    def close(self) -> None:
+        """See `Database.close`."""
+        self._engine.dispose()
+
+
+def _migrate(engine: Engine) -> None:
+    # Loads Alembic, which an opening that has nothing to do does without.
+    from reconciler.journal.migration import migrate  # noqa: PLC0415  # see the line above
+
+    with engine.connect().execution_options(**{WRITING: True}) as writer, writer.begin():
+        migrate(writer)
+        writer.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+        writer.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 @contextmanager
@@ -78,7 +120,8 @@ def translated_errors(path: Path) -> Iterator[None]:
         raise _in_words(path, error) from error
 
 
-def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
+def connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    """A connection to a file that is there."""
     # mode=rw: a file that vanished is an error, not an empty journal. Transactions are begun by hand: see _engine.
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
@@ -93,10 +136,10 @@ def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
 
 
 def _engine(path: Path, busy_seconds: float) -> Engine:
-    # The pool may grow with the number of threads that read at once; writers wait for one another in SqliteJournal.
+    # The pool may grow with the number of threads that read at once; writers wait for one another in SqlStore.
     engine = create_engine(
         "sqlite+pysqlite://",
-        creator=lambda: _connect(path, busy_seconds),
+        creator=lambda: connect(path, busy_seconds),
         poolclass=QueuePool,
         pool_size=4,
         max_overflow=-1,
@@ -119,38 +162,29 @@ def _build(path: Path) -> None:
             raise _error("PFR5004", path, f"its file system does not allow write-ahead logging, only {mode}")
     engine = _engine(path, busy_seconds=0)
     try:
-        with engine.connect().execution_options(**{WRITING: True}) as writer, writer.begin():
-            metadata.create_all(writer)
-            writer.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
-            writer.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        _migrate(engine)
     finally:
         engine.dispose()  # the last connection to leave brings the log into the file
 
 
-def _add_what_came_later(engine: Engine) -> None:
-    """Make the tables that an older journal lacks, all of them or none."""
-    with engine.connect() as reader:
-        missing = [table for table in ADDED_LATER if not inspect(reader).has_table(table.name)]
-    if missing:
-        with engine.connect().execution_options(**{WRITING: True}) as writer, writer.begin():
-            metadata.create_all(writer, tables=missing)
-
-
-def _check(path: Path, connection: sqlite3.Connection) -> None:
+def check_whole(path: Path, connection: sqlite3.Connection) -> int:
+    """The file's format, if it is a whole journal that this program knows."""
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     if application_id != APPLICATION_ID:
         raise _error("PFR5005", path, "it is no journal")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
         raise _error("PFR5007", path, f"its format is {version}, and this version knows formats up to {SCHEMA_VERSION}")
-    if version < SCHEMA_VERSION:
+    if version < 1:
         raise _error("PFR5008", path, f"its format is {version}, which this version no longer reads")
     (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if finding != "ok":
         raise _error("PFR5006", path, finding)
+    return int(version)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Wait until a directory's entries are on the disk."""
     # A new file is there after a loss of power only when its directory's entry is on the disk.
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar, assert_never
 from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.device import DeviceMode
 from reconciler.model.error import JournalError
+from reconciler.model.external_write import Facts
 from reconciler.model.fleet import Via
 from reconciler.model.module import Dependency, Module, ModuleSlot
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
@@ -104,6 +105,16 @@ def encode_action(action: ProductAction) -> str:
 def decode_action(text: str) -> ProductAction:
     """The action that `encode_action` wrote. Raises JournalError PFR5011."""
     return _read(text, "an action", _action)
+
+
+def encode_facts(facts: Facts) -> str:
+    """What an observation showed, as one line of JSON."""
+    return _text(dict(facts))
+
+
+def decode_facts(text: str) -> Facts:
+    """The facts that `encode_facts` wrote. Raises JournalError PFR5011."""
+    return _read(text, "facts", lambda document: {name: _fact(value) for name, value in _object(document).items()})
 
 
 def encode_modules(modules: tuple[Module, ...]) -> str:
@@ -216,6 +227,13 @@ def _dependency(document: Any) -> Dependency | None:
 
 def _object(document: Any) -> Mapping[str, Any]:
     return _of_type(document, dict)
+
+
+def _fact(document: Any) -> str | float | None:
+    if document is not None and not isinstance(document, str | int | float):
+        message = f"{document!r} is no fact"
+        raise TypeError(message)
+    return document
 
 
 def _list(document: Any) -> list[Any]:

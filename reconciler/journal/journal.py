@@ -1,22 +1,27 @@
-"""The promise of the journal, in one place: `Journal`, what it hands out, and the two ways in which it says no."""
+"""The promise of the journal, in one place: `Journal`, what it takes and hands out, and how it says no."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.console import ConsoleChange, ConsoleState, Latch
 from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.error import JournalError
+from reconciler.model.external_write import ExternalWrite, Facts
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.refusal import SystemFlashRefusal
 from reconciler.model.rollout_entry import Halted, RolloutEntry
 from reconciler.model.version import ApplicationVersion
+
+_WAIT_FOR_THE_OTHER: Final = (
+    "wait until the other run has ended, or run `apply` again: it first finds out what became of it"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,51 @@ class KeptPlan:
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permit:
+    """Under what conditions something may be written. They are checked in the very transaction that writes it.
+
+    - `scope`, `epoch`: the right to write, as `take_epoch` gave it; scope None: anybody may.
+    - `concurrent_max`: how many devices of the attempt's fleet may hold a slot at once, this one included.
+    - `begun_per_minute_max`: how many attempts of the fleet may begin within any 60 seconds.
+    - `bytes_per_day_max`: how many bytes attempts of the fleet may send within any 24 hours. An unknown size counts as
+      `UNKNOWN_STEP_BYTES`; an attempt that certainly reached no device counts as nothing.
+
+    None: without limit; 0 holds. Times are those of the attempts' `intended_at`. In a fleet that is halted no attempt
+    begins under any permit.
+    """
+
+    scope: str | None = None
+    epoch: int = 0
+    concurrent_max: int | None = None
+    begun_per_minute_max: int | None = None
+    bytes_per_day_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptWrite:
+    """A request that left for an attempt; what was seen before it, and how the attempt ended (None: not yet).
+
+    `number` counts all writes of a journal upwards.
+    """
+
+    number: int
+    attempt_id: str
+    write: ExternalWrite
+    before: Facts
+    after: Facts | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compacted:
+    """How many of what a compaction removed."""
+
+    attempts: int = 0
+    moves: int = 0
+    writes: int = 0
+    plans: int = 0
+
+
 class DeviceBusyError(JournalError):
     """The device already has an open attempt (`open_attempt_id`), perhaps of another process."""
 
@@ -71,7 +121,7 @@ class DeviceBusyError(JournalError):
         super().__init__(
             "PFR5002",
             f"device {device_id} already has an open attempt, {open_attempt_id}",
-            next_step="wait until the other run has ended, or run `apply` again: it first finds out what became of it",
+            next_step=_WAIT_FOR_THE_OTHER,
         )
         self.device_id = device_id
         self.open_attempt_id = open_attempt_id
@@ -84,7 +134,7 @@ class ProductBusyError(JournalError):
         super().__init__(
             "PFR5020",
             f"product {product} already has an open attempt",
-            next_step="wait until the other run has ended, or run `apply` again: it first finds out what became of it",
+            next_step=_WAIT_FOR_THE_OTHER,
         )
 
 
@@ -111,27 +161,42 @@ class Journal(Protocol):
        journal on a disk survives the loss of power too. When they raise, the journal is as it was before.
     2. A device has at most one open attempt, whoever asks: of two `begin` at the same time exactly one succeeds.
     3. An attempt moves only as `reconciler.model.attempt.MOVES` allows, and what it is about never changes.
-    4. Attempts and moves are never deleted and never altered otherwise; order is the order of `begin`.
+    4. Attempts, moves and writes are never altered otherwise, and never deleted but by `compact`; order is the order of
+       `begin`.
     5. What was stored comes back equal, or `JournalError` says why it cannot be read. (In an attempt's detail,
        characters that UTF-8 cannot hold come back as their escapes.)
     """
 
-    def begin(self, attempt: Attempt) -> None:
-        """Write down an attempt before its request leaves.
+    def begin(self, attempt: Attempt, *, permit: Permit | None = None) -> None:
+        """Write down an attempt before its request leaves; with `concurrent_max` its device holds a slot afterwards.
 
         Raises:
+            FencedError: PFR5021, NoSlotError: PFR5022, RateError: PFR5023, the permit does not allow it;
+                FleetHaltedError: PFR5027, nor any other while the fleet is halted.
             DeviceBusyError: PFR5002, the device has an open attempt.
             BugError: PFR9501, the attempt is not in state intended; PFR9503, its id was used before.
             JournalError: the journal cannot be written; nothing may be sent.
         """
         ...
 
-    def record(self, attempt: Attempt, *, at: Instant | None = None) -> None:
+    def record(
+        self,
+        attempt: Attempt,
+        *,
+        at: Instant | None = None,
+        permit: Permit | None = None,
+        writes: Sequence[ExternalWrite] = (),
+        before: Facts | None = None,
+        after: Facts | None = None,
+    ) -> None:
         """Write down that an attempt has entered its next state.
 
-        `at` is when it did; left out, the attempt's own time of that state, where it has one.
+        `at` is when it did; left out, the attempt's own time of that state, where it has one. `writes` are the requests
+        that left for it, and `before` what was seen of the device before them; `after` is what was seen of it when the
+        attempt ended, and is kept with all its writes.
 
         Raises:
+            FencedError: PFR5021, the permit's epoch is over.
             AttemptMovedError: PFR5003, the recorded state is terminal or may not be followed by this one.
             BugError: PFR9502, no such attempt was begun; PFR9504, it is about something else than the one begun.
             JournalError: the journal cannot be written.
@@ -185,8 +250,11 @@ class Journal(Protocol):
         """A plan that was kept, or None."""
         ...
 
-    def note(self, entries: Sequence[RolloutEntry]) -> None:
-        """Add entries to the lives of rollouts, in their order: all of them or none. They are never altered."""
+    def note(self, entries: Sequence[RolloutEntry], *, permit: Permit | None = None) -> None:
+        """Add entries to the lives of rollouts, in their order: all of them or none. They are never altered.
+
+        Raises FencedError PFR5021 when the permit's epoch is over.
+        """
         ...
 
     def entries(self, *, fleet: str | None = None, after: int = 0) -> tuple[Noted, ...]:
@@ -231,17 +299,26 @@ class Journal(Protocol):
         """Lift the latch of a device, by a person's word. False: it has none that is not lifted."""
         ...
 
-    def begin_product(self, attempt: ProductAttempt) -> None:
+    def begin_product(self, attempt: ProductAttempt, *, permit: Permit | None = None) -> None:
         """Write down an attempt on a product before its request leaves; a product has at most one open attempt.
 
         Raises:
+            FencedError: PFR5021, the permit's epoch is over.
             ProductBusyError: PFR5020, the product has an open attempt.
             BugError: PFR9501, the attempt is not in state intended; PFR9503, its id was used before.
             JournalError: the journal cannot be written; nothing may be sent.
         """
         ...
 
-    def record_product(self, attempt: ProductAttempt) -> None:
+    def record_product(
+        self,
+        attempt: ProductAttempt,
+        *,
+        permit: Permit | None = None,
+        writes: Sequence[ExternalWrite] = (),
+        before: Facts | None = None,
+        after: Facts | None = None,
+    ) -> None:
         """Write down that an attempt on a product has entered its next state. Raises as `record` does."""
         ...
 
@@ -263,6 +340,29 @@ class Journal(Protocol):
 
     def forget_refusal(self, product_id: int) -> bool:
         """Forget what was learnt of a product, by a person's word. False: nothing was."""
+        ...
+
+    def take_epoch(self, scope: str, *, holder: str, at: Instant) -> int:
+        """Take the right to write for a scope from whoever has it. The number rises with every call, durably."""
+        ...
+
+    def slots(self, fleet: str) -> Mapping[DeviceId, Instant]:
+        """The devices of a fleet that hold a slot, and since when, in the order of their ids."""
+        ...
+
+    def release(self, fleet: str, device_ids: Iterable[DeviceId]) -> None:
+        """Give back the slots of devices; of one that holds none it is harmless."""
+        ...
+
+    def writes(self, attempt_id: str) -> tuple[KeptWrite, ...]:
+        """The requests that left for an attempt, on a device or a product, in their order."""
+        ...
+
+    def compact(self, *, ended_before: Instant, at: Instant) -> Compacted:
+        """Remove attempts that ended before a time, with all that hangs on them, and write down that it was done.
+
+        What anything still follows from stays, however old: see `compaction`. Entries of rollouts always do.
+        """
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""One run at a time on one journal: an advisory lock in a file beside it, `<journal>.lock`.
+"""One run at a time on one journal: an advisory lock in a file beside it, `<journal>.lock`, or on its server.
 
 The operating system holds the lock for a process and frees it when the process ends, however it ends. So the file says
 who holds the lock, and its presence means nothing; it is never removed, or two runs could hold locks on two files of
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from reconciler.journal.location import JournalPlace
 from reconciler.model.error import JournalError
 from reconciler.model.instant import Instant, iso_from_instant
 
@@ -35,11 +36,16 @@ class Holder:
     alive: bool
 
 
-def holder_of(journal: Path) -> Holder | None:
+def holder_of(journal: JournalPlace) -> Holder | None:
     """Which run is at work on a journal, or broke off in the midst of it; None: neither, or nobody can tell.
 
     A file without a name is not tried, so that looking never keeps a run from starting.
     """
+    if not isinstance(journal, Path):
+        from reconciler.journal.postgres_lock import holder_words  # noqa: PLC0415  # loads the database's driver
+
+        holder = holder_words(journal)
+        return None if holder is None else Holder(words=holder, alive=True)
     place = _beside(journal)
     try:
         handle = os.open(place, os.O_RDONLY)
@@ -62,13 +68,27 @@ def _is_held(handle: int) -> bool:
 
 
 @contextmanager
-def sole_run(journal: Path, *, now: Instant) -> Iterator[None]:
+def sole_run(journal: JournalPlace, *, now: Instant) -> Iterator[None]:
     """Be the only run on a journal for as long as the context lasts. Two names of one file are one journal.
 
     Raises:
         RunUnderWayError: PFR5012 another process (or another context of this one) is at it; who, and since when.
-        JournalError: PFR5004 the lock's file cannot be opened or locked.
+        JournalError: PFR5004 the lock's file cannot be opened or locked; PFR5024 the server cannot be reached.
     """
+    if isinstance(journal, Path):
+        with _file_lock(journal, now=now):
+            yield
+        return
+    from reconciler.journal.postgres_lock import held_run_lock  # noqa: PLC0415  # loads the database's driver
+
+    with held_run_lock(journal, now=now) as other:
+        if other is not None:
+            raise _under_way(journal, other)
+        yield
+
+
+@contextmanager
+def _file_lock(journal: Path, *, now: Instant) -> Iterator[None]:
     place = _beside(journal)
     try:
         handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o644)
@@ -101,9 +121,13 @@ def _take(handle: int, journal: Path, place: Path) -> None:
         raise _unusable(place, error) from None
     else:
         return
+    raise _under_way(journal, holder)
+
+
+def _under_way(journal: JournalPlace, holder: str) -> RunUnderWayError:
     message = f"another `apply` is at work on {journal}" + (f": {holder}" if holder else "")
     next_step = "wait until it has ended, or end it with Ctrl-C; it can be run again and goes on where it was"
-    raise RunUnderWayError("PFR5012", message, next_step=next_step)
+    return RunUnderWayError("PFR5012", message, next_step=next_step)
 
 
 def _unusable(place: Path, error: OSError) -> JournalError:

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count, groupby
+from operator import attrgetter
 from types import TracebackType
 from typing import Self
 
-from reconciler.journal.journal import DeviceBusyError, KeptPlan, Looked, Move, Noted, ProductBusyError
+from reconciler.journal.compaction import live_since, plans_named, removable
+from reconciler.journal.journal import (
+    Compacted,
+    DeviceBusyError,
+    KeptPlan,
+    KeptWrite,
+    Looked,
+    Move,
+    Noted,
+    Permit,
+    ProductBusyError,
+)
 from reconciler.journal.lessons import DOUBT_FAILURES, Doubt, Lesson, modules_learnt
+from reconciler.journal.memory_limits import MemoryLimits
+from reconciler.journal.memory_writes import MemoryWrites
+from reconciler.journal.permits import FleetHaltedError
 from reconciler.journal.rules import (
     check_begin,
     check_plan,
@@ -27,6 +43,7 @@ from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.console import ConsoleChange, ConsoleState, Latch
 from reconciler.model.device import DeviceId, ModuleReport
 from reconciler.model.error import BugError
+from reconciler.model.external_write import ExternalWrite, Facts
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
 from reconciler.model.product_attempt import ProductAttempt
@@ -45,6 +62,7 @@ class MemoryJournal:
         self._attempts: dict[str, Attempt] = {}  # in the order of begin
         self._open: dict[DeviceId, str] = {}
         self._moves: list[Move] = []
+        self._move_numbers = count(1)
         self._reports: dict[DeviceId, ModuleReport] = {}
         self._plans: dict[str, KeptPlan] = {}
         self._entries: list[RolloutEntry] = []
@@ -53,28 +71,43 @@ class MemoryJournal:
         self._latches: dict[DeviceId, Latch] = {}
         self._product_attempts: dict[str, ProductAttempt] = {}  # in the order of begin
         self._refusals: dict[int, SystemFlashRefusal] = {}
+        self._limits = MemoryLimits(self._attempts)
+        self._writes = MemoryWrites()
 
-    def begin(self, attempt: Attempt) -> None:
+    def begin(self, attempt: Attempt, *, permit: Permit | None = None) -> None:
         """See `Journal.begin`."""
         check_begin(attempt)
         attempt = storable(attempt)
-        with self._exclusively():
+        with self._exclusively(permit):
             open_id = self._open.get(attempt.device_id)
             if attempt.id in self._attempts:
                 raise BugError("PFR9503", f"the id of attempt {attempt.id} was used before")
             if open_id is not None:
                 raise DeviceBusyError(attempt.device_id, open_id)
+            if permit is not None and attempt.fleet in halted_now(self._entries):
+                raise FleetHaltedError(attempt.fleet)
+            self._limits.begin(attempt, permit)
             self._open[attempt.device_id] = attempt.id
             self._store(attempt, attempt.intended_at)
 
-    def record(self, attempt: Attempt, *, at: Instant | None = None) -> None:
+    def record(
+        self,
+        attempt: Attempt,
+        *,
+        at: Instant | None = None,
+        permit: Permit | None = None,
+        writes: Sequence[ExternalWrite] = (),
+        before: Facts | None = None,
+        after: Facts | None = None,
+    ) -> None:
         """See `Journal.record`."""
         attempt = storable(attempt)
-        with self._exclusively():
+        with self._exclusively(permit):
             check_record(self._attempts.get(attempt.id), attempt)
             if not attempt.is_open:
                 del self._open[attempt.device_id]
             self._store(attempt, time_of_state(attempt) if at is None else at)
+            self._writes.keep(attempt, writes, before, after)
 
     def open_attempts(self) -> tuple[Attempt, ...]:
         """See `Journal.open_attempts`."""
@@ -152,9 +185,9 @@ class MemoryJournal:
         with self._exclusively():
             return self._plans.get(plan_id)
 
-    def note(self, entries: Sequence[RolloutEntry]) -> None:
+    def note(self, entries: Sequence[RolloutEntry], *, permit: Permit | None = None) -> None:
         """See `Journal.note`."""
-        with self._exclusively():
+        with self._exclusively(permit):
             self._entries += map(storable_entry, entries)
 
     def entries(self, *, fleet: str | None = None, after: int = 0) -> tuple[Noted, ...]:
@@ -226,21 +259,30 @@ class MemoryJournal:
             self._latches[device_id] = replace(latch, lifted=True)
             return True
 
-    def begin_product(self, attempt: ProductAttempt) -> None:
+    def begin_product(self, attempt: ProductAttempt, *, permit: Permit | None = None) -> None:
         """See `Journal.begin_product`."""
         check_begin(attempt)
-        with self._exclusively():
+        with self._exclusively(permit):
             if attempt.id in self._product_attempts:
                 raise BugError("PFR9503", f"the id of attempt {attempt.id} was used before")
             if any(each.is_open and each.product == attempt.product for each in self._product_attempts.values()):
                 raise ProductBusyError(attempt.product)
             self._product_attempts[attempt.id] = storable(attempt)
 
-    def record_product(self, attempt: ProductAttempt) -> None:
+    def record_product(
+        self,
+        attempt: ProductAttempt,
+        *,
+        permit: Permit | None = None,
+        writes: Sequence[ExternalWrite] = (),
+        before: Facts | None = None,
+        after: Facts | None = None,
+    ) -> None:
         """See `Journal.record_product`."""
-        with self._exclusively():
+        with self._exclusively(permit):
             check_record_product(self._product_attempts.get(attempt.id), attempt)
             self._product_attempts[attempt.id] = storable(attempt)
+            self._writes.keep(attempt, writes, before, after)
 
     def open_product_attempts(self) -> tuple[ProductAttempt, ...]:
         """See `Journal.open_product_attempts`."""
@@ -268,6 +310,50 @@ class MemoryJournal:
         with self._exclusively():
             return self._refusals.pop(product_id, None) is not None
 
+    def take_epoch(self, scope: str, *, holder: str, at: Instant) -> int:  # noqa: ARG002  # nobody asks here
+        """See `Journal.take_epoch`."""
+        with self._exclusively():
+            return self._limits.take_epoch(scope)
+
+    def slots(self, fleet: str) -> Mapping[DeviceId, Instant]:
+        """See `Journal.slots`."""
+        with self._exclusively():
+            return self._limits.slots(fleet)
+
+    def release(self, fleet: str, device_ids: Iterable[DeviceId]) -> None:
+        """See `Journal.release`."""
+        with self._exclusively():
+            self._limits.release(fleet, device_ids)
+
+    def writes(self, attempt_id: str) -> tuple[KeptWrite, ...]:
+        """See `Journal.writes`."""
+        with self._exclusively():
+            return self._writes.of(attempt_id)
+
+    def compact(self, *, ended_before: Instant, at: Instant) -> Compacted:  # noqa: ARG002  # nobody asks here when
+        """See `Journal.compact`."""
+        with self._exclusively():
+            by_device = sorted(self._attempts.values(), key=attrgetter("device_id"))
+            since = live_since(self._entries)
+            ids = {
+                name
+                for _, found in groupby(by_device, key=attrgetter("device_id"))
+                for name in removable(list(found), ended_before, since)
+            }
+            plans = {self._attempts.pop(name).plan_id for name in ids}
+            on_products = {
+                each.id for each in self._product_attempts.values() if each.ended_at and each.ended_at < ended_before
+            }
+            writes = self._writes.forget(ids) + self._writes.forget_older(on_products, ended_before)
+            self._limits.forget(ids)
+            moves = len(self._moves)
+            self._moves = [move for move in self._moves if move.attempt_id not in ids]
+            plans -= plans_named(self._entries)
+            plans -= {each.plan_id for each in self._attempts.values()}
+            plans -= {each.plan_id for each in self._product_attempts.values()}
+            removed = [self._plans.pop(name) for name in plans & self._plans.keys()]
+            return Compacted(attempts=len(ids), moves=moves - len(self._moves), writes=writes, plans=len(removed))
+
     def close(self) -> None:
         """See `Journal.close`. What was remembered is gone."""
         self._closed = True
@@ -281,17 +367,18 @@ class MemoryJournal:
         self.close()
 
     @contextmanager
-    def _exclusively(self) -> Iterator[None]:
+    def _exclusively(self, permit: Permit | None = None) -> Iterator[None]:
         with self._lock:
             if self._closed:
                 raise closed_error()
+            self._limits.check_epoch(permit)
             yield
 
     def _store(self, attempt: Attempt, at: Instant | None) -> None:
         self._attempts[attempt.id] = attempt
         self._moves.append(
             Move(
-                number=len(self._moves) + 1,
+                number=next(self._move_numbers),
                 attempt_id=attempt.id,
                 device_id=attempt.device_id,
                 state=attempt.state,

@@ -1,4 +1,4 @@
-"""Values to rows of the SQLite journal and back. A row that cannot be read raises JournalError PFR5011."""
+"""Values to rows of a journal's tables and back. A row that cannot be read raises JournalError PFR5011."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from sqlalchemy import Row
 
 from reconciler.journal.encoding import (
     decode_action,
+    decode_facts,
     decode_modules,
     decode_step,
     encode_action,
+    encode_facts,
     encode_modules,
     encode_step,
     step_kind,
     unreadable,
 )
 from reconciler.journal.entries import decode_entry, encode_entry, entry_kind
-from reconciler.journal.journal import KeptPlan, Move, Noted
+from reconciler.journal.journal import KeptPlan, KeptWrite, Move, Noted
 from reconciler.journal.lessons import Doubt, Lesson
-from reconciler.journal.rules import storable_entry, storable_words
+from reconciler.journal.rules import storable_entry, storable_words, storable_write
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
 from reconciler.model.console import ChangeKind, ConsoleChange, ConsoleState, Latch
 from reconciler.model.device import DeviceId, ModuleReport
+from reconciler.model.external_write import ExternalWrite, Facts
 from reconciler.model.instant import Instant
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.refusal import SystemFlashRefusal
@@ -47,6 +50,8 @@ def attempt_row(attempt: Attempt) -> dict[str, Any]:
         "step": encode_step(attempt.step),
         "intended_at": attempt.intended_at,
         "handshake_before": attempt.handshake_before,
+        "well_before": attempt.well_before,
+        "bytes": attempt.step.size,
         **changing_values(attempt),
     }
 
@@ -81,6 +86,7 @@ def attempt_from(row: Row[Any]) -> Attempt:
             evidence=None if row.evidence is None else Evidence(row.evidence),
             failure=None if row.failure is None else FailureClass(row.failure),
             detail=row.detail,
+            well_before=row.well_before,
         ),
     )
 
@@ -128,6 +134,32 @@ def move_from(row: Row[Any]) -> Move:
             at=_optional_instant(row.at),
             detail=row.detail,
         ),
+    )
+
+
+def write_row(attempt: Attempt | ProductAttempt, write: ExternalWrite, before: Facts | None) -> dict[str, Any]:
+    """The row of a request that left for an attempt."""
+    write = storable_write(attempt, write)
+    return {
+        "attempt_id": attempt.id,
+        "at": write.at,
+        "method": write.method,
+        "path": write.path,
+        "status": write.status,
+        "answer": write.answer,
+        "seen_before": encode_facts(before or {}),
+    }
+
+
+def kept_write_from(row: Row[Any]) -> KeptWrite:
+    """The request of a row of `writes`."""
+    write = ExternalWrite(at=Instant(row.at), method=row.method, path=row.path, status=row.status, answer=row.answer)
+    return KeptWrite(
+        number=row.number,
+        attempt_id=row.attempt_id,
+        write=write,
+        before=decode_facts(row.seen_before),
+        after=None if row.seen_after is None else decode_facts(row.seen_after),
     )
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from reconciler.journal.journal import AttemptMovedError, KeptPlan
 from reconciler.model.attempt import MOVES, Attempt, AttemptState
 from reconciler.model.error import BugError
+from reconciler.model.external_write import ExternalWrite, Facts
 from reconciler.model.failure import CONSEQUENCES
 from reconciler.model.instant import Instant
 from reconciler.model.product_attempt import ProductAttempt
@@ -109,6 +110,22 @@ def time_of_state(attempt: Attempt) -> Instant | None:
             return attempt.ended_at
 
 
+def storable_write(attempt: Attempt | ProductAttempt, write: ExternalWrite) -> ExternalWrite:
+    """The request with words that UTF-8 can hold, and a time: where no answer said one, that of its attempt."""
+    at = write.at or attempt.ended_at or attempt.intended_at
+    return replace(write, at=at, path=storable_words(write.path), answer=storable_words(write.answer))
+
+
+def ending_of(attempt: Attempt | ProductAttempt, seen: Facts | None) -> Facts:
+    """How an attempt has ended, and what was seen then."""
+    ending: dict[str, str | int | float | bool | None] = {"state": attempt.state.value}
+    if isinstance(attempt, Attempt) and attempt.evidence is not None:
+        ending["evidence"] = attempt.evidence.value
+    if attempt.failure is not None:
+        ending["failure"] = attempt.failure.value
+    return {**ending, **(seen or {})}
+
+
 def closed_error() -> BugError:
     """PFR9506: the journal was used after it had been closed."""
     return BugError("PFR9506", "the journal was used after it had been closed")
@@ -122,4 +139,5 @@ def _about(attempt: Attempt) -> tuple[object, ...]:
         attempt.step,
         attempt.intended_at,
         attempt.handshake_before,
+        attempt.well_before,
     )

@@ -1,139 +1,178 @@
-"""The tables of the SQLite journal. Version 1.
+"""The tables of the journal, in SQLite and PostgreSQL alike. Format 2; `migrations/` makes them and says how they came.
 
-`attempts` has one row an attempt, as it is now; `moves` has one row for every state that it entered. Triggers keep the
-file append-only even against statements that this room does not contain: no attempt is deleted, no move is deleted or
-altered. `rollout_entries` has one row an entry of the life of a rollout, as JSON by `entries.py`.
-`console_states` has one row a device, as it was last seen; `console_changes` and `latches` are only ever added to.
+`attempts` has one row an attempt, as it is now; `moves` one for every state that it entered; `writes` one for every
+request that left to change something. `rollout_entries` has one row an entry of the life of a rollout, as JSON by
+`entries.py`. `console_states` has one row a device, as it was last seen; `console_changes` and `latches` are only ever
+added to. `slots` has the devices that hold a place among those of their fleet that may be changed at once; `epochs`
+says who took the right to write for what, the newest of a scope counts. Triggers keep the journal append-only even
+against statements that this room does not contain; the one exception are `compactions`, which stay as its record.
 Times are seconds since the Unix epoch, UTC. Steps and modules are JSON by `encoding.py`.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, event, literal_column
-from sqlalchemy.schema import DDL
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    literal_column,
+)
 
 from reconciler.model.attempt import OPEN_STATES
 
-SCHEMA_VERSION: Final = 1
-"""Kept in the file as `user_version`. A change of the tables raises it and brings the way from the version before."""
+SCHEMA_VERSION: Final = 2
+"""The newest of `migrations/`. In an SQLite file it stands as `user_version`, too, where older programs look."""
 
 APPLICATION_ID: Final = 0x50465231
 """Kept in the file as `application_id`: the letters PFR1. It tells a journal from any other SQLite database."""
+
+
+class _WithoutNul(TypeDecorator[str]):
+    """Text as PostgreSQL can hold it, which knows no NUL: it stands as SUB 0, and a SUB as SUB 1."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002  # its signature
+        if value is None or ("\0" not in value and "\x1a" not in value):
+            return value
+        return value.replace("\x1a", "\x1a1").replace("\0", "\x1a0")
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> str | None:  # noqa: ARG002  # its signature
+        if value is None or "\x1a" not in value:
+            return value
+        return str(value).replace("\x1a0", "\0").replace("\x1a1", "\x1a")
+
+
+_WORDS: Final = Text().with_variant(_WithoutNul(), "postgresql")
+_WHOLE: Final = BigInteger().with_variant(Integer(), "sqlite")
 
 metadata = MetaData()
 
 attempts = Table(
     "attempts",
     metadata,
-    Column("number", Integer, primary_key=True),
-    Column("id", Text, nullable=False, unique=True),
-    Column("device_id", Text, nullable=False),
-    Column("fleet", Text, nullable=False),
-    Column("plan_id", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("step", Text, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("number", _WHOLE, primary_key=True),
+    Column("id", _WORDS, nullable=False, unique=True),
+    Column("device_id", _WORDS, nullable=False),
+    Column("fleet", _WORDS, nullable=False),
+    Column("plan_id", _WORDS, nullable=False),
+    Column("kind", _WORDS, nullable=False),
+    Column("step", _WORDS, nullable=False),
+    Column("state", _WORDS, nullable=False),
     Column("intended_at", Float, nullable=False),
     Column("handshake_before", Float),
     Column("sent_at", Float),
     Column("ended_at", Float),
-    Column("evidence", Text),
-    Column("failure", Text),
-    Column("detail", Text, nullable=False),
+    Column("evidence", _WORDS),
+    Column("failure", _WORDS),
+    Column("detail", _WORDS, nullable=False),
+    Column("well_before", Boolean),
+    Column("bytes", _WHOLE),
     sqlite_autoincrement=True,
 )
 
 IS_OPEN: Final = attempts.c.state.in_([literal_column(f"'{state.value}'") for state in sorted(OPEN_STATES)])
 """Literals, not parameters: SQLite uses the partial index below only for a condition that reads the same."""
 
-Index("one_open_attempt_per_device", attempts.c.device_id, unique=True, sqlite_where=IS_OPEN)
+Index("one_open_attempt_per_device", attempts.c.device_id, unique=True, sqlite_where=IS_OPEN, postgresql_where=IS_OPEN)
 Index("attempts_of_a_device", attempts.c.device_id, attempts.c.number)
 Index("attempts_of_a_fleet", attempts.c.fleet, attempts.c.number)
+Index("attempts_in_time", attempts.c.fleet, attempts.c.intended_at)
 
 moves = Table(
     "moves",
     metadata,
-    Column("number", Integer, primary_key=True),
-    Column("attempt_id", Text, ForeignKey("attempts.id"), nullable=False, index=True),
-    Column("device_id", Text, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("number", _WHOLE, primary_key=True),
+    Column("attempt_id", _WORDS, ForeignKey("attempts.id"), nullable=False, index=True),
+    Column("device_id", _WORDS, nullable=False),
+    Column("state", _WORDS, nullable=False),
     Column("at", Float),
-    Column("detail", Text, nullable=False),
+    Column("detail", _WORDS, nullable=False),
     sqlite_autoincrement=True,
 )
 
 reports = Table(
     "reports",
     metadata,
-    Column("device_id", Text, primary_key=True),
-    Column("modules", Text, nullable=False),
+    Column("device_id", _WORDS, primary_key=True),
+    Column("modules", _WORDS, nullable=False),
     Column("reported_at", Float, nullable=False),
 )
 
 plans = Table(
     "plans",
     metadata,
-    Column("plan_id", Text, primary_key=True),
-    Column("digest", Text, nullable=False),
-    Column("text", Text, nullable=False),
+    Column("plan_id", _WORDS, primary_key=True),
+    Column("digest", _WORDS, nullable=False),
+    Column("text", _WORDS, nullable=False),
 )
 
 rollout_entries = Table(
     "rollout_entries",
     metadata,
-    Column("number", Integer, primary_key=True),
-    Column("fleet", Text, nullable=False, index=True),
-    Column("kind", Text, nullable=False),
+    Column("number", _WHOLE, primary_key=True),
+    Column("fleet", _WORDS, nullable=False, index=True),
+    Column("kind", _WORDS, nullable=False),
     Column("at", Float, nullable=False),
-    Column("entry", Text, nullable=False),
+    Column("entry", _WORDS, nullable=False),
     sqlite_autoincrement=True,
 )
 
 console_states = Table(
     "console_states",
     metadata,
-    Column("device_id", Text, primary_key=True),
+    Column("device_id", _WORDS, primary_key=True),
     Column("seen_at", Float, nullable=False),
-    Column("fleet", Text),
-    Column("selection", Text, nullable=False),
-    Column("groups", Text, nullable=False),
-    Column("lock", Integer),
-    Column("release", Integer),
+    Column("fleet", _WORDS),
+    Column("selection", _WORDS, nullable=False),
+    Column("groups", _WORDS, nullable=False),
+    Column("lock", _WHOLE),
+    Column("release", _WHOLE),
     Column("development", Boolean, nullable=False),
     Column("updates_forced", Boolean, nullable=False),
-    Column("application", Integer),
-    Column("device_os", Text),
-    Column("arrived", Text),
+    Column("application", _WHOLE),
+    Column("device_os", _WORDS),
+    Column("arrived", _WORDS),
     sqlite_with_rowid=False,
 )
 
 console_changes = Table(
     "console_changes",
     metadata,
-    Column("number", Integer, primary_key=True),
-    Column("device_id", Text, nullable=False, index=True),
-    Column("fleet", Text, nullable=False, index=True),
-    Column("intent", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("before", Text),
-    Column("after", Text),
+    Column("number", _WHOLE, primary_key=True),
+    Column("device_id", _WORDS, nullable=False, index=True),
+    Column("fleet", _WORDS, nullable=False, index=True),
+    Column("intent", _WORDS, nullable=False),
+    Column("kind", _WORDS, nullable=False),
+    Column("before", _WORDS),
+    Column("after", _WORDS),
     Column("not_before", Float, nullable=False),
     Column("seen_at", Float, nullable=False),
     Column("concerns_git", Boolean, nullable=False),
-    Column("undid", Text),
+    Column("undid", _WORDS),
     sqlite_autoincrement=True,
 )
 
 latches = Table(
     "latches",
     metadata,
-    Column("number", Integer, primary_key=True),
-    Column("device_id", Text, nullable=False),
-    Column("fleet", Text, nullable=False),
-    Column("intent", Text, nullable=False),
-    Column("why", Text, nullable=False),
+    Column("number", _WHOLE, primary_key=True),
+    Column("device_id", _WORDS, nullable=False),
+    Column("fleet", _WORDS, nullable=False),
+    Column("intent", _WORDS, nullable=False),
+    Column("why", _WORDS, nullable=False),
     Column("at", Float, nullable=False),
     Column("lifted", Boolean, nullable=False, default=False),
     sqlite_autoincrement=True,
@@ -142,31 +181,37 @@ latches = Table(
 refusals = Table(
     "refusals",
     metadata,
-    Column("number", Integer, primary_key=True),
-    Column("product_id", Integer, nullable=False),
+    Column("number", _WHOLE, primary_key=True),
+    Column("product_id", _WHOLE, nullable=False),
     Column("at", Float, nullable=False),
-    Column("words", Text, nullable=False),
+    Column("words", _WORDS, nullable=False),
     Column("forgotten", Boolean, nullable=False, default=False),
     sqlite_autoincrement=True,
 )
 
-Index("one_refusal_per_product", refusals.c.product_id, unique=True, sqlite_where=~refusals.c.forgotten)
+Index(
+    "one_refusal_per_product",
+    refusals.c.product_id,
+    unique=True,
+    sqlite_where=~refusals.c.forgotten,
+    postgresql_where=~refusals.c.forgotten,
+)
 
 product_attempts = Table(
     "product_attempts",
     metadata,
-    Column("number", Integer, primary_key=True),
-    Column("id", Text, nullable=False, unique=True),
-    Column("product", Text, nullable=False),
-    Column("fleet", Text, nullable=False),
-    Column("plan_id", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("number", _WHOLE, primary_key=True),
+    Column("id", _WORDS, nullable=False, unique=True),
+    Column("product", _WORDS, nullable=False),
+    Column("fleet", _WORDS, nullable=False),
+    Column("plan_id", _WORDS, nullable=False),
+    Column("action", _WORDS, nullable=False),
+    Column("state", _WORDS, nullable=False),
     Column("intended_at", Float, nullable=False),
     Column("sent_at", Float),
     Column("ended_at", Float),
-    Column("failure", Text),
-    Column("detail", Text, nullable=False),
+    Column("failure", _WORDS),
+    Column("detail", _WORDS, nullable=False),
     sqlite_autoincrement=True,
 )
 
@@ -174,25 +219,61 @@ IS_OPEN_OF_PRODUCT: Final = product_attempts.c.state.in_(
     [literal_column(f"'{state.value}'") for state in sorted(OPEN_STATES)]
 )
 
-Index("one_open_attempt_per_product", product_attempts.c.product, unique=True, sqlite_where=IS_OPEN_OF_PRODUCT)
+Index(
+    "one_open_attempt_per_product",
+    product_attempts.c.product,
+    unique=True,
+    sqlite_where=IS_OPEN_OF_PRODUCT,
+    postgresql_where=IS_OPEN_OF_PRODUCT,
+)
 
-ADDED_LATER: Final = (console_states, console_changes, latches, refusals, product_attempts, rollout_entries)
-"""Tables that a journal of version 1 may lack: made when it is opened. A program that does not know them reads and
-writes the others as before, so the number stays."""
+epochs = Table(
+    "epochs",
+    metadata,
+    Column("number", _WHOLE, primary_key=True),
+    Column("scope", _WORDS, nullable=False),
+    Column("epoch", _WHOLE, nullable=False),
+    Column("holder", _WORDS, nullable=False),
+    Column("at", Float, nullable=False),
+    sqlite_autoincrement=True,
+)
 
+Index("epochs_of_a_scope", epochs.c.scope, epochs.c.epoch, unique=True)
 
-def _only_ever_added(table: Table, *verbs: str) -> None:
-    for verb in verbs:
-        trigger = (
-            f"CREATE TRIGGER {table.name}_no_{verb.lower()} BEFORE {verb} ON {table.name} "
-            f"BEGIN SELECT RAISE(ABORT, 'the journal is only ever added to'); END"
-        )
-        event.listen(table, "after_create", DDL(trigger))  # type: ignore[no-untyped-call]  # DDL is untyped there
+slots = Table(
+    "slots",
+    metadata,
+    Column("fleet", _WORDS, primary_key=True),
+    Column("device_id", _WORDS, primary_key=True),
+    Column("taken_at", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
 
+writes = Table(
+    "writes",
+    metadata,
+    Column("number", _WHOLE, primary_key=True),
+    Column("attempt_id", _WORDS, nullable=False, index=True),
+    Column("at", Float, nullable=False),
+    Column("method", _WORDS, nullable=False),
+    Column("path", _WORDS, nullable=False),
+    Column("status", _WHOLE),
+    Column("answer", _WORDS, nullable=False),
+    Column("seen_before", _WORDS, nullable=False),
+    Column("seen_after", _WORDS),
+    sqlite_autoincrement=True,
+)
 
-_only_ever_added(attempts, "DELETE")
-_only_ever_added(moves, "DELETE", "UPDATE")
-_only_ever_added(rollout_entries, "DELETE", "UPDATE")
-_only_ever_added(console_changes, "DELETE", "UPDATE")
-_only_ever_added(latches, "DELETE")
-_only_ever_added(product_attempts, "DELETE")
+compactions = Table(
+    "compactions",
+    metadata,
+    Column("number", _WHOLE, primary_key=True),
+    Column("begun_at", Float, nullable=False),
+    Column("ended_before", Float, nullable=False),
+    Column("finished_at", Float),
+    Column("attempts", _WHOLE, nullable=False),
+    Column("moves", _WHOLE, nullable=False),
+    Column("writes", _WHOLE, nullable=False),
+    Column("plans", _WHOLE, nullable=False),
+    sqlite_autoincrement=True,
+)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.manifests.applications import Release, desired_of, platform_name
+from reconciler.manifests.applications import Release, desired_of
 from reconciler.manifests.document import Document, Node
 from reconciler.manifests.problem import ProblemCode, did_you_mean, listed
 from reconciler.manifests.quantity import bytes_of
 from reconciler.manifests.rollouts import Policy, policy_of
 from reconciler.manifests.scope import Scope, section, text_of
+from reconciler.manifests.selectors import selector_of
 from reconciler.model.fleet import (
     Delivery,
     DeviceOverride,
@@ -19,7 +20,6 @@ from reconciler.model.fleet import (
     OverrideMode,
     Place,
     Releasing,
-    Selector,
     Suspension,
     Via,
 )
@@ -43,8 +43,8 @@ def fleet_of(
     return Fleet(
         name=text_of(section(root, "metadata"), "name") or "",
         product=product,
-        select=_selector(scope, document, select),
-        exclude=_selector(scope, document, select.members["exclude"]) if "exclude" in select.members else None,
+        select=selector_of(scope, document, select),
+        exclude=selector_of(scope, document, select.members["exclude"]) if "exclude" in select.members else None,
         desired=desired_of(
             scope, document, section(spec, "desired"), product=product, any_product=False, releases=releases
         ),
@@ -84,16 +84,6 @@ def override_of(scope: Scope, document: Document, root: Node, *, releases: Mappi
 def name_place(document: Document, root: Node) -> Place:
     """Where the manifest's name stands, or the manifest."""
     return document.place(section(root, "metadata").members.get("name") or root)
-
-
-def _selector(scope: Scope, document: Document, node: Node) -> Selector:
-    platforms = scope.names(document, node.members.get("platforms"))
-    return Selector(
-        groups=scope.names(document, node.members.get("groups")),
-        platforms=None if platforms is None else frozenset(map(platform_name, platforms)),
-        devices=scope.devices(document, node.members.get("devices")),
-        roster=scope.roster(document, node.members.get("roster")),
-    )
 
 
 def _policy(scope: Scope, document: Document, spec: Node, policies: Mapping[str, Policy]) -> Policy:

@@ -10,6 +10,7 @@ from reconciler.manifests.health import health_of
 from reconciler.manifests.problem import ProblemCode
 from reconciler.manifests.quantity import share_of
 from reconciler.manifests.scope import Scope, section, text_of
+from reconciler.manifests.selectors import selector_of
 from reconciler.manifests.windows import Windows, windows_of
 from reconciler.model.duration import seconds_of
 from reconciler.model.fleet import RolloutPolicy, Share, Wave, WaveSize
@@ -73,6 +74,12 @@ def _waves(scope: Scope, document: Document, node: Node) -> tuple[Wave, ...]:
             scope.report(document, size, ProblemCode.WAVE, message, "give this wave a number or a percentage")
         if size is not None and isinstance(size.value, str) and size.value.strip("0.") == "%":
             scope.report(document, size, ProblemCode.WAVE, "a wave of 0% takes no device")
+        select = item.members.get("select")
+        if select is not None and size is not None and size.value == WaveSize.REMAINING:
+            message = "a wave of the remaining devices takes them all, and cannot select some"
+            scope.report(
+                document, select, ProblemCode.WAVE, message, "leave size out, and let the last wave have the rest"
+            )
         soak = text_of(item, "soak")
         waves.append(
             Wave(
@@ -82,6 +89,7 @@ def _waves(scope: Scope, document: Document, node: Node) -> tuple[Wave, ...]:
                 failures_max=_share(item, "maxFailures"),
                 approval_required=text_of(item, "approval") == "required",
                 devices=devices,
+                select=None if select is None else selector_of(scope, document, select),
             )
         )
     return tuple(waves)

@@ -89,7 +89,8 @@ class Attempt:
     """One try at one step on one device.
 
     `handshake_before` is the device's last handshake as seen before the send; a newer one proves a new session.
-    `plan_id` and `fleet` say on whose behalf.
+    `plan_id` and `fleet` say on whose behalf. `well_before`: whether the device ran its application before the first
+    step of its rollout; None: nobody looked.
     """
 
     id: str
@@ -105,6 +106,7 @@ class Attempt:
     evidence: Evidence | None = None
     failure: FailureClass | None = None
     detail: str = ""
+    well_before: bool | None = None
 
     @property
     def is_open(self) -> bool:

@@ -180,7 +180,7 @@ class Delivery:
 
 
 class WaveSize(StrEnum):
-    """A wave's size that is not a number: all devices that are left, or those alone that the wave names."""
+    """A wave's size that is not a number: all devices that are left, or those alone that the wave names or selects."""
 
     REMAINING = "remaining"
     LISTED = "listed"
@@ -188,7 +188,11 @@ class WaveSize(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wave:
-    """Some devices of a rollout, and what must hold before the next wave starts."""
+    """Some devices of a rollout, and what must hold before the next wave starts.
+
+    It takes its `devices`, and of those that `select` matches all, or with a number as its size so many. None: with a
+    number as its size it takes of the others.
+    """
 
     name: str
     size: Share | WaveSize
@@ -196,6 +200,7 @@ class Wave:
     failures_max: Share | None = None
     approval_required: bool = False
     devices: frozenset[str] = frozenset()
+    select: Selector | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

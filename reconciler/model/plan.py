@@ -20,6 +20,7 @@ from reconciler.model.fleet import Fleet, Wave
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module
 from reconciler.model.step import FlashModule, Step
+from reconciler.model.summary import Summary
 from reconciler.model.version import DeviceOsVersion
 
 
@@ -342,29 +343,6 @@ class FleetPlan:
             upgrade=sum(len(route.devices) for route in self.routes),
             refused=sum(len(refused.devices) for refused in self.refused),
             waiting=sum(len(waiting.devices) for waiting in self.waiting),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """How many devices are where."""
-
-    current: int = 0
-    upgrade: int = 0
-    refused: int = 0
-    waiting: int = 0
-
-    @property
-    def devices(self) -> int:
-        """All of them."""
-        return self.current + self.upgrade + self.refused + self.waiting
-
-    def __add__(self, other: Summary) -> Summary:
-        return Summary(
-            current=self.current + other.current,
-            upgrade=self.upgrade + other.upgrade,
-            refused=self.refused + other.refused,
-            waiting=self.waiting + other.waiting,
         )
 
 

@@ -42,9 +42,14 @@ class Call:
         return self.method != "GET"
 
     @property
+    def path(self) -> str:
+        """Where on the host it goes, without the query."""
+        return urlsplit(self.url).path
+
+    @property
     def product(self) -> str:
         """The product whose request it is, as its path names it; empty: no product's."""
-        return urlsplit(self.url).path.partition("/v1/products/")[2].partition("/")[0]
+        return self.path.partition("/v1/products/")[2].partition("/")[0]
 
     @property
     def host(self) -> str:

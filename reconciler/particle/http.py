@@ -15,7 +15,8 @@ from __future__ import annotations
 import http.client
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
@@ -27,6 +28,7 @@ from requests.auth import AuthBase
 
 from reconciler.model.device import DeviceId
 from reconciler.model.error import BugError, WireError
+from reconciler.model.external_write import ExternalWrite
 from reconciler.model.instant import Instant
 from reconciler.particle.budget import RequestBudget
 from reconciler.particle.call import Answer, Call, Upload
@@ -134,6 +136,16 @@ class CloudWire:
         """When the last answer that this thread got was made, by the cloud's own clock; None when it did not say."""
         return getattr(self._thread, "answered_at", None)
 
+    @contextmanager
+    def noting_writes(self) -> Iterator[list[ExternalWrite]]:
+        """What this thread sends to change something, as long as the context lasts: every request that left."""
+        noted: list[ExternalWrite] = []
+        self._thread.writes = noted
+        try:
+            yield noted
+        finally:
+            self._thread.writes = None
+
     def read_json(
         self,
         path: str,
@@ -236,14 +248,25 @@ class CloudWire:
         """Send it once, and judge the status. Everything but a 2xx leaves as an error."""
         self._take_slot(call, silence_seconds_max)
         self._thread.answered_at = None
-        answer = self._exchange(call)
+        try:
+            answer = self._exchange(call)
+        except MayHaveArrivedError as error:
+            self._note(call, None, error.message)
+            raise
         if call.authorised:
             self._thread.answered_at = date_of(answer.headers)
+            self._note(call, answer.status, cloud_words(answer.body, self.token))
         else:
             answer, call = self._led_on(call, answer, silence_seconds_max)
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             raise self._judged(call, answer)
         return answer
+
+    def _note(self, call: Call, status: int | None, answer: str) -> None:
+        noted: list[ExternalWrite] | None = getattr(self._thread, "writes", None)
+        if call.is_write and noted is not None:
+            at = self._thread.answered_at
+            noted.append(ExternalWrite(at=at, method=call.method, path=call.path, status=status, answer=answer))
 
     def _take_slot(self, call: Call, silence_seconds_max: float) -> None:
         silence = self.budget.take(product=call.product, write=call.is_write, silence_seconds_max=silence_seconds_max)

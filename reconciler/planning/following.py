@@ -155,10 +155,11 @@ class FollowingPlan:
 
     def _fleet_plan(self, fleet: Fleet) -> FleetPlan:
         if fleet.name not in self._plans:
-            # Whose waves name no device needs no look at the devices.
+            # Whose waves name or select no device needs no look at the devices.
+            looks = any(wave.devices or wave.select is not None for wave in fleet.rollout.waves)
             kinds = [
                 replace(standing.kind, ids=tuple(standing.ids))
-                for standing in (self._standing.values() if any(wave.devices for wave in fleet.rollout.waves) else ())
+                for standing in (self._standing.values() if looks else ())
                 if standing.fleet == fleet.name
             ]
             self._plans[fleet.name] = with_waves(self._without_waves(fleet), kinds, self._naming)

@@ -32,6 +32,9 @@ class Naming:
         for override in fleets.overrides:
             self._add(override.devices)
         for wave in (wave for fleet in fleets.fleets for wave in fleet.rollout.waves):
+            if wave.select is not None:
+                self._add(wave.select.devices)
+                self._add(wave.select.roster)
             for word in filterfalse(is_device_id, wave.devices):
                 self._add(frozenset({word}))
         self.names_nobody = not self._bits

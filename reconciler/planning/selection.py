@@ -73,17 +73,17 @@ def _product_of(kind: Kind) -> int | None:
 
 
 def _claims(fleet: Fleet, kind: Kind, naming: Naming) -> bool:
-    if not _matches(fleet.select, kind, naming):
+    if not matches(fleet.select, kind, naming):
         return False
-    return fleet.exclude is None or not _matches(fleet.exclude, kind, naming)
+    return fleet.exclude is None or not matches(fleet.exclude, kind, naming)
 
 
 def _zone_of(fleet: Fleet, kind: Kind, naming: Naming) -> str | None:
     rules = fleet.time_zones if fleet.needs_device_zones else ()
-    return next((rule.time_zone for rule in rules if _matches(rule.select, kind, naming)), None)
+    return next((rule.time_zone for rule in rules if matches(rule.select, kind, naming)), None)
 
 
-def _matches(selector: Selector, kind: Kind, naming: Naming) -> bool:
+def matches(selector: Selector, kind: Kind, naming: Naming) -> bool:
     """Every line that is given must match. For an exclusion the same: all of its lines together."""
     device = kind.device
     if selector.groups is not None and selector.groups.isdisjoint(device.groups):

@@ -1,30 +1,33 @@
 """Which device belongs to which wave. Pure.
 
 A rollout concerns the devices that have a route and those that wait: who comes back has its place already, and passes
-the same gates. A wave takes the devices that it names, then devices in an order that follows from the rollout and the
-device's id alone: a hash of both. So the devices that go first are others in every rollout, a wave that grows keeps
-those that it had, and a device that joins or leaves moves no other's place in the order. A device is in exactly one
-wave, the first of those that name it; what no wave takes is in the last one. There is also who waits for something that
-does not pass by itself, a person's word or a bench: canaries that nothing is sent to would prove nothing.
+the same gates. A wave takes the devices that it names, then those that it selects, or where it has no selection any,
+in an order that follows from the rollout and the device's id alone: a hash of both. So the devices that go first are
+others in every rollout, a wave that grows keeps those that it had, and a device that joins or leaves moves no other's
+place in the order. A device is in exactly one wave: the first of those that name it, else the first that selects it and
+has room; what no wave takes is in the last one. Names go before selections, and selections before sizes, whichever wave
+is the earlier. In the last wave is also who waits for something that does not pass by itself, a person's word or a
+bench: canaries that nothing is sent to would prove nothing.
 
 Sizes: a count is a count; a percentage is one of the devices that the rollout concerns at its beginning, rounded down
-but not below 1 (`Share.of`). Devices that a wave names count towards its size.
+but not below 1 (`Share.of`). Devices that a wave names count towards its size. A selection without a size is taken
+whole.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from reconciler.manifests.problem import did_you_mean
 from reconciler.model.census import Kind
 from reconciler.model.device import DeviceId, is_device_id
 from reconciler.model.fleet import Fleet, RolloutPolicy, Share, Wave, WaveSize
 from reconciler.model.plan import PASSING, FleetPlan, PlannedWave
+from reconciler.planning.claims import Claims, claim_findings, claims_of
 from reconciler.planning.naming import Naming
 
 FEW_DEVICES: Final = 20
@@ -39,8 +42,6 @@ _HASHES: Final = 2**64
 """How many places the first eight bytes of a hash tell apart."""
 _SPREAD: Final = 6
 """So many standard deviations are added to the share of a queue that is looked at first; more is seldom needed."""
-_HALF_ID: Final = 12
-"""A slip of the hand leaves one half of an id as it is."""
 
 
 def waves_of(policy: RolloutPolicy, devices: int) -> tuple[Wave, ...]:
@@ -73,10 +74,10 @@ def rollout_salt(fleet: Fleet) -> str:
 def with_waves(plan: FleetPlan, kinds: Sequence[Kind], naming: Naming) -> FleetPlan:
     """The plan with its waves, as if the rollout began now; none where it concerns no device.
 
-    `kinds` are all devices of the fleet; those whose fleet names no device in a wave are not looked at.
+    `kinds` are all devices of the fleet; those of a fleet whose waves name and select none are not looked at.
     """
     fleet = plan.fleet
-    names = _names(fleet, kinds, naming)
+    claims = claims_of(fleet, kinds, naming)
     devices = [device_id for route in plan.routes for device_id in route.devices]
     behind: list[DeviceId] = []
     for waiting in plan.waiting:
@@ -85,8 +86,8 @@ def with_waves(plan: FleetPlan, kinds: Sequence[Kind], naming: Naming) -> FleetP
     waves: tuple[PlannedWave, ...] = ()
     if whole:
         asked = waves_of(fleet.rollout, whole)
-        waves = placed(asked, devices, whole=whole, salt=rollout_salt(fleet), names=names, behind=behind)
-    return replace(plan, waves=waves, findings=_findings(fleet, kinds, names))
+        waves = placed(asked, devices, whole=whole, salt=rollout_salt(fleet), claims=claims, behind=behind)
+    return replace(plan, waves=waves, findings=claim_findings(fleet, kinds, claims))
 
 
 def placed(
@@ -95,13 +96,12 @@ def placed(
     *,
     whole: int,
     salt: str,
-    names: Mapping[DeviceId, str],
+    claims: Claims,
     behind: Collection[DeviceId] = (),
 ) -> tuple[PlannedWave, ...]:
     """The devices of every wave, in the order in which they go; the last wave has all that remain, ascending.
 
-    `whole` is what sizes are percentages of. `names` are the devices' names, of those at least that a wave names.
-    `behind` are devices of the last wave, whatever names them.
+    `whole` is what sizes are percentages of. `behind` are devices of the last wave, whatever names or selects them.
     """
     named_by = {word: position for position, wave in reversed([*enumerate(waves)]) for word in wave.devices}
     named: list[list[DeviceId]] = [[] for _ in waves]
@@ -109,7 +109,7 @@ def placed(
     if named_by:
         for device_id in devices:
             position = named_by.get(device_id)
-            if position is None and not is_device_id(name := names.get(device_id, "")):
+            if position is None and not is_device_id(name := claims.names.get(device_id, "")):
                 position = named_by.get(name)
             (others if position is None else named[position]).append(device_id)
     else:
@@ -119,9 +119,17 @@ def placed(
         max(0, wave.size.of(whole) - len(own)) if isinstance(wave.size, Share) else 0
         for wave, own in zip(waves[:-1], named, strict=False)
     ]
+    for position, wave in enumerate(waves[:-1]):
+        if wave.select is None:
+            continue
+        selected = claims.selected[wave.name]
+        matching = [device_id for device_id in others if device_id in selected]
+        chosen = matching if wave.size is WaveSize.LISTED else _first(matching, rooms[position], order)
+        rooms[position] = 0
+        named[position] += chosen
+        others = _without(others, chosen)
     first = _first(others, sum(rooms), order)
-    taken = frozenset(first)
-    rest = [device_id for device_id in others if device_id not in taken] if taken else others
+    rest = _without(others, first)
     queue = iter(first)
     return tuple(
         PlannedWave(wave=wave, devices=(*sorted(own, key=order), *more))
@@ -143,47 +151,6 @@ def rollout_order(salt: str) -> Callable[[DeviceId], bytes]:
     return place
 
 
-def _names(fleet: Fleet, kinds: Iterable[Kind], naming: Naming) -> Mapping[DeviceId, str]:
-    """The names of those devices that the fleet's waves name by their names."""
-    bits = {naming.bit(frozenset({word})): word for word in _words(fleet) if not is_device_id(word)}
-    if not bits:
-        return {}
-    return {
-        device_id: word
-        for kind in kinds
-        if kind.marks
-        for bit, word in bits.items()
-        if kind.marks & bit
-        for device_id in kind.ids
-    }
-
-
-def _findings(fleet: Fleet, kinds: Sequence[Kind], names: Mapping[DeviceId, str]) -> tuple[str, ...]:
-    """What the fleet's waves name and no device of it is: a slip there must not pass in silence."""
-    unknown = set(_words(fleet)).difference(names.values())
-    for kind in kinds if unknown else ():
-        unknown.difference_update(kind.ids)
-    return tuple(
-        f"fleet {fleet.name}: wave {wave.name} names {word}, which is no device of the fleet{_suggestion(word, kinds)}"
-        for wave in fleet.rollout.waves
-        for word in sorted(wave.devices & unknown)
-    )
-
-
-def _words(fleet: Fleet) -> Iterable[str]:
-    return (word for wave in fleet.rollout.waves for word in wave.devices)
-
-
-def _suggestion(word: str, kinds: Sequence[Kind]) -> str:
-    """For what is spelt like an id: names of devices are not kept."""
-    if not is_device_id(word):
-        return ""
-    start, end = word[:_HALF_ID], word[-_HALF_ID:]
-    alike = (each for kind in kinds for each in kind.ids if each.startswith(start) or each.endswith(end))
-    meant = did_you_mean(word, alike)
-    return f"; {meant}" if meant else ""
-
-
 def _first(devices: Sequence[DeviceId], count: int, order: Callable[[DeviceId], bytes]) -> list[DeviceId]:
     """The first few devices in the order. Hashes are spread evenly, so that not all need to be sorted."""
     if not count:
@@ -195,6 +162,11 @@ def _first(devices: Sequence[DeviceId], count: int, order: Callable[[DeviceId], 
         if len(found) >= count:
             return [device_id for _, device_id in sorted(found)[:count]]
     return sorted(devices, key=order)[:count]
+
+
+def _without(devices: list[DeviceId], taken: Collection[DeviceId]) -> list[DeviceId]:
+    gone = frozenset(taken)
+    return [device_id for device_id in devices if device_id not in gone] if gone else devices
 
 
 def _rest(name: str) -> Wave:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.console import ConsoleChange
+from reconciler.model.external_write import ExternalWrite, Facts
 from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.rollout import FleetStory, Rollout
@@ -19,19 +20,20 @@ from reconciler.render.plan_json import action_document, step_document
 
 FORMAT_VERSION: Final = "1.1"
 
-_TIMES: Final = frozenset({"at", "until"})
+_TIMES: Final = frozenset({"at", "until", "expires"})
 
 
 def history_document(
     chapters: Sequence[Chapter],
     moves: Mapping[str, Sequence[Mapping[str, Any]]],
+    writes: Mapping[str, Sequence[Mapping[str, Any]]],
     *,
     history: History,
     stories: Iterable[FleetStory],
     now: Instant,
     tool_version: str,
 ) -> dict[str, Any]:
-    """The chapters in the order of time, and what holds now. `moves` (`move_document`) are those of attempts."""
+    """The chapters in the order of time, and what holds now. `moves` and `writes` are those of attempts, by ids."""
     stories = list(stories)
     told = [(one, chapter) for chapter in chapters for happening in chapter.happenings for one in happening.ones]
     told.sort(key=lambda each: when(each[0]))
@@ -45,9 +47,35 @@ def history_document(
             for one, chapter in told
             if not isinstance(one, Attempt | ProductAttempt | ConsoleChange)
         ],
-        "attempts": [_attempt(one, moves.get(one.id, ())) for one in ones if isinstance(one, Attempt)],
-        "product_attempts": [_product_attempt(one) for one in ones if isinstance(one, ProductAttempt)],
+        "attempts": [
+            {**_attempt(one), "moves": [*moves.get(one.id, ())], "writes": [*writes.get(one.id, ())]}
+            for one in ones
+            if isinstance(one, Attempt)
+        ],
+        "product_attempts": [
+            {**_product_attempt(one), "writes": [*writes.get(one.id, ())]}
+            for one in ones
+            if isinstance(one, ProductAttempt)
+        ],
         "console_changes": [console_change_document(one) for one in ones if isinstance(one, ConsoleChange)],
+        **_in_force(stories, now),
+        "latches": list(map(latch_document, history.latches)),
+        "refusals": [
+            {
+                "product": each.product_id,
+                "at": iso_from_instant(each.at),
+                "until": iso_from_instant(each.until),
+                "words": each.words,
+            }
+            for each in history.refusals
+        ],
+    }
+
+
+def _in_force(stories: Iterable[FleetStory], now: Instant) -> dict[str, Any]:
+    """The words that stand now."""
+    stories = list(stories)
+    return {
         "halts": [
             {
                 "fleet": story.fleet,
@@ -69,22 +97,25 @@ def history_document(
             for story in stories
             if story.suspended is not None and story.is_suspended(now)
         ],
-        "latches": list(map(latch_document, history.latches)),
-        "refusals": [
-            {
-                "product": each.product_id,
-                "at": iso_from_instant(each.at),
-                "until": iso_from_instant(each.until),
-                "words": each.words,
-            }
-            for each in history.refusals
-        ],
     }
 
 
 def move_document(state: AttemptState, at: Instant | None, detail: str) -> dict[str, Any]:
     """An attempt entered a state."""
     return {"state": state.value, "at": _time(at), "detail": detail}
+
+
+def write_document(write: ExternalWrite, before: Facts, after: Facts | None) -> dict[str, Any]:
+    """A request that left for an attempt; what was seen before it, and how the attempt ended."""
+    return {
+        "at": _time(write.at),
+        "method": write.method,
+        "path": write.path,
+        "status": write.status,
+        "answer": write.answer,
+        "before": dict(before),
+        "after": None if after is None else dict(after),
+    }
 
 
 def entry_kind(entry: RolloutEntry) -> str:
@@ -149,7 +180,7 @@ def _product_attempt(attempt: ProductAttempt) -> dict[str, Any]:
     }
 
 
-def _attempt(attempt: Attempt, moves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _attempt(attempt: Attempt) -> dict[str, Any]:
     return {
         "id": attempt.id,
         "device": attempt.device_id,
@@ -163,7 +194,7 @@ def _attempt(attempt: Attempt, moves: Sequence[Mapping[str, Any]]) -> dict[str, 
         "evidence": None if attempt.evidence is None else attempt.evidence.value,
         "failure": None if attempt.failure is None else attempt.failure.value,
         "detail": attempt.detail,
-        "moves": list(moves),
+        "well_before": attempt.well_before,
     }
 
 

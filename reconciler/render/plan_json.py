@@ -25,9 +25,10 @@ from reconciler.model.allowance import REQUESTS
 from reconciler.model.change import Change
 from reconciler.model.fleet import Share
 from reconciler.model.instant import Instant, iso_from_instant
-from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Situation, Summary, Waiting
+from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Situation, Waiting
 from reconciler.model.state_hash import state_hash
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
+from reconciler.model.summary import Summary
 from reconciler.render.change_json import change_document, membership_document
 from reconciler.render.desired_json import desired_document
 from reconciler.render.pace import limits_document, windows_document

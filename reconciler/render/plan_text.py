@@ -16,8 +16,9 @@ from reconciler.model.device import DeviceMode
 from reconciler.model.fleet import Desired
 from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.module import ModuleSlot
-from reconciler.model.plan import Cost, FleetPlan, Plan, Refused, Route, RouteReason, Situation, Summary, Waiting
+from reconciler.model.plan import Cost, FleetPlan, Plan, Refused, Route, RouteReason, Situation, Waiting
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
+from reconciler.model.summary import Summary
 from reconciler.render.ink import (
     Page,
     Style,

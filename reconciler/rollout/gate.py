@@ -39,6 +39,9 @@ def verdicts(plan: FleetPlan, ledger: Ledger, *, now: Instant) -> Iterator[Verdi
                 yield Wait(device_id=device_id, hold=before_wave, until=wave_until)
             elif room <= 0 or (device_id not in ledger.slots and slots <= 0):
                 yield Wait(device_id=device_id, hold=Hold.NO_SLOT)
+            elif ledger.spent_until is not None and now < ledger.spent_until:
+                until = None if ledger.spent_until == UNTIL_A_PERSON else ledger.spent_until
+                yield Wait(device_id=device_id, hold=Hold.BUDGET_SPENT, until=until)
             else:
                 slots -= device_id not in ledger.slots
                 room -= 1

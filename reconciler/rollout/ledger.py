@@ -38,6 +38,7 @@ class Ledger:
     - `in_flight`: the open attempts on its devices.
     - `ended`: every device's ended attempts of this rollout, the latest first.
     - `slots`: devices that are being changed, from their first step until they are there or left alone.
+    - `spent_until`: when the fleet's budget of a minute or a day allows more; None: as far as is known it does.
     - `suffering`: devices that this rollout did something to and that are worse off now.
     - `health_unknown`: devices as desired of which a check cannot say whether they are well.
     - `turned_back`: how often the last look before a step said no, by device.
@@ -53,6 +54,7 @@ class Ledger:
     in_flight: Mapping[DeviceId, InFlight] = field(default_factory=dict)
     ended: Mapping[DeviceId, Sequence[Attempt]] = field(default_factory=dict)
     slots: frozenset[DeviceId] = frozenset()
+    spent_until: Instant | None = None
     suffering: frozenset[DeviceId] = frozenset()
     health_unknown: frozenset[DeviceId] = frozenset()
     turned_back: Mapping[DeviceId, int] = field(default_factory=dict)

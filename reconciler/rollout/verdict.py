@@ -17,6 +17,7 @@ class Hold(Enum):
     IN_FLIGHT = "a step of it is under way"
     RECEIVING = "something is being transferred to it, by the cloud itself or by somebody else"
     NO_SLOT = "as many devices as rollout.maxConcurrent allows are under way"
+    BUDGET_SPENT = "as much was begun or sent as the fleet allows in a minute or a day"
     PAUSED = "a step failed; it is tried again after a pause"
     HELD = "its steps keep failing; it is left alone for a while, or until a person comes with `reconciler retry`"
     TURNED_BACK = "it changed every time just before its step"

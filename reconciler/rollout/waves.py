@@ -9,7 +9,8 @@ The rules, in this order:
    at least one must be done. Then it soaks: its devices have to stay well for its time, by what this very pass sees.
    A wave without a device is complete at once. In one where more failed than are done, the fleet is halted, whatever
    its limits: it proves the opposite of what it is for.
-5. A wave none of whose devices could be reached by the deadline takes as many others in their place.
+5. A wave none of whose devices could be reached by the deadline takes as many others in their place, of its selection
+   first.
 6. When no wave is under way the next one starts, with its approval where it asks for one. Its members are frozen:
    who joins later belongs to a wave that is still to come, or to the last.
 """
@@ -24,7 +25,7 @@ from reconciler.model.device import DeviceId
 from reconciler.model.device_life import DeviceState
 from reconciler.model.fleet import RolloutPolicy, Wave, WaveSize
 from reconciler.model.instant import Instant
-from reconciler.model.plan import FleetPlan, Route, Waiting
+from reconciler.model.plan import PASSING, FleetPlan, Route, Waiting
 from reconciler.model.rollout import FleetStory, Rollout, RolloutState, StartedWave, WaveState
 from reconciler.model.rollout_entry import (
     Halted,
@@ -37,6 +38,7 @@ from reconciler.model.rollout_entry import (
     WaveSoaking,
     WaveStarted,
 )
+from reconciler.planning.claims import Claims
 from reconciler.planning.waves import placed, rollout_order, rollout_salt, waves_of
 from reconciler.rollout.approval import NO_APPROVALS, Approvals
 from reconciler.rollout.ledger import Ledger, failed_devices
@@ -50,14 +52,14 @@ class Pass:
     """What one pass saw of one fleet. `see` makes it.
 
     - `held`: nothing may start in the fleet now, whatever the device.
-    - `names`: the names of devices that a wave names. `plan_id`: the plan on whose behalf something would start.
+    - `claims`: what the fleet's waves name and select. `plan_id`: the plan on whose behalf something would start.
     - `standings`: where every device of the plan stands; `failed`: those that count against the limits.
     """
 
     plan: FleetPlan
     ledger: Ledger
     held: bool
-    names: Mapping[DeviceId, str]
+    claims: Claims
     plan_id: str
     now: Instant
     standings: Mapping[DeviceId, DeviceState]
@@ -69,15 +71,13 @@ class Pass:
         return self.plan.fleet.rollout
 
 
-def see(
-    plan: FleetPlan, ledger: Ledger, *, held: bool, names: Mapping[DeviceId, str], plan_id: str, now: Instant
-) -> Pass:
+def see(plan: FleetPlan, ledger: Ledger, *, held: bool, claims: Claims, plan_id: str, now: Instant) -> Pass:
     """One pass over one fleet, with what follows for single devices."""
     return Pass(
         plan=plan,
         ledger=ledger,
         held=held,
-        names=names,
+        claims=claims,
         plan_id=plan_id,
         now=now,
         standings=standings(plan, ledger, now),
@@ -190,9 +190,11 @@ def _next_start(seen: Pass, rollout: Rollout) -> WaveStarted | RolloutCompleted 
     unplaced = _unplaced(seen, rollout)
     if wave.size is WaveSize.REMAINING:
         return WaveStarted(fleet=fleet, at=now, wave=wave.name, devices=len(unplaced), members=None)
-    candidates = [device_id for device_id in unplaced if seen.standings[device_id] is not DeviceState.EXEMPT]
+    # Who is out of sight has its place, whoever agreed to what: a wave that is proven by nobody takes others.
+    away = {device for waiting in seen.plan.waiting if waiting.reason in PASSING for device in waiting.devices}
+    candidates = [d for d in unplaced if d in away or seen.standings[d] is not DeviceState.EXEMPT]
     salt, pending = rollout_salt(seen.plan.fleet), _pending(seen.policy, rollout)
-    planned = placed(pending, candidates, whole=rollout.devices, salt=salt, names=seen.names)
+    planned = placed(pending, candidates, whole=rollout.devices, salt=salt, claims=seen.claims)
     members = frozenset(planned[0].devices)
     return WaveStarted(fleet=fleet, at=now, wave=wave.name, devices=len(members), members=members)
 
@@ -223,8 +225,9 @@ def _next_move(seen: Pass, rollout: Rollout, wave: StartedWave) -> WaveSoaking |
 
 def _grown(seen: Pass, rollout: Rollout, wave: StartedWave) -> WaveGrew | None:
     ready = [device_id for device_id in _unplaced(seen, rollout) if seen.standings[device_id] is DeviceState.READY]
-    order = rollout_order(rollout_salt(seen.plan.fleet))
-    others = frozenset(sorted(ready, key=order)[: max(1, wave.devices)])
+    order, own = rollout_order(rollout_salt(seen.plan.fleet)), seen.claims.selected.get(wave.name, frozenset())
+    ready.sort(key=lambda device_id: (device_id not in own, order(device_id)))
+    others = frozenset(ready[: max(1, wave.devices)])
     if not others or wave.state is not WaveState.OPEN:
         return None
     return WaveGrew(fleet=rollout.fleet, at=seen.now, wave=wave.name, members=others)

@@ -25,6 +25,11 @@ def test_a_rollout_stops_an_application_that_crashes_before_it_reaches_everybody
     assert {line.count("|") for line in tables({(one.by, 25): [[one]]})} == {4, 0}
 
 
+def test_a_rollout_sees_resets_though_the_version_is_right() -> None:
+    one = exposure("ours", "resets", 25)
+    assert (one.ended, one.exposed, one.not_working) == ("halted", 1, 1)
+
+
 def test_a_release_in_the_consoles_way_reaches_everybody() -> None:
     one = exposure("console-at-once", "crash", 5)
     assert (one.exposed, one.not_working) == (5, 5)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from reconciler.journal.journal import (
     Looked,
     ProductBusyError,
 )
-from reconciler.journal.memory import MemoryJournal
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.attempt import MOVES, Attempt, AttemptState, Evidence, FailureClass
@@ -87,12 +86,6 @@ def flashed(
 
 def failed(journal: Journal, name: str, failure: FailureClass, device: str = "d1") -> None:
     lived(journal, an_attempt(name, device), lambda sent: sent.failed(failure, "no", Instant(103)))
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
-    with MemoryJournal() if request.param == "memory" else SqliteJournal(tmp_path / "journal.sqlite") as opened:
-        yield opened
 
 
 # The life of an attempt

@@ -11,7 +11,7 @@ from reconciler.controller.apply import BLIND_PASSES_MAX, SILENCE_SECONDS_MAX, S
 from reconciler.controller.report import Ending, ending_of, holds_in_words
 from reconciler.controller.run import Agreement, Scope
 from reconciler.execution.executor import NotSent, SendOutcome
-from reconciler.journal.journal import DeviceBusyError
+from reconciler.journal.journal import DeviceBusyError, Permit
 from reconciler.journal.memory import MemoryJournal
 from reconciler.model.attempt import Attempt, AttemptState, FailureClass
 from reconciler.model.device import Observation, ObservedDevice
@@ -165,7 +165,7 @@ def test_a_last_look_that_fails_turns_back_and_writes_nothing_down() -> None:
 
 def test_a_device_that_another_process_works_on_is_turned_back() -> None:
     class BusyJournal(MemoryJournal):
-        def begin(self, begun: Attempt) -> None:
+        def begin(self, begun: Attempt, *, permit: Permit | None = None) -> None:
             raise DeviceBusyError(begun.device_id, "attempt-of-another")
 
     world = world_of(device(), journal=BusyJournal())
@@ -176,7 +176,7 @@ def test_a_device_that_another_process_works_on_is_turned_back() -> None:
 
 def test_an_intent_that_cannot_be_written_down_ends_the_run_and_sends_nothing() -> None:
     class FullJournal(MemoryJournal):
-        def begin(self, begun: Attempt) -> None:
+        def begin(self, begun: Attempt, *, permit: Permit | None = None) -> None:
             raise JournalError("PFR5001", "the disk is full")
 
     world = world_of(device(), journal=FullJournal())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reconciler.firmware.known import known_catalog
 from reconciler.model.device import DeviceMode, Observation, ObservedDevice
-from reconciler.model.fleet import AllowWindow, FleetSet, Selector, ZoneRule
+from reconciler.model.fleet import AllowWindow, FleetSet, RolloutPolicy, Selector, Share, Wave, WaveSize, ZoneRule
 from reconciler.model.instant import Instant
 from reconciler.planning.following import FollowingPlan
 from reconciler.planning.planner import plan_fleets
@@ -24,6 +24,12 @@ FLEETS = FleetSet(
             "rest",
             select=Selector(groups=frozenset({"eu"})),
             exclude=NAMED,
+            rollout=RolloutPolicy(
+                waves=(
+                    Wave(name="in-hand", size=WaveSize.LISTED, select=Selector(devices=frozenset({"eu-4", "eu-9"}))),
+                    Wave(name="boron", size=Share(1), select=Selector(platforms=frozenset({"boron"}))),
+                )
+            ),
             windows_allow=(AllowWindow(days=(0,), start_minute=0, duration_seconds=60, time_zone=None),),
             time_zones=(
                 ZoneRule(select=Selector(devices=frozenset({"eu-3", "eu-4"})), time_zone="Asia/Tokyo"),

@@ -9,7 +9,8 @@ import pytest
 
 from reconciler.model.attempt import MOVES, OPEN_STATES, AttemptState
 from tests.laws.exploration import Explored, explore
-from tests.laws.small_model import Budget, Rules, Shown, State, judged, moved
+from tests.laws.real_attempts import Shown, judged, moved
+from tests.laws.small_model import Budget, Rules, State
 
 CALM = Budget(crashes=0, lost_answers=0, stale_looks=0, bad_transfers=0, refusals=0, halts=0)
 WORLDS = {

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from reconciler.model.device import DeviceId, ObservedDevice
 from reconciler.model.fleet import FleetSet, RolloutPolicy, Share, Wave, WaveSize
 from reconciler.model.plan import PASSING
+from reconciler.planning.claims import Claims
 from reconciler.planning.waves import placed, rollout_order
 from tests.fleet_samples import LOGGER, device, device_id, fleet, plan_all
 
@@ -38,7 +39,7 @@ def some(count: int, *, seed: int = 7) -> list[DeviceId]:
 
 
 def members(asked: Sequence[Wave], devices: Sequence[DeviceId], salt: str = "eu") -> list[tuple[DeviceId, ...]]:
-    found = placed((*asked, REST), devices, whole=len(devices), salt=salt, names={})
+    found = placed((*asked, REST), devices, whole=len(devices), salt=salt, claims=Claims())
     return [wave.devices for wave in found]
 
 
@@ -129,7 +130,8 @@ def test_a_device_that_two_waves_name_is_in_the_first_of_them() -> None:
 
 def test_a_name_that_is_spelt_like_an_id_takes_no_place() -> None:
     first, impostor = device_id(1), device_id(2)
-    found = placed((a_wave(Share(1), first), REST), [impostor], whole=1, salt="", names={impostor: str(first)})
+    claims = Claims(names={impostor: str(first)})
+    found = placed((a_wave(Share(1), first), REST), [impostor], whole=1, salt="", claims=claims)
     assert found[0].devices == (impostor,)  # by its turn in the order, as the only one
-    found = placed((a_wave(Share(0), first), REST), [impostor], whole=1, salt="", names={impostor: str(first)})
+    found = placed((a_wave(Share(0), first), REST), [impostor], whole=1, salt="", claims=claims)
     assert found[0].devices == ()

@@ -165,6 +165,28 @@ def test_waves_are_compiled() -> None:
     )
 
 
+def test_a_wave_selects_by_the_same_lines_as_a_fleet() -> None:
+    select = {"groups": ["lab"], "platforms": ["b", "argon"], "devices": ["eu-7", ID.upper()], "roster": "lab.txt"}
+    waves = [{"name": "lab", "select": select}, {"name": "early", "select": {"groups": ["lab"]}, "size": 5}]
+    (found,) = load(bent(FLEET, spec__rollout={"waves": waves}), rosters={"lab.txt": ID}).fleets
+    lab = Selector(
+        groups=frozenset({"lab"}),
+        platforms=frozenset({"boron", "argon"}),
+        devices=frozenset({"eu-7", ID}),
+        roster=frozenset({ID}),
+    )
+    early = Selector(groups=frozenset({"lab"}))
+    assert found.rollout.waves == (
+        Wave(name="lab", size=WaveSize.LISTED, select=lab),
+        Wave(name="early", size=Share(5), select=early),
+    )
+
+
+@pytest.mark.parametrize("select", [{}, {"group": ["lab"]}, {"platforms": ["toaster"]}, {"groups": []}])
+def test_a_selection_of_a_wave_that_says_nothing_known_is_told(select: dict[str, Any]) -> None:
+    assert problem(bent(FLEET, spec__rollout={"waves": [{"name": "lab", "select": select}]})).place.line > 1
+
+
 @pytest.mark.parametrize(
     ("waves", "message"),
     [
@@ -172,6 +194,7 @@ def test_waves_are_compiled() -> None:
         ([{"name": "a", "size": "remaining"}, {"name": "b", "size": "remaining"}], "there is only one"),
         ([{"name": "a", "size": 1}, {"name": "a", "size": 2}], "'a' is there twice"),
         ([{"name": "a", "size": "0%"}], "0% takes no device"),
+        ([{"name": "a", "select": {"groups": ["lab"]}, "size": "remaining"}], "cannot select some"),
     ],
 )
 def test_waves_that_do_not_fit_together_are_told(waves: list[Any], message: str) -> None:

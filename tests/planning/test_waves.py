@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.model.fleet import RolloutPolicy, Share, Suspension, Wave, WaveSize
+from reconciler.model.fleet import RolloutPolicy, Selector, Share, Suspension, Wave, WaveSize
 from reconciler.model.plan import FleetPlan
 from tests.fleet_samples import device, device_id, fleet, plan_of
 
@@ -47,6 +47,45 @@ def test_a_canary_that_is_as_desired_already_is_no_slip() -> None:
     plan = plan_of(replace(FLEET, rollout=policy), *HERD, there)
     assert plan.findings == ()
     assert shape(plan) == [("canary", 1), ("rest", 29)]
+
+
+def test_selections_go_before_sizes_and_names_before_selections() -> None:
+    herd = [replace(each, groups=("lab",)) if number % 3 == 0 else each for number, each in enumerate(HERD)]
+    lab = {each.id for each in herd if "lab" in each.groups}
+    first, roof = sorted(lab)[:2]
+    policy = RolloutPolicy(
+        waves=(
+            Wave(name="any", size=Share(15)),
+            Wave(name="lab", size=WaveSize.LISTED, select=Selector(groups=frozenset({"lab"}))),
+            Wave(name="roof", size=WaveSize.LISTED, devices=frozenset({first, roof})),
+            Wave(name="again", size=Share(3), select=Selector(groups=frozenset({"lab", "nobody"}))),
+        )
+    )
+    plan = plan_of(replace(FLEET, rollout=policy), *herd)
+    assert shape(plan) == [("any", 15), ("lab", 8), ("roof", 2), ("again", 0), ("rest", 5)]
+    assert set(plan.waves[1].devices) == lab - {first, roof}
+    assert plan.findings == ()
+
+
+def test_of_a_selection_with_a_size_the_first_go_and_a_named_device_counts() -> None:
+    boron = Wave(name="boron", size=Share(3), select=Selector(platforms=frozenset({"boron"})))
+    herd = [*HERD, *(device(number, "argon") for number in range(40, 60))]
+    (three, *_) = plan_of(replace(FLEET, rollout=RolloutPolicy(waves=(boron,))), *herd).waves
+    assert len(three.devices) == 3
+    assert {*three.devices} <= {each.id for each in HERD}
+    with_one_more = replace(boron, devices=frozenset({device_id(40)}))
+    (found, *_) = plan_of(replace(FLEET, rollout=RolloutPolicy(waves=(with_one_more,))), *herd).waves
+    assert {*found.devices} == {device_id(40), *three.devices[:2]}
+
+
+def test_a_selection_that_matches_no_device_of_the_fleet_is_told_and_one_that_is_as_desired_is_not() -> None:
+    waves = tuple(
+        Wave(name=group, size=WaveSize.LISTED, select=Selector(groups=frozenset({group}))) for group in ("there", "lab")
+    )
+    there = device(40, device_os="6.3.4", groups=("there",))
+    plan = plan_of(replace(FLEET, rollout=RolloutPolicy(waves=waves)), *HERD, there)
+    assert shape(plan) == [("there", 0), ("lab", 0), ("rest", 30)]
+    assert plan.findings == ("fleet eu: the selection of wave lab matches no device of the fleet",)
 
 
 @pytest.mark.parametrize(

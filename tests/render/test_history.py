@@ -12,14 +12,21 @@ from jsonschema import Draft202012Validator
 from reconciler.journal.entries import entry_kind as kind_in_the_journal
 from reconciler.manifests.schema import load_schema
 from reconciler.model.attempt import AttemptState
+from reconciler.model.external_write import ExternalWrite
 from reconciler.model.rollout import stories_of
 from reconciler.model.rollout_entry import RolloutEntry
 from reconciler.render.history import Chapter, One, attempts_of, chapters_of, last_of, rollouts_of, when
-from reconciler.render.history_json import entry_kind, history_document, move_document
+from reconciler.render.history_json import entry_kind, history_document, move_document, write_document
 from reconciler.render.history_text import history_text
 from reconciler.render.rollout_words import intent_in_words
 from tests.fleet_samples import device_id
 from tests.render.sample_history import ENTRIES, INTENT, STORY, later, took
+
+WRITE = write_document(
+    ExternalWrite(at=later(1), method="PUT", path="/v1/devices/1", status=200, answer="Update started"),
+    {"application": 12, "lock": None},
+    {"evidence": "effect"},
+)
 
 
 def ones_of(*chapters: Chapter) -> list[One]:
@@ -31,6 +38,7 @@ def document(chapters: tuple[Chapter, ...]) -> dict[str, Any]:
     return history_document(
         chapters,
         {attempt_id: [move] for attempt_id in attempts_of(chapters)},
+        {attempt_id: [WRITE] for attempt_id in attempts_of(chapters)},
         history=STORY,
         stories=stories_of(STORY.entries).values(),
         now=later(10),

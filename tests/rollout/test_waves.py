@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
 from reconciler.model.device import DeviceId, ObservedDevice
-from reconciler.model.fleet import RolloutPolicy, Share, Wave, WaveSize
+from reconciler.model.fleet import RolloutPolicy, Selector, Share, Wave, WaveSize
 from reconciler.model.instant import Instant
 from reconciler.model.rollout import FleetStory, RolloutState, WaveState
 from reconciler.model.rollout_entry import (
@@ -23,11 +23,12 @@ from reconciler.model.rollout_entry import (
     WaveGrew,
     WaveStarted,
 )
+from reconciler.planning.claims import claims_in
 from reconciler.rollout.approval import approvals_of
 from reconciler.rollout.ledger import InFlight, Ledger
 from reconciler.rollout.verdict import Hold
 from reconciler.rollout.waves import Pass, before_its_wave, judgement, may_pass_by_time, see
-from tests.fleet_samples import NOW, attempt, device, device_id, fleet, plan_of
+from tests.fleet_samples import NOW, attempt, device, device_id, fleet, observation, plan_of
 from tests.saved_plans import saved_plan_of
 
 CANARY = Wave(name="canary", size=Share(2), soak_seconds=600.0)
@@ -63,8 +64,8 @@ class Rolled:
                 **self.fields,
             }
         )
-        names = {each.id: each.name or "" for each in self.devices.values()}
-        return see(plan, ledger, held=self.held, names=names, plan_id="plan-1", now=self.now)
+        claims = claims_in(plan.fleet, observation(*self.devices.values()))
+        return see(plan, ledger, held=self.held, claims=claims, plan_id="plan-1", now=self.now)
 
     def passes(self, seconds: float = 0.0) -> list[RolloutEntry]:
         """One pass, so many seconds later, with what follows from it told on."""
@@ -256,6 +257,44 @@ def test_a_wave_that_reaches_none_of_its_devices_takes_others_in_their_place() -
     assert set(rolled.canaries) == before | grew.members
     rolled.arrive(grew.members)
     assert kinds(rolled.passes(60)) == ["WaveSoaking"]
+
+
+def test_a_wave_that_selects_takes_others_of_its_selection_first() -> None:
+    lab = Wave(name="canary", size=Share(2), select=Selector(groups=frozenset({"lab"})))
+    rolled = Rolled(rollout=replace(TWO_WAVES, waves=(lab, REST)))
+    in_lab = [device_id(number) for number in (2, 5, 9)]
+    rolled.change(in_lab, groups=("lab",))
+    rolled.passes()
+    before = set(rolled.canaries)
+    assert before < {*in_lab}
+    rolled.change(before, online=False)
+    (grew,) = rolled.passes(3600)
+    assert isinstance(grew, WaveGrew)
+    assert len(grew.members) == 2
+    assert {*in_lab} - before < grew.members
+
+
+def test_who_joins_the_selection_of_a_later_wave_goes_with_that_wave() -> None:
+    lab = Wave(name="lab", size=WaveSize.LISTED, select=Selector(groups=frozenset({"lab"})))
+    rolled = Rolled(rollout=replace(TWO_WAVES, waves=(replace(CANARY, soak_seconds=0.0), lab, REST)))
+    rolled.passes()
+    late = rolled.others[0]
+    rolled.change([late], groups=("eu", "lab"))
+    rolled.arrive(rolled.canaries)
+    assert kinds(rolled.passes(60)) == ["WaveCompleted", "WaveStarted"]
+    assert rolled.wave("lab").members == {late}
+
+
+def test_canaries_that_were_away_when_the_plan_was_agreed_to_are_not_skipped_in_silence() -> None:
+    named = Wave(name="canary", size=Share(2), devices=frozenset({device_id(3), device_id(7)}), soak_seconds=600.0)
+    rolled = Rolled(rollout=replace(TWO_WAVES, waves=(named, REST)))
+    rolled.change([device_id(3), device_id(7)], online=False)
+    routed = {each for route in rolled.see().plan.routes for each in route.devices}
+    every_step = frozenset(step for route in rolled.see().plan.routes for step in route.steps)
+    rolled.fields["agreed"] = dict.fromkeys(routed, every_step)
+    assert kinds(rolled.passes()) == ["RolloutBegan", "WaveStarted", "WaveGrew"]
+    assert {device_id(3), device_id(7)} < set(rolled.canaries)
+    assert len(rolled.canaries) == 4
 
 
 def test_where_nobody_can_be_reached_the_wave_waits() -> None:

@@ -6,6 +6,7 @@ the NTH time that it is reached the process dies as it would by a power cut, wit
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import os
 import signal
@@ -91,7 +92,7 @@ OF_PRODUCTS: Final = ("action-", "upload-", "release-")
 def arm(point: str, nth: int) -> None:
     """Let this process die when the point is reached for the nth time."""
     owner, name, after, reached = POINTS[point]
-    is_static = isinstance(owner.__dict__[name], staticmethod)
+    is_static = isinstance(inspect.getattr_static(owner, name), staticmethod)
     original = getattr(owner, name)
     counted = itertools.count(1)
 

@@ -366,7 +366,7 @@ def test_a_later_run_goes_on_from_the_journal_and_says_nothing_twice(tmp_path: P
     seen.look(15)
     assert len(seen.unwell()) == 3
     later = Watch(play=seen.play, run=seen.play.begin(seen.play.agree()[1]), journal=seen.journal)
-    later.run.recall()
+    later.run.take_over(later.play.scopes)
     later.look(15)
     assert len(later.unwell()) == 3
     assert later.run.health[FLEET].devices.keys() == seen.run.health[FLEET].devices.keys()

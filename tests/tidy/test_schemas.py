@@ -289,6 +289,7 @@ BENT_TO_SHOW_HINTS = [
     bent(FLEET, spec__rollout={"sendsPerMinute": 0}),
     bent(FLEET, spec__rollout={"waves": [{"name": "a"}]}),
     bent(FLEET, spec__rollout={"waves": [{"name": "a", "size": "most"}]}),
+    bent(FLEET, spec__rollout={"waves": [{"name": "a", "select": {}}]}),
     bent(FLEET, spec__rollout={"health": {"events": [{"name": "a b", "within": "1m"}]}}),
     bent(FLEET, spec__rollout={"health": {"vitals": [{"path": "a", "min": 1}]}}),
     bent(FLEET, spec__rollout={"health": {"vitals": [{"path": "a.b"}]}}),

@@ -1,8 +1,8 @@
-"""Whatever is done to a journal, memory and SQLite answer the same, also after the file was closed and opened again."""
+"""Whatever is done to a journal, memory and databases answer the same, also when they were closed and opened again."""
 
 from __future__ import annotations
 
-import shutil
+import itertools
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,25 +11,45 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 
-from reconciler.journal.journal import Journal, KeptPlan, Looked
+from reconciler.journal.journal import Journal, KeptPlan, Looked, Permit
+from reconciler.journal.location import JournalPlace, PostgresPlace
 from reconciler.journal.memory import MemoryJournal
-from reconciler.journal.sqlite import SqliteJournal
+from reconciler.journal.opening import open_journal
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
 from reconciler.model.console import ChangeKind, ConsoleChange, ConsoleState, Latch
 from reconciler.model.device import DeviceId, DeviceMode, ModuleReport
 from reconciler.model.error import ReconcilerError
+from reconciler.model.external_write import ExternalWrite
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module, ModuleFunction, ModuleSlot
 from reconciler.model.rollout_entry import Suspended, WaveStarted
 from reconciler.model.step import FlashModule, LockApplication
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
+from tests.postgres_server import new_database
 
 devices = st.sampled_from([DeviceId("d1"), DeviceId("d2")])
 fleets = st.sampled_from(["eu", "us"])
 times = st.floats(min_value=0, max_value=4e9, allow_nan=False).map(Instant)
+near_times = st.integers(1000, 1100).map(lambda at: Instant(float(at)))
 words = st.text(max_size=8)
+scopes = st.sampled_from(["north", "south"])
+permits = st.builds(
+    Permit,
+    scope=st.none() | scopes,
+    epoch=st.integers(0, 2),
+    concurrent_max=st.none() | st.integers(0, 2),
+    begun_per_minute_max=st.none() | st.integers(0, 3),
+    bytes_per_day_max=st.none() | st.integers(0, 4_000_000),
+)
 modules = st.builds(
     Module,
     slot=st.sampled_from([ModuleSlot(ModuleFunction.BOOTLOADER, 0), ModuleSlot(ModuleFunction.SYSTEM_PART, 1)]),
@@ -39,7 +59,11 @@ steps = st.one_of(
     st.builds(
         FlashModule, module=modules, device_os=st.just(DeviceOsVersion("6.3.4")), boots_into=st.sampled_from(DeviceMode)
     ),
-    st.builds(LockApplication, application=st.integers(0, 3).map(ApplicationVersion)),
+    st.builds(
+        LockApplication,
+        application=st.integers(0, 3).map(ApplicationVersion),
+        size=st.none() | st.integers(0, 1_000_000),
+    ),
 )
 
 
@@ -54,23 +78,38 @@ def answer(call: Callable[[], object]) -> tuple[str, Any]:
 class JournalMachine(RuleBasedStateMachine):
     attempts = Bundle("attempts")
 
-    def __init__(self) -> None:
+    def __init__(self, place: JournalPlace) -> None:
         super().__init__()
-        self.folder = tempfile.mkdtemp()
+        self.place = place
         self.memory: Journal = MemoryJournal()
-        self.sqlite: Journal = SqliteJournal(Path(self.folder) / "journal.sqlite")
+        self.stored: Journal = open_journal(place)
 
     def teardown(self) -> None:
-        self.sqlite.close()
-        shutil.rmtree(self.folder)
+        self.stored.close()
 
     def both(self, call: Callable[[Journal], object]) -> tuple[str, Any]:
-        remembered, stored = answer(lambda: call(self.memory)), answer(lambda: call(self.sqlite))
+        remembered, stored = answer(lambda: call(self.memory)), answer(lambda: call(self.stored))
         assert remembered == stored
         return stored
 
-    @rule(target=attempts, name=st.integers(0, 30), device=devices, fleet=fleets, step=steps, at=times)
-    def begin(self, name: int, device: DeviceId, fleet: str, step: FlashModule | LockApplication, at: Instant) -> Any:
+    @rule(
+        target=attempts,
+        name=st.integers(0, 30),
+        device=devices,
+        fleet=fleets,
+        step=steps,
+        at=near_times | times,
+        permit=st.none() | permits,
+    )
+    def begin(
+        self,
+        name: int,
+        device: DeviceId,
+        fleet: str,
+        step: FlashModule | LockApplication,
+        at: Instant,
+        permit: Permit | None,
+    ) -> Any:
         attempt = Attempt(
             id=f"a{name}",
             device_id=device,
@@ -80,8 +119,9 @@ class JournalMachine(RuleBasedStateMachine):
             state=AttemptState.INTENDED,
             intended_at=at,
             handshake_before=at if name % 2 else None,
+            well_before=None if name % 3 else bool(name % 2),
         )
-        kind, _ = self.both(lambda journal: journal.begin(attempt))
+        kind, _ = self.both(lambda journal: journal.begin(attempt, permit=permit))
         return attempt if kind == "value" else multiple()
 
     @rule(
@@ -104,8 +144,23 @@ class JournalMachine(RuleBasedStateMachine):
     def live(self, attempt: Attempt, at: Instant, evidence: Evidence, failure: FailureClass | None) -> None:
         sent = attempt.sent(at)
         ended = sent.verified(evidence, at) if failure is None else sent.failed(failure, "no", at)
-        self.both(lambda journal: journal.record(sent, at=at))
-        self.both(lambda journal: journal.record(ended))
+        write = ExternalWrite(at=at, method="PUT", path="/v1/x", status=200, answer="\0 ok")
+        self.both(lambda journal: journal.record(sent, at=at, writes=[write], before={"lock": None, "online": True}))
+        self.both(lambda journal: journal.record(ended, after={"lock": 44}))
+
+    @rule(scope=scopes, at=times)
+    def take_epoch(self, scope: str, at: Instant) -> None:
+        self.both(lambda journal: journal.take_epoch(scope, holder="h", at=at))
+
+    @rule(fleet=fleets, released=st.lists(devices, max_size=2))
+    def release(self, fleet: str, released: list[DeviceId]) -> None:
+        self.both(lambda journal: journal.release(fleet, released))
+
+    @rule(ended_before=near_times | times, at=times)
+    def compact(self, ended_before: Instant, at: Instant) -> None:
+        known = told_for_ever(self.memory)
+        self.both(lambda journal: journal.compact(ended_before=ended_before, at=at))
+        assert told_for_ever(self.memory) == known
 
     @rule(device=devices, offered=st.lists(modules, max_size=3).map(tuple), at=times)
     def report(self, device: DeviceId, offered: tuple[Module, ...], at: Instant) -> None:
@@ -155,8 +210,8 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule()
     def reopen(self) -> None:
-        self.sqlite.close()
-        self.sqlite = SqliteJournal(Path(self.folder) / "journal.sqlite", create=False)
+        self.stored.close()
+        self.stored = open_journal(self.place, create=False)
 
     @rule(device=devices, fleet=fleets, limit=st.none() | st.integers(0, 5))
     def ask(self, device: DeviceId, fleet: str, limit: int | None) -> None:
@@ -169,6 +224,8 @@ class JournalMachine(RuleBasedStateMachine):
     def all_answers_agree(self) -> None:
         _, attempts = self.both(lambda journal: journal.attempts())
         self.both(lambda journal: [journal.moves(attempt.id) for attempt in attempts])
+        self.both(lambda journal: [journal.writes(attempt.id) for attempt in attempts])
+        self.both(lambda journal: [journal.slots(fleet) for fleet in ("eu", "us")])
         _, still_open = self.both(lambda journal: journal.open_attempts())
         self.both(lambda journal: list(journal.learnt().items()))
         self.both(lambda journal: journal.locked())
@@ -182,5 +239,33 @@ class JournalMachine(RuleBasedStateMachine):
         assert len({attempt.device_id for attempt in still_open}) == len(still_open)
 
 
-JournalMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
-TestMemoryAndSqliteAgree = JournalMachine.TestCase
+def told_for_ever(journal: Journal) -> tuple[object, ...]:
+    """What no compaction may change."""
+    kept = {kind: journal.plan(kind) for kind in ("p", "q") if any(kind == each.plan_id for each in journal.attempts())}
+    return (
+        journal.learnt(),
+        journal.locked(),
+        journal.open_attempts(),
+        journal.halts(),
+        journal.entries(),
+        journal.latches(),
+        journal.reports(),
+        [journal.slots(fleet) for fleet in ("eu", "us")],
+        kept,
+    )
+
+
+def test_memory_and_sqlite_agree() -> None:
+    numbers = itertools.count()
+    with tempfile.TemporaryDirectory() as folder:
+        run_state_machine_as_test(
+            lambda: JournalMachine(Path(folder) / f"{next(numbers)}.sqlite"),
+            settings=settings(max_examples=40, stateful_step_count=25, deadline=None),
+        )
+
+
+def test_memory_and_postgresql_agree(postgres_server: Path, postgres_template: str) -> None:
+    run_state_machine_as_test(
+        lambda: JournalMachine(PostgresPlace(new_database(postgres_server, like=postgres_template))),
+        settings=settings(max_examples=12, stateful_step_count=20, deadline=None),
+    )

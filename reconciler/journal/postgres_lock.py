@@ -1,0 +1,65 @@
+"""One run at a time on a journal in PostgreSQL: an advisory lock of a connection that is kept for the run.
+
+The server frees it when the connection ends, however it ends. The connection's name says who holds it. A run that
+broke off leaves no trace of itself.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from reconciler.journal.location import PostgresPlace
+from reconciler.journal.postgres import RUN_LOCK, engine_on, translated_errors
+from reconciler.model.instant import Instant, iso_from_instant
+
+_HOST_CHARACTERS: Final = 11
+"""PostgreSQL cuts the name of a connection at 63."""
+
+
+_HOLDER: Final = text("""
+SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid)
+WHERE locktype = 'advisory' AND granted AND classid = 0 AND objid = :lock AND objsubid = 1
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+""")
+
+
+@contextmanager
+def held_run_lock(place: PostgresPlace, *, now: Instant) -> Iterator[str | None]:
+    """Hold the lock for as long as the context lasts: None. Or, when another one has it, who. Raises JournalError."""
+    with _connected(place) as connection:
+        with translated_errors(place):
+            mine = connection.execute(text(f"SELECT pg_try_advisory_lock({RUN_LOCK})")).scalar_one()
+            holder = None if mine else _holder(connection) or "nobody can tell which"
+            if mine:
+                host = socket.gethostname()[:_HOST_CHARACTERS]
+                name = f"process {os.getpid()} on {host}, started at {iso_from_instant(now)}"
+                connection.execute(text("SELECT set_config('application_name', :name, false)"), {"name": name})
+        yield holder
+
+
+def holder_words(place: PostgresPlace) -> str | None:
+    """Who holds the lock; None: nobody. Raises JournalError."""
+    with _connected(place) as connection, translated_errors(place):
+        return _holder(connection)
+
+
+def _holder(connection: Connection) -> str | None:
+    return connection.execute(_HOLDER, {"lock": RUN_LOCK}).scalars().first()
+
+
+@contextmanager
+def _connected(place: PostgresPlace) -> Iterator[Connection]:
+    engine = engine_on(place, busy_seconds=10.0)
+    try:
+        with translated_errors(place):
+            connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        with connection:
+            yield connection
+    finally:
+        engine.dispose()
