@@ -17,6 +17,7 @@ from reconciler.controller.knowledge import Knowledge
 from reconciler.execution import guard
 from reconciler.execution.executor import MayHaveArrived, SendOutcome
 from reconciler.firmware.builder import build_module
+from reconciler.journal.memory import MemoryJournal
 from reconciler.model.allowance import Allowance
 from reconciler.model.device import Observation, ObservedDevice
 from reconciler.model.fleet import AllowWindow, RolloutPolicy, Share, Wave
@@ -256,6 +257,12 @@ def _counting_nobody(_: Performance, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rollouts, "verdicts", generous)
 
 
+def _permits_everything(_: Performance, patch: pytest.MonkeyPatch) -> None:
+    """A journal that holds nothing that begins to its permit."""
+    real = MemoryJournal.begin
+    patch.setattr(MemoryJournal, "begin", lambda journal, attempt, **_: real(journal, attempt))
+
+
 def _at_any_time(performance: Performance, _: pytest.MonkeyPatch) -> None:
     performance.manifests = lambda fleet: replace(fleet, windows_allow=())
 
@@ -348,12 +355,12 @@ TWINS: Final[Mapping[str, Twin]] = MappingProxyType(
         "S11": Twin(world=small(), breaks=_dawdling),
         "S12": Twin(
             world=small(rollout=_ONE_BY_ONE),
-            breaks=_counting_nobody,
+            breaks=both(_counting_nobody, _permits_everything),
         ),
         "S13": Twin(world=small(rollout=_CANARY, days=0.3), breaks=_waveless),
         "S14": Twin(
             world=small(happenings=(Happening(at=60.0, deed=Deed.HALT, fleet="a"),), rollout=_ONE_BY_ONE),
-            breaks=_ignoring_halts,
+            breaks=both(_ignoring_halts, _permits_everything),
         ),
         "S15": Twin(
             world=small(faults=_BAD, rollout=replace(_ONE_BY_ONE, failures_max=Share(1)), device_os="6.3.4"),

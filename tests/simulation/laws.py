@@ -60,7 +60,12 @@ _ALL: Final = (
     ),
     Law(id="S14", sentence="After a halt nothing starts.", trace=fleets.nothing_after_a_halt),
     Law(id="S15", sentence="Too many failures halt the fleet within one pass.", trace=fleets.halted_within_one_pass),
-    Law(id="S16", sentence="No more requests leave than the vendor allows.", referee=True),
+    Law(
+        id="S16",
+        sentence="No more requests leave than the vendor allows, no more sends and bytes than the fleet allows.",
+        referee=True,
+        trace=fleets.within_rates,
+    ),
     Law(
         id="S17",
         sentence="The commit that is applied descends from the last one.",
@@ -92,10 +97,6 @@ _ALL: Final = (
 
 LAWS: Final[Mapping[str, Law]] = MappingProxyType({law.id: law for law in _ALL})
 
-ONE_CLIENT_ALONE: Final = frozenset({"S12", "S15", "P7"})
-"""Laws that two clients at once on one journal still break: each counts by itself before it writes down. They hold for
-both as soon as a permit is taken in the transaction that begins an attempt; then this set has to become empty."""
-
 BUG: Final = "bug"
 """What is no law and never happens: an error that nobody expects."""
 
@@ -115,8 +116,6 @@ def broken(trace: Trace, *, only: frozenset[str] | None = None) -> dict[str, lis
             continue
         found.setdefault(violation.law, []).append(f"referee: {violation.device} {violation.detail}")
     for law in _ALL:
-        if law.id in ONE_CLIENT_ALONE and trace.world.clients > 1:
-            continue
         if law.trace is not None and (only is None or law.id in only):
             words = list(law.trace(trace))
             if words:

@@ -17,7 +17,7 @@ from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan, RefusalReason, Refused, Route, Waiting, WaitingReason
 from reconciler.model.rollout_entry import Approved, Retried, Suspended
 from tests.simulation.stage import PERSON_TOKEN
-from tests.simulation.trace import Did
+from tests.simulation.trace import Did, RunBegan
 from tests.simulation.worlds import IN_GIT, OUTSIDERS, Deed, FaultSpec, FleetSpec, Happening
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class Outside:
         self._suspended.clear()
         for order in self._theatre.cloud.state.faults.document():
             self._count(order)
-            self._theatre.cloud.order_fault(FaultOrder(fault=order["fault"], rate=0.0), self._theatre.now)
+            lifted = FaultOrder(fault=order["fault"], rate=0.0, application=order.get("application"))
+            self._theatre.cloud.order_fault(lifted, self._theatre.now)
         for spec in self._performance.world.devices:
             device = self._theatre.cloud.state.devices[spec.id]
             is_offline_for_good = not spec.online and spec.number % FOR_EVER_OFFLINE == 0
@@ -84,7 +85,10 @@ class Outside:
         self.tell("everything is well again")
 
     def resume_all(self) -> None:
-        """A person has seen what halted."""
+        """A person has seen what halted, and agrees to what was planned last."""
+        for spec in self._specs.values():
+            if spec.approval_required or any(wave.approval_required for wave in spec.rollout.waves):
+                self._approve(spec)
         for halt in self.journal.halts():
             self.journal.lift(halt.fleet, self._theatre.clock(), by=BY_A_PERSON)
         self._retry_all()
@@ -92,6 +96,27 @@ class Outside:
     def _reached(self, point: str, given: tuple[Any, ...]) -> None:
         if self._reach is not None and self._reach(point, given):
             self._theatre.acting.dies = lambda _point, _given: True
+
+    def _approve(self, spec: FleetSpec) -> None:
+        """The plan that was shown last, for the fleet as a whole and for every wave that asks for it."""
+        shown = [began.agreement.plan_id for _, began in self._performance.trace.of(RunBegan)]
+        kept = self.journal.plan(shown[-1]) if shown else None
+        plan_id, digest = ("plan-drawn", "sha256:drawn") if kept is None else (kept.plan_id, kept.digest)
+        waves = [wave.name for wave in spec.rollout.waves if wave.approval_required]
+        self.journal.note(
+            [
+                Approved(
+                    fleet=spec.name,
+                    at=self._theatre.clock(),
+                    plan_id=plan_id,
+                    digest=digest,
+                    wave=wave,
+                    by=BY_A_PERSON,
+                    source="command",
+                )
+                for wave in (None, *waves)
+            ]
+        )
 
     def _retry_all(self) -> None:
         """A person has seen to the devices that are left behind."""
@@ -132,14 +157,15 @@ class Outside:
         return isinstance(place, Route) and device.sleep is not None and bool(fleet.windows_allow)
 
     def _order(self, spec: FaultSpec) -> None:
-        order = FaultOrder(fault=spec.fault, rate=spec.rate, count=spec.count)
+        order = FaultOrder(fault=spec.fault, rate=spec.rate, count=spec.count, application=spec.application)
         self._theatre.cloud.order_fault(order, self._theatre.now)
 
     def _lift(self, spec: FaultSpec) -> None:
         for order in self._theatre.cloud.state.faults.document():
-            if order["fault"] == spec.fault:
+            if order["fault"] == spec.fault and order.get("application") == spec.application:
                 self._count(order)
-        self._theatre.cloud.order_fault(FaultOrder(fault=spec.fault, rate=0.0), self._theatre.now)
+        lifted = FaultOrder(fault=spec.fault, rate=0.0, application=spec.application)
+        self._theatre.cloud.order_fault(lifted, self._theatre.now)
 
     def _count(self, order: dict[str, object]) -> None:
         struck = order["struck"]
@@ -172,8 +198,7 @@ class Outside:
             case Deed.CLOCK:
                 self._theatre.wall_offset += happening.seconds
             case Deed.APPROVE:
-                words = {"plan_id": "plan-drawn", "digest": "sha256:drawn", "wave": None, "source": "command"}
-                self.journal.note([Approved(fleet=fleet, at=now, by=BY_A_PERSON, **words)])
+                self._approve(self._specs[fleet])
             case _:
                 assert happening.deed in IN_GIT
                 self._change_git(happening)

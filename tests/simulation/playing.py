@@ -61,6 +61,7 @@ RUN_SECONDS_MAX = 30 * HOUR
 LISTENING_SECONDS = 1200.0
 """An operator who wants to know of a device in safe mode listens first: it tells of itself at each session."""
 
+QUIET_POLL_SECONDS = 900.0
 QUIET_RUNS_MAX = 12
 RUNS_MAX = 24
 INVISIBLE = frozenset({"events-dropped", "success-not-applied"})
@@ -271,7 +272,7 @@ class Performance:
             stop_at=stop_at,
             fleets=FleetSet(fleets=tuple(map(self.manifests, self.outside.fleets())), digest="sha256:drawn"),
             journal=self.kept(self.watched(None, actor.reach)),
-            poll_seconds=self.world.poll_seconds,
+            poll_seconds=self._poll_seconds(),
             seed=self.world.seed,
             ids=self._ids,
             hands=self.hands,
@@ -280,6 +281,10 @@ class Performance:
             plans_twice=self.trace.runs == 1,
             tell_rested=self.note,
         )
+
+    def _poll_seconds(self) -> float:
+        """When all is well again whoever looks seldom sees the same."""
+        return max(QUIET_POLL_SECONDS, self.world.poll_seconds) if self.trace.settled_at else self.world.poll_seconds
 
     def _eyes(self, eyes: Inventory) -> Inventory:
         product = getattr(eyes, "_product", None)

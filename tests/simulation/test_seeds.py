@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.drawing import drawn
 from tests.simulation.laws import broken
 from tests.simulation.laws_of_progress import may_have_twin
 from tests.simulation.playing import play
 from tests.simulation.shrinking import breaks, in_words, shrunk, size
 from tests.simulation.tally import Tally
 from tests.simulation.trace import Trace
-from tests.simulation.worlds import World, drawn
+from tests.simulation.worlds import World
 
 SEEDS = "1-50"
 SEEDS_A_CHUNK = 10
