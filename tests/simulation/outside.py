@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.emulator.faults import FaultOrder
 from reconciler.emulator.message import Request
+from reconciler.journal.journal import KeptPlan
 from reconciler.model.device import DeviceId
 from reconciler.model.fleet import Fleet, Share, Suspension
 from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan, RefusalReason, Refused, Route, Waiting, WaitingReason
 from reconciler.model.rollout_entry import Approved, Retried, Suspended
+from reconciler.render.plan_json import plan_document, plan_json
 from tests.simulation.stage import PERSON_TOKEN
 from tests.simulation.trace import Did, RunBegan
 from tests.simulation.worlds import IN_GIT, OUTSIDERS, Deed, FaultSpec, FleetSpec, Happening
@@ -35,6 +37,12 @@ HELD_BY_A_PERSON = frozenset(
 )
 FOR_EVER_OFFLINE = 3
 """Of the devices that are offline at the beginning every third one never comes back."""
+
+
+def kept_form(plan: Plan) -> KeptPlan:
+    """A plan as it is kept, by which a person may agree to it."""
+    document = plan_document(plan, tool_version="0.0.0")
+    return KeptPlan(plan_id=document["plan_id"], digest=document["digest"], text=plan_json(document))
 
 
 class Outside:
@@ -85,10 +93,11 @@ class Outside:
         self.tell("everything is well again")
 
     def resume_all(self) -> None:
-        """A person has seen what halted, and agrees to what was planned last."""
+        """A person has seen what halted, and agrees to what is planned now."""
         for spec in self._specs.values():
             if spec.approval_required or any(wave.approval_required for wave in spec.rollout.waves):
-                self._approve(spec)
+                # A plan that is too old cannot be approved: whoever comes back asks for a new one.
+                self._approve(spec, self._performance.planned_now())
         for halt in self.journal.halts():
             self.journal.lift(halt.fleet, self._theatre.clock(), by=BY_A_PERSON)
         self._retry_all()
@@ -97,10 +106,8 @@ class Outside:
         if self._reach is not None and self._reach(point, given):
             self._theatre.acting.dies = lambda _point, _given: True
 
-    def _approve(self, spec: FleetSpec) -> None:
-        """The plan that was shown last, for the fleet as a whole and for every wave that asks for it."""
-        shown = [began.agreement.plan_id for _, began in self._performance.trace.of(RunBegan)]
-        kept = self.journal.plan(shown[-1]) if shown else None
+    def _approve(self, spec: FleetSpec, kept: KeptPlan | None) -> None:
+        """A plan, for the fleet as a whole and for every wave that asks for it."""
         plan_id, digest = ("plan-drawn", "sha256:drawn") if kept is None else (kept.plan_id, kept.digest)
         waves = [wave.name for wave in spec.rollout.waves if wave.approval_required]
         self.journal.note(
@@ -198,7 +205,8 @@ class Outside:
             case Deed.CLOCK:
                 self._theatre.wall_offset += happening.seconds
             case Deed.APPROVE:
-                self._approve(self._specs[fleet])
+                shown = [began.agreement.plan_id for _, began in self._performance.trace.of(RunBegan)]
+                self._approve(self._specs[fleet], self.journal.plan(shown[-1]) if shown else None)
             case _:
                 assert happening.deed in IN_GIT
                 self._change_git(happening)
