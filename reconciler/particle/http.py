@@ -255,7 +255,9 @@ class CloudWire:
             raise
         if call.authorised:
             self._thread.answered_at = date_of(answer.headers)
-            self._note(call, answer.status, cloud_words(answer.body, self.token))
+            if call.is_write:
+                # Only of writes: to look through every page of a list for the token costs more than to read it.
+                self._note(call, answer.status, cloud_words(answer.body, self.token))
         else:
             answer, call = self._led_on(call, answer, silence_seconds_max)
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:

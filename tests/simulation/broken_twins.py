@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -15,28 +15,35 @@ import pytest
 from reconciler.controller import rollouts
 from reconciler.controller.knowledge import Knowledge
 from reconciler.execution import guard
-from reconciler.execution.executor import MayHaveArrived, SendOutcome
-from reconciler.firmware.builder import build_module
+from reconciler.execution.executor import SendOutcome
+from reconciler.journal.memory import MemoryJournal
 from reconciler.model.allowance import Allowance
 from reconciler.model.device import Observation, ObservedDevice
 from reconciler.model.fleet import AllowWindow, RolloutPolicy, Share, Wave
-from reconciler.model.module import Module, ModuleFunction, ModuleSlot
-from reconciler.model.platform import platform_by_name
-from reconciler.model.step import FlashModule, LockApplication, Step
-from reconciler.model.version import ApplicationVersion, DeviceOsVersion
+from reconciler.model.step import LockApplication, Step
+from reconciler.model.version import ApplicationVersion
 from reconciler.particle.budget import RequestBudget
 from reconciler.planning import planner
 from reconciler.planning.route import RouteSearch
 from reconciler.rollout import gate, ledger, waves
+from tests.simulation.crooked import (
+    Break,
+    Crooked,
+    flashes,
+    insists,
+    locks_to_one,
+    module,
+    scratched,
+    twice,
+    unheard_of,
+    with_hands,
+)
 from tests.simulation.playing import Performance
-from tests.simulation.virtual import synthetic_binaries
 from tests.simulation.worlds import Crash, Deed, DeviceSpec, FaultSpec, FleetSpec, Happening, World
 
 ALL: Final = Share(100, percent=True)
 HOUR: Final = 3600.0
 AT_NIGHT: Final = AllowWindow(days=tuple(range(7)), start_minute=0, duration_seconds=3 * HOUR, time_zone="UTC")
-
-Break = Callable[[Performance, pytest.MonkeyPatch], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,26 +82,6 @@ def small(
     return World(devices=tuple(replace(spec, number=n) for n in range(1, devices + 1)), fleets=(fleet,), **chosen)
 
 
-@dataclass
-class Crooked:
-    """An executor that does something else."""
-
-    executor: Any
-    instead: Callable[[Any, ObservedDevice, Step], SendOutcome]
-
-    def send(self, device: ObservedDevice, step: Step) -> SendOutcome:
-        return self.instead(self.executor, device, step)
-
-
-def with_hands(instead: Callable[[Any, ObservedDevice, Step], SendOutcome]) -> Break:
-    """Executors that do this instead."""
-
-    def breaks(performance: Performance, _: pytest.MonkeyPatch) -> None:
-        performance.hands = lambda executor: Crooked(executor, instead)
-
-    return breaks
-
-
 def patched(owner: object, name: str, value: object) -> Break:
     """One name of the product has another value."""
     return lambda _, patch: patch.setattr(owner, name, value)
@@ -108,56 +95,6 @@ def both(*breaks: Break) -> Break:
             each(performance, patch)
 
     return together
-
-
-def _module(platform: str, release: str, slot: str = "bootloader/0") -> bytes:
-    chosen = platform_by_name(platform)
-    assert chosen is not None
-    binary = synthetic_binaries().module(chosen, DeviceOsVersion(release), ModuleSlot.parse(slot))
-    assert binary is not None
-    return binary
-
-
-def _unheard_of() -> bytes:
-    """A bootloader of a number that no release has."""
-    platform = platform_by_name("boron")
-    assert platform is not None
-    return build_module(platform, Module(slot=ModuleSlot(ModuleFunction.BOOTLOADER, 0), version=9999))
-
-
-def _flashes(binary: Callable[[ObservedDevice, Step], bytes]) -> Callable[[Any, ObservedDevice, Step], SendOutcome]:
-    def send(executor: Any, device: ObservedDevice, step: Step) -> SendOutcome:
-        return executor._flash(device, binary(device, step), is_system=True)  # type: ignore[no-any-return]  # private
-
-    return send
-
-
-def _locks_to_one(executor: Any, device: ObservedDevice, step: Step) -> SendOutcome:
-    if isinstance(step, LockApplication):
-        step = replace(step, application=ApplicationVersion(1))
-    outcome: SendOutcome = executor.send(device, step)
-    return outcome
-
-
-def _insists(executor: Any, device: ObservedDevice, step: Step) -> SendOutcome:
-    outcome: SendOutcome = executor.send(device, step)
-    if isinstance(outcome, MayHaveArrived):
-        outcome = executor.send(device, step)
-    return outcome
-
-
-def _twice(executor: Any, device: ObservedDevice, step: Step) -> SendOutcome:
-    executor.send(device, step)
-    executor._api.device(device.id, executor._product)
-    outcome: SendOutcome = executor.send(device, step)
-    return outcome
-
-
-def _scratched(device: ObservedDevice, step: Step) -> bytes:
-    assert isinstance(step, FlashModule)
-    binary = bytearray(_module("boron", step.device_os.text, str(step.module.slot)))
-    binary[len(binary) // 2] ^= 0xFF
-    return bytes(binary)
 
 
 @dataclass
@@ -184,21 +121,18 @@ def _late(performance: Performance, _: pytest.MonkeyPatch) -> None:
     performance.kept = lambda journal: _Late(journal, {})  # type: ignore[assignment,return-value]  # by its names
 
 
-@dataclass
-class _Forgetful:
+class _Forgetful(_Late):
     """A journal that keeps no plans."""
 
-    journal: Any
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.journal, name)
+    def begin(self, attempt: Any, **named: Any) -> None:
+        self.journal.begin(attempt, **named)
 
     def keep_plan(self, plan: Any) -> None:
         """Nothing."""
 
 
 def _forgetful(performance: Performance, _: pytest.MonkeyPatch) -> None:
-    performance.kept = _Forgetful  # type: ignore[assignment]  # a journal by its names
+    performance.kept = lambda journal: _Forgetful(journal, {})  # type: ignore[assignment,return-value]  # by its names
 
 
 def _no_lock_is_respected(performance: Performance, patch: pytest.MonkeyPatch) -> None:
@@ -259,6 +193,12 @@ def _counting_nobody(_: Performance, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rollouts, "verdicts", generous)
 
 
+def _permits_everything(_: Performance, patch: pytest.MonkeyPatch) -> None:
+    """A journal that holds nothing that begins to its permit."""
+    real = MemoryJournal.begin
+    patch.setattr(MemoryJournal, "begin", lambda journal, attempt, **_: real(journal, attempt))
+
+
 def _at_any_time(performance: Performance, _: pytest.MonkeyPatch) -> None:
     performance.manifests = lambda fleet: replace(fleet, windows_allow=())
 
@@ -310,7 +250,7 @@ def _few_requests(performance: Performance, patch: pytest.MonkeyPatch) -> None:
 
 
 _SEND_ALL: Final = RolloutPolicy(concurrent_max=ALL, failures_max=ALL, step_deadline_seconds=900.0)
-_ONE_BY_ONE: Final = RolloutPolicy(concurrent_max=Share(1), failures_max=ALL, step_deadline_seconds=900.0)
+_ONE_BY_ONE: Final = replace(_SEND_ALL, concurrent_max=Share(1))
 _BAD: Final = (FaultSpec(fault="boot-crash", rate=1.0, count=None, begin=0.0, end=8640.0),)
 _FAILING: Final = (FaultSpec(fault="flash-fails", rate=1.0, count=None, begin=0.0, end=8640.0),)
 _LOST: Final = (FaultSpec(fault="lost-request", rate=0.5, count=None, begin=0.0, end=8640.0),)
@@ -332,17 +272,17 @@ def _offline(world: World, number: int) -> World:
 
 TWINS: Final[Mapping[str, Twin]] = MappingProxyType(
     {
-        "S1": Twin(world=small(device_os="6.3.4", application=2, desired=3), breaks=with_hands(_locks_to_one)),
-        "S2": Twin(world=small(), breaks=with_hands(_flashes(lambda _, __: _module("photon", "2.3.1")))),
+        "S1": Twin(world=small(device_os="6.3.4", application=2, desired=3), breaks=with_hands(locks_to_one)),
+        "S2": Twin(world=small(), breaks=with_hands(flashes(lambda _, __: module("photon", "2.3.1")))),
         "S3": Twin(world=small(), breaks=with_hands(_application_first)),
         "S4": Twin(
             world=small(product="legacy-meters", device_os="0.6.3"),
             breaks=_without_stations,
         ),
-        "S5": Twin(world=small(), breaks=with_hands(_twice)),
+        "S5": Twin(world=small(), breaks=with_hands(twice)),
         "S6": Twin(world=small(), breaks=_late),
-        "S7": Twin(world=small(faults=_LOST), breaks=with_hands(_insists)),
-        "S8": Twin(world=small(), breaks=with_hands(_flashes(_scratched))),
+        "S7": Twin(world=small(faults=_LOST), breaks=with_hands(insists)),
+        "S8": Twin(world=small(), breaks=with_hands(flashes(scratched))),
         "S9": Twin(
             world=small(happenings=(Happening(at=5.0, deed=Deed.LOCK, fleet="a", device=1),)),
             breaks=_no_lock_is_respected,
@@ -351,12 +291,12 @@ TWINS: Final[Mapping[str, Twin]] = MappingProxyType(
         "S11": Twin(world=small(), breaks=_dawdling),
         "S12": Twin(
             world=small(rollout=_ONE_BY_ONE),
-            breaks=_counting_nobody,
+            breaks=both(_counting_nobody, _permits_everything),
         ),
         "S13": Twin(world=small(rollout=_CANARY, days=0.3), breaks=_waveless),
         "S14": Twin(
             world=small(happenings=(Happening(at=60.0, deed=Deed.HALT, fleet="a"),), rollout=_ONE_BY_ONE),
-            breaks=_ignoring_halts,
+            breaks=both(_ignoring_halts, _permits_everything),
         ),
         "S15": Twin(
             world=small(faults=_BAD, rollout=replace(_ONE_BY_ONE, failures_max=Share(1)), device_os="6.3.4"),
@@ -371,7 +311,7 @@ TWINS: Final[Mapping[str, Twin]] = MappingProxyType(
                 performance, "manifests", lambda fleet: replace(fleet, targets_max=None)
             ),
         ),
-        "S19": Twin(world=small(), breaks=with_hands(_flashes(lambda *_: _unheard_of()))),
+        "S19": Twin(world=small(), breaks=with_hands(flashes(lambda *_: unheard_of()))),
         "S20": Twin(world=small(), breaks=_forgetful),
         "P1": Twin(world=_of_two_releases(small()), breaks=_unsorted),
         "P2": Twin(world=small(), breaks=patched(Knowledge, "note", lambda *_: None)),

@@ -60,7 +60,12 @@ _ALL: Final = (
     ),
     Law(id="S14", sentence="After a halt nothing starts.", trace=fleets.nothing_after_a_halt),
     Law(id="S15", sentence="Too many failures halt the fleet within one pass.", trace=fleets.halted_within_one_pass),
-    Law(id="S16", sentence="No more requests leave than the vendor allows.", referee=True),
+    Law(
+        id="S16",
+        sentence="No more requests leave than the vendor allows, no more sends and bytes than the fleet allows.",
+        referee=True,
+        trace=fleets.within_rates,
+    ),
     Law(
         id="S17",
         sentence="The commit that is applied descends from the last one.",
@@ -92,9 +97,8 @@ _ALL: Final = (
 
 LAWS: Final[Mapping[str, Law]] = MappingProxyType({law.id: law for law in _ALL})
 
-ONE_CLIENT_ALONE: Final = frozenset({"S12", "S15", "P7"})
-"""Laws that two clients at once on one journal still break: each counts by itself before it writes down. They hold for
-both as soon as a permit is taken in the transaction that begins an attempt; then this set has to become empty."""
+MOVED_BY_PEOPLE: Final = frozenset({"person-changes-lock", "person-changes-release"})
+"""Faults by which a device gets an application that is not ours."""
 
 BUG: Final = "bug"
 """What is no law and never happens: an error that nobody expects."""
@@ -104,19 +108,22 @@ def broken(trace: Trace, *, only: frozenset[str] | None = None) -> dict[str, lis
     """What was broken, law by law, in words; empty: nothing. `only`: look at these laws alone.
 
     What is presumed of a module that nobody can see may be wrong, and costs one boot into safe mode (ADR 0009): such a
-    device does not break S3. P9 is broken where another law of safety is, in a world in which a clock jumps.
+    device does not break S3. A person at the console may bring a higher application between our last look and our
+    request, and we take it back: where people do so S1 is not asked of applications (seeds 299, 429), and S9 still is.
+    P9 is broken where another law of safety is, in a world in which a clock jumps.
     """
     found: dict[str, list[str]] = {}
     if trace.bugs:
         found[BUG] = list(trace.bugs)
     presumed = {each.device_id for each in trace.attempts if each.evidence is Evidence.PRESUMED}
+    people_move_applications = any(spec.fault in MOVED_BY_PEOPLE for spec in trace.world.faults)
     for violation in trace.violations:
         if violation.law == "S3" and violation.device in presumed:
             continue
+        if violation.law == "S1" and "the application fell" in violation.detail and people_move_applications:
+            continue
         found.setdefault(violation.law, []).append(f"referee: {violation.device} {violation.detail}")
     for law in _ALL:
-        if law.id in ONE_CLIENT_ALONE and trace.world.clients > 1:
-            continue
         if law.trace is not None and (only is None or law.id in only):
             words = list(law.trace(trace))
             if words:

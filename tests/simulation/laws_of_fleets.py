@@ -223,3 +223,29 @@ def within_the_limit_of_devices(trace: Trace) -> Iterator[str]:
             devices.add(attempt.device_id)
             if len(devices) > limits[attempt.fleet]:
                 yield f"{attempt.id} is on device {len(devices)} of {attempt.fleet}, {limits[attempt.fleet]} may be"
+
+
+def within_rates(trace: Trace) -> Iterator[str]:
+    """S16: what the journal's attempts come to in any minute and in any day. Whoever reached no device sent nothing."""
+    for spec in trace.world.fleets:
+        mine = [each for each in trace.attempts if each.fleet == spec.name]
+        sends = [(each.intended_at, 1) for each in mine]
+        sent = [
+            (each.intended_at, each.step.size or 0)
+            for each in mine
+            if each.state is not AttemptState.WITHDRAWN
+            and (each.failure is None or CONSEQUENCES[each.failure].reached_device)
+        ]
+        yield from _too_many(spec.name, sends, 60.0, spec.rollout.sends_per_minute, "sends")
+        yield from _too_many(spec.name, sent, 86_400.0, spec.bytes_per_day_max, "bytes")
+
+
+def _too_many(
+    fleet: str, counted: list[tuple[Instant, int]], seconds: float, allowed: int | None, what: str
+) -> Iterator[str]:
+    if allowed is None:
+        return
+    for begin, _ in counted:
+        count = sum(each for at, each in counted if begin <= at < begin + seconds)
+        if count > allowed:
+            yield f"{count} {what} of {fleet} within {seconds:.0f} s, {allowed} are allowed"

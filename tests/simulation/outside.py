@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.emulator.faults import FaultOrder
 from reconciler.emulator.message import Request
+from reconciler.journal.journal import KeptPlan
 from reconciler.model.device import DeviceId
 from reconciler.model.fleet import Fleet, Share, Suspension
 from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan, RefusalReason, Refused, Route, Waiting, WaitingReason
 from reconciler.model.rollout_entry import Approved, Retried, Suspended
+from reconciler.render.plan_json import plan_document, plan_json
 from tests.simulation.stage import PERSON_TOKEN
-from tests.simulation.trace import Did
+from tests.simulation.trace import Did, RunBegan
 from tests.simulation.worlds import IN_GIT, OUTSIDERS, Deed, FaultSpec, FleetSpec, Happening
 
 if TYPE_CHECKING:
@@ -35,6 +37,12 @@ HELD_BY_A_PERSON = frozenset(
 )
 FOR_EVER_OFFLINE = 3
 """Of the devices that are offline at the beginning every third one never comes back."""
+
+
+def kept_form(plan: Plan) -> KeptPlan:
+    """A plan as it is kept, by which a person may agree to it."""
+    document = plan_document(plan, tool_version="0.0.0")
+    return KeptPlan(plan_id=document["plan_id"], digest=document["digest"], text=plan_json(document))
 
 
 class Outside:
@@ -75,7 +83,8 @@ class Outside:
         self._suspended.clear()
         for order in self._theatre.cloud.state.faults.document():
             self._count(order)
-            self._theatre.cloud.order_fault(FaultOrder(fault=order["fault"], rate=0.0), self._theatre.now)
+            lifted = FaultOrder(fault=order["fault"], rate=0.0, application=order.get("application"))
+            self._theatre.cloud.order_fault(lifted, self._theatre.now)
         for spec in self._performance.world.devices:
             device = self._theatre.cloud.state.devices[spec.id]
             is_offline_for_good = not spec.online and spec.number % FOR_EVER_OFFLINE == 0
@@ -84,7 +93,11 @@ class Outside:
         self.tell("everything is well again")
 
     def resume_all(self) -> None:
-        """A person has seen what halted."""
+        """A person has seen what halted, and agrees to what is planned now."""
+        for spec in self._specs.values():
+            if spec.approval_required or any(wave.approval_required for wave in spec.rollout.waves):
+                # A plan that is too old cannot be approved: whoever comes back asks for a new one.
+                self._approve(spec, self._performance.planned_now())
         for halt in self.journal.halts():
             self.journal.lift(halt.fleet, self._theatre.clock(), by=BY_A_PERSON)
         self._retry_all()
@@ -92,6 +105,25 @@ class Outside:
     def _reached(self, point: str, given: tuple[Any, ...]) -> None:
         if self._reach is not None and self._reach(point, given):
             self._theatre.acting.dies = lambda _point, _given: True
+
+    def _approve(self, spec: FleetSpec, kept: KeptPlan | None) -> None:
+        """A plan, for the fleet as a whole and for every wave that asks for it."""
+        plan_id, digest = ("plan-drawn", "sha256:drawn") if kept is None else (kept.plan_id, kept.digest)
+        waves = [wave.name for wave in spec.rollout.waves if wave.approval_required]
+        self.journal.note(
+            [
+                Approved(
+                    fleet=spec.name,
+                    at=self._theatre.clock(),
+                    plan_id=plan_id,
+                    digest=digest,
+                    wave=wave,
+                    by=BY_A_PERSON,
+                    source="command",
+                )
+                for wave in (None, *waves)
+            ]
+        )
 
     def _retry_all(self) -> None:
         """A person has seen to the devices that are left behind."""
@@ -132,14 +164,15 @@ class Outside:
         return isinstance(place, Route) and device.sleep is not None and bool(fleet.windows_allow)
 
     def _order(self, spec: FaultSpec) -> None:
-        order = FaultOrder(fault=spec.fault, rate=spec.rate, count=spec.count)
+        order = FaultOrder(fault=spec.fault, rate=spec.rate, count=spec.count, application=spec.application)
         self._theatre.cloud.order_fault(order, self._theatre.now)
 
     def _lift(self, spec: FaultSpec) -> None:
         for order in self._theatre.cloud.state.faults.document():
-            if order["fault"] == spec.fault:
+            if order["fault"] == spec.fault and order.get("application") == spec.application:
                 self._count(order)
-        self._theatre.cloud.order_fault(FaultOrder(fault=spec.fault, rate=0.0), self._theatre.now)
+        lifted = FaultOrder(fault=spec.fault, rate=0.0, application=spec.application)
+        self._theatre.cloud.order_fault(lifted, self._theatre.now)
 
     def _count(self, order: dict[str, object]) -> None:
         struck = order["struck"]
@@ -172,8 +205,8 @@ class Outside:
             case Deed.CLOCK:
                 self._theatre.wall_offset += happening.seconds
             case Deed.APPROVE:
-                words = {"plan_id": "plan-drawn", "digest": "sha256:drawn", "wave": None, "source": "command"}
-                self.journal.note([Approved(fleet=fleet, at=now, by=BY_A_PERSON, **words)])
+                shown = [began.agreement.plan_id for _, began in self._performance.trace.of(RunBegan)]
+                self._approve(self._specs[fleet], self.journal.plan(shown[-1]) if shown else None)
             case _:
                 assert happening.deed in IN_GIT
                 self._change_git(happening)

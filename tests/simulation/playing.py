@@ -32,7 +32,7 @@ from reconciler.particle.listing import PageReader
 from reconciler.planning.planner import plan_fleets
 from reconciler.render.plan_json import plan_document, plan_json
 from tests.simulation.openings import is_open, next_opening
-from tests.simulation.outside import Outside
+from tests.simulation.outside import Outside, kept_form
 from tests.simulation.theatre import Actor, KilledError, Theatre
 from tests.simulation.trace import (
     Entry,
@@ -61,8 +61,8 @@ RUN_SECONDS_MAX = 30 * HOUR
 LISTENING_SECONDS = 1200.0
 """An operator who wants to know of a device in safe mode listens first: it tells of itself at each session."""
 
-QUIET_RUNS_MAX = 12
-RUNS_MAX = 24
+QUIET_POLL_SECONDS = 300.0
+QUIET_RUNS_MAX, RUNS_MAX = 12, 24
 INVISIBLE = frozenset({"events-dropped", "success-not-applied"})
 """Faults by which a module that the cloud does not show is held to be there and is not: one boot into safe mode."""
 
@@ -103,7 +103,7 @@ class Client(Play):
             other_way = replace(known, devices=tuple(reversed(known.devices)))
             fleets = replace(self.fleets, fleets=tuple(reversed(self.fleets.fleets)))
             again = plan_fleets(fleets, other_way, catalog, now=now)
-            one, other = (plan_json(plan_document(each, tool_version="simulation")) for each in (plan, again))
+            one, other = (plan_json(plan_document(each, tool_version="0.0.0")) for each in (plan, again))
             self.differs = one != other
         return plan, agreement_on("plan-virtual", plan)
 
@@ -226,9 +226,8 @@ class Performance:
             plan, agreement = client.agree()
             if client.differs:
                 self.trace.plans_that_differ.append(f"run {number}")
-            document = plan_document(plan, tool_version="simulation")
-            agreement = type(agreement)(plan_id=document["plan_id"], steps=agreement.steps, actions=agreement.actions)
-            kept = KeptPlan(plan_id=document["plan_id"], digest=document["digest"], text=plan_json(document))
+            kept = kept_form(plan)
+            agreement = type(agreement)(plan_id=kept.plan_id, steps=agreement.steps, actions=agreement.actions)
             client.journal.keep_plan(kept)
             self.note(RunBegan(client.fleets, plan, agreement, began_at))
             _, rest = client.carry_out(agreement)
@@ -253,6 +252,18 @@ class Performance:
         self.note(RunEnded(how))
         actor.begins(-1, None)
 
+    def planned_now(self) -> KeptPlan | None:
+        """What a person is shown who asks for a plan now, in the journal; None: nobody could look."""
+        client = self._client(self.theatre.acting, 0.0)
+        try:
+            kept = kept_form(client.agree()[0])
+        except WireError:
+            return None
+        finally:
+            client.leave()
+        self.store.keep_plan(kept)
+        return kept
+
     def note(self, what: What, *, run: int | None = None) -> None:
         """Something has happened now."""
         cloud, acting = self.theatre.cloud, self.theatre.acting
@@ -271,7 +282,7 @@ class Performance:
             stop_at=stop_at,
             fleets=FleetSet(fleets=tuple(map(self.manifests, self.outside.fleets())), digest="sha256:drawn"),
             journal=self.kept(self.watched(None, actor.reach)),
-            poll_seconds=self.world.poll_seconds,
+            poll_seconds=self._poll_seconds(),
             seed=self.world.seed,
             ids=self._ids,
             hands=self.hands,
@@ -280,6 +291,10 @@ class Performance:
             plans_twice=self.trace.runs == 1,
             tell_rested=self.note,
         )
+
+    def _poll_seconds(self) -> float:
+        """When all is well again whoever looks seldom sees the same."""
+        return max(QUIET_POLL_SECONDS, self.world.poll_seconds) if self.trace.settled_at else self.world.poll_seconds
 
     def _eyes(self, eyes: Inventory) -> Inventory:
         product = getattr(eyes, "_product", None)

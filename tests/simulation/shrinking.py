@@ -64,6 +64,11 @@ def breaks(law: str, folder: Path | None) -> Callable[[World], bool]:
     return still_broken
 
 
+def size(world: World) -> int:
+    """How much there is to it."""
+    return sum(len(getattr(world, name)) for name in _LISTS) + world.clients
+
+
 def in_words(world: World) -> str:
     """A world as Python that makes it again."""
     return pformat(world, width=120)

@@ -136,6 +136,13 @@ THERE = small(device_os="6.3.4", application=2)
 """Every device is there already: a release is all that is left to do."""
 WAVES = Scene(world=small(rollout=WITH_CANARY))
 
+BY_NAME = replace(WITH_CANARY.waves[0], devices=frozenset({"e00fce680000000000000003"}))
+AWAY = replace(
+    small(rollout=replace(WITH_CANARY, waves=(BY_NAME,))),
+    devices=tuple(replace(each, online=each.number != 3) for each in small().devices),
+)
+"""The only device of the canary wave is away for good."""
+
 ATTEMPTS: dict[tuple[AttemptState | None, AttemptState], FirstSend] = {
     (None, INTENDED): FirstSend.ARRIVES,
     (INTENDED, SENT): FirstSend.ARRIVES,
@@ -166,6 +173,7 @@ SCENES: dict[Move, Scene] = {
     **scenes_of_attempts("ProductAttempt", THERE),
     Move("RolloutBegan"): WAVES,
     Move("WaveStarted"): WAVES,
+    Move("WaveGrew"): Scene(world=AWAY),
     Move("WaveSoaking"): WAVES,
     Move("WaveCompleted"): WAVES,
     Move("RolloutCompleted"): WAVES,
@@ -181,7 +189,6 @@ SCENES: dict[Move, Scene] = {
 UNSEEN: dict[Move, str] = {
     Move("Attempt", INTENDED, WITHDRAWN): ".withdrawn(",
     Move("ProductAttempt", INTENDED, WITHDRAWN): ".withdrawn(",
-    Move("WaveGrew"): "",
 }
 """Transitions that nothing brings about here, by the words that would: found in the code, they need a scene."""
 

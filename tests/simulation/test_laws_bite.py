@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.simulation.broken_twins import TWINS
+from reconciler.model.fleet import RolloutPolicy
+from tests.simulation.broken_twins import ALL, TWINS, small
 from tests.simulation.laws import LAWS, broken
 from tests.simulation.playing import Performance
 from tests.simulation.trace import Trace
@@ -55,3 +57,18 @@ def test_a_law_holds_in_its_world_and_is_broken_when_we_are(law: str, monkeypatc
         assert broken(played(law, patch, is_broken=False)) == {}
     with monkeypatch.context() as patch:
         assert law in broken(played(law, patch, is_broken=True))
+
+
+@pytest.mark.parametrize("limit", ["sends", "bytes"])
+def test_what_a_fleet_allows_in_a_minute_and_a_day_bites_too(limit: str) -> None:
+    rollout = RolloutPolicy(concurrent_max=ALL, failures_max=ALL, sends_per_minute=1 if limit == "sends" else None)
+    world = small(rollout=rollout)
+    if limit == "bytes":
+        world = replace(world, fleets=(replace(world.fleets[0], bytes_per_day_max=1_500_000),))
+
+    assert broken(Performance(world).play()) == {}
+    generous = Performance(world)
+    generous.manifests = lambda fleet: replace(
+        fleet, rollout=replace(fleet.rollout, sends_per_minute=None), bytes_per_day_max=None
+    )
+    assert "S16" in broken(generous.play())

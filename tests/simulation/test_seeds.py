@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.drawing import drawn
 from tests.simulation.laws import broken
 from tests.simulation.laws_of_progress import may_have_twin
 from tests.simulation.playing import play
-from tests.simulation.shrinking import breaks, in_words, shrunk
+from tests.simulation.shrinking import breaks, in_words, shrunk, size
 from tests.simulation.tally import Tally
 from tests.simulation.trace import Trace
-from tests.simulation.worlds import World, drawn
+from tests.simulation.worlds import World
 
-SEEDS = "1-1000"
+SEEDS = "1-50"
 SEEDS_A_CHUNK = 10
 TWIN_EVERY = 4
 """Of the worlds in which clients die, and that nobody disturbs, so many are played without deaths as well."""
@@ -68,7 +69,7 @@ def explained(world: World, found: dict[str, list[str]], folder: Path) -> str:
     lines += [f"  {law}: {words}" for law, every in found.items() for words in every[:3]]
     lines += [
         f"again: RECONCILER_SEEDS={world.seed} .venv/bin/pytest tests/simulation/test_seeds.py",
-        f"the smallest world that was found to break {law}, {small.size} things instead of {world.size}:",
+        f"the smallest world that was found to break {law}, {size(small)} things instead of {size(world)}:",
         in_words(small),
     ]
     return "\n".join(lines)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import time
 from pathlib import Path
 
 import pytest
@@ -128,7 +127,7 @@ def test_every_device_of_a_drawn_world_ends_in_a_known_place(tmp_path: Path, see
 
         stage.lift_all()
         for halt in journal.halts():
-            journal.lift(halt.fleet, Instant(time.time()))
+            journal.lift(halt.fleet, halt.at)
         for _ in range(ROUNDS_MAX):
             carried = run_once(stage, journal)
             if not failed_devices(carried.run) and not journal.open_attempts():

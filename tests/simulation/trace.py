@@ -38,6 +38,9 @@ WRITES: Final = frozenset(
         "record_product",
         "keep_refusal",
         "forget_refusal",
+        "take_epoch",
+        "release",
+        "compact",
     }
 )
 """The methods of a journal that change it."""
@@ -60,6 +63,8 @@ READS: Final = frozenset(
         "open_product_attempts",
         "product_attempts",
         "refusals",
+        "slots",
+        "writes",
         "close",
     }
 )

@@ -1,16 +1,14 @@
-"""A world drawn from a seed, as a value: devices, fleets, what goes wrong, what people do, when a client dies.
+"""A world as a value: devices, fleets, what goes wrong, what people do, when a client dies.
 
 A world is data, so that it can be printed, made smaller and played again. Times are seconds from its beginning.
 """
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from reconciler.emulator.device import Sleep
-from reconciler.emulator.faults import APPLICATION_FAULTS, FAULTS, PERSON_FAULTS, TRANSFER_FAULTS
 from reconciler.emulator.world import DeviceLine, FirmwareLine, ProductLine, RateLimit, TokenLine
 from reconciler.emulator.world import World as CloudWorld
 from reconciler.model.fleet import (
@@ -22,8 +20,6 @@ from reconciler.model.fleet import (
     Place,
     RolloutPolicy,
     Selector,
-    Share,
-    Wave,
 )
 from reconciler.model.instant import Instant, instant_from_iso
 from reconciler.model.platform import platform_by_name
@@ -33,17 +29,9 @@ from tests.simulation.stage import DESIRED, OLD, PERSON_TOKEN, PRODUCTS, TOKEN
 HOUR = 3600.0
 DAY = 86_400.0
 
-RELEASES = {
-    "boron": ("0.9.0", "1.5.2", "2.0.1", "3.1.0", "5.5.0", "6.3.4"),
-    "photon": ("0.5.2", "0.6.3", "1.4.4", "2.0.1"),
-    "electron": ("0.5.2", "0.7.0", "1.2.1", "2.3.1"),
-    "p2": ("5.0.0", "5.5.0", "5.9.0", "6.3.4"),
-}
 STARTS = ("2026-11-22T09:00:00Z", "2026-10-24T20:00:00Z", "2027-03-27T20:00:00Z", "2028-02-28T18:00:00Z")
 """A day like others, both changes of the clock in Europe, and a leap day."""
 
-ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata")
-BAD_RELEASES = ("boot-crash", "device-never-returns", "success-not-applied", "flash-fails")
 OUTSIDERS = "lab"
 """The group of devices that are in no fleet yet."""
 
@@ -99,6 +87,8 @@ class FleetSpec:
     rollout: RolloutPolicy
     windows: tuple[AllowWindow, ...] = ()
     targets_max: int | None = None
+    bytes_per_day_max: int | None = None
+    approval_required: bool = False
 
     def fleet(self) -> Fleet:
         platform = PRODUCTS[self.product]
@@ -119,18 +109,21 @@ class FleetSpec:
             rollout=self.rollout,
             windows_allow=self.windows,
             targets_max=self.targets_max,
+            bytes_per_day_max=self.bytes_per_day_max,
+            approval_required=self.approval_required,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultSpec:
-    """A fault that is in place from `begin` until `end`."""
+    """A fault that is in place from `begin` until `end`; with an `application` a flaw of that version alone."""
 
     fault: str
     rate: float
     count: int | None
     begin: float
     end: float
+    application: int | None = None
 
 
 class Deed(StrEnum):
@@ -153,7 +146,6 @@ class Deed(StrEnum):
 
 
 IN_GIT = frozenset({Deed.NEW_APPLICATION, Deed.GROW, Deed.SUSPEND_IN_GIT})
-BY_PERSON = frozenset({Deed.HALT, Deed.RESUME, Deed.RETRY, Deed.SUSPEND, Deed.APPROVE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,11 +187,6 @@ class World:
     def begins_at(self) -> Instant:
         return instant_from_iso(self.start)
 
-    @property
-    def size(self) -> int:
-        """How much there is to it."""
-        return sum(map(len, (self.devices, self.fleets, self.faults, self.happenings, self.crashes))) + self.clients
-
     def without_deaths(self) -> World:
         """The same world, in which no client dies."""
         return replace(self, crashes=(), on_disk=False)
@@ -236,171 +223,3 @@ def product_line(slug: str) -> ProductLine:
         ),
         releases={},
     )
-
-
-def drawn(seed: int, *, waves: bool = True) -> World:
-    """The world of a seed."""
-    return _Drawing(random.Random(f"world {seed}"), seed, waves=waves).world()
-
-
-@dataclass
-class _Drawing:
-    """The dice of one world."""
-
-    dice: random.Random
-    seed: int
-    waves: bool
-    devices: list[DeviceSpec] = field(default_factory=list)
-
-    def world(self) -> World:
-        dice = self.dice
-        days = dice.choices((0.25, 0.5, 1.0, 3.0), (5, 4, 2, 1))[0]
-        start = dice.choices(STARTS, (6, 2, 2, 1))[0]
-        fleets = self._fleets()
-        calm = dice.random() < 0.1
-        world = World(
-            seed=self.seed,
-            start=start,
-            days=days,
-            clients=2 if dice.random() < 0.12 else 1,
-            poll_seconds=dice.choice((15.0, 300.0, 900.0, 900.0)),
-            on_disk=dice.random() < 0.04,
-            devices=tuple(self.devices),
-            fleets=fleets,
-            faults=() if calm else self._faults(days * DAY),
-            happenings=() if calm else self._happenings(days * DAY, fleets),
-            crashes=tuple(
-                Crash(run=run, nth=int(dice.paretovariate(0.5)))
-                for run in sorted(dice.sample(range(8), dice.randint(0, 4)))
-            ),
-        )
-        # Big fleets have little time, so that a world takes a few seconds at most.
-        return replace(world, days=0.5, clients=1, faults=world.faults[:2]) if len(world.devices) > 100 else world
-
-    def _size(self) -> int:
-        dice = self.dice
-        low, high = dice.choices(((3, 7), (6, 15), (15, 60), (100, 300), (1000, 2000)), (7400, 2300, 250, 40, 5))[0]
-        return dice.randint(low, high)
-
-    def _fleets(self) -> tuple[FleetSpec, ...]:
-        dice = self.dice
-        count = dice.choices((1, 2, 3), (5, 3, 1))[0]
-        slots = dice.sample([(product, name) for product in PRODUCTS for name in ("a", "b")], count)
-        left = self._size()
-        fleets = []
-        taken: set[str] = set()
-        for number, (product, group) in enumerate(slots):
-            # A group has one fleet's name, and so a name one product: two fleets of one product are in two groups.
-            if group in taken:
-                continue
-            taken.add(group)
-            size = left if number == count - 1 else max(1, left // 2)
-            left = max(1, left - size)
-            self._add_devices(product, group, size)
-            fleets.append(self._fleet(product, group, size))
-        return tuple(fleets)
-
-    def _add_devices(self, product: str, group: str, size: int) -> None:
-        dice = self.dice
-        awkward = dice.random() < 0.5
-        for _ in range(size + dice.randint(0, 2)):
-            sleeps = awkward and dice.random() < 0.15
-            self.devices.append(
-                DeviceSpec(
-                    number=len(self.devices) + 1,
-                    product=product,
-                    device_os=dice.choice(RELEASES[PRODUCTS[product]]),
-                    group=group if len(self.devices) % 12 != 11 else OUTSIDERS,
-                    online=not awkward or dice.random() < 0.85,
-                    sleep=(dice.choice((1800.0, 7200.0)), dice.choice((600.0, 1200.0))) if sleeps else None,
-                    healer=dice.random() < 0.7,
-                    development=awkward and dice.random() < 0.04,
-                )
-            )
-
-    def _fleet(self, product: str, name: str, size: int) -> FleetSpec:
-        dice = self.dice
-        limits = (Share(1), Share(2), Share(5), Share(20, percent=True), Share(50, percent=True), Share(10))
-        failures = (Share(1), Share(2), Share(10, percent=True), Share(50, percent=True), Share(100, percent=True))
-        return FleetSpec(
-            name=name,
-            product=product,
-            device_os=DESIRED[PRODUCTS[product]],
-            application=dice.choice((None, 2, 2, 2)),
-            rollout=RolloutPolicy(
-                waves=self._waves(name) if self.waves else (),
-                concurrent_max=dice.choice(limits),
-                failures_max=dice.choice(failures),
-                step_deadline_seconds=dice.choice((900.0, 1800.0, 3600.0)),
-            ),
-            windows=(self._window(),) if dice.random() < 0.15 else (),
-            targets_max=size + 5 if dice.random() < 0.2 else None,
-        )
-
-    def _waves(self, fleet: str) -> tuple[Wave, ...]:
-        dice = self.dice
-        if dice.random() < 0.4:
-            return ()
-        members = [device.id for device in self.devices if device.group == fleet]
-        named = frozenset(dice.sample(members, min(len(members), dice.randint(1, 3))))
-        canary = dice.choice((Share(1), Share(2), Share(10, percent=True)))
-        soak = dice.choice((0.0, 300.0, 1800.0, 2 * HOUR, DAY))
-        waves = [
-            Wave(
-                name="canary",
-                size=canary,
-                soak_seconds=soak,
-                failures_max=dice.choice((None, Share(0), Share(1))),
-                devices=named if dice.random() < 0.3 else frozenset(),
-            )
-        ]
-        if dice.random() < 0.5:
-            waves.append(Wave(name="early", size=Share(30, percent=True), soak_seconds=dice.choice((0.0, 900.0))))
-        return tuple(waves)
-
-    def _window(self) -> AllowWindow:
-        dice = self.dice
-        days = range(7) if dice.random() < 0.6 else sorted(dice.sample(range(7), 4))
-        return AllowWindow(
-            days=tuple(days),
-            start_minute=dice.choice((0, 60, 120, 150, 1200, 1410)),
-            duration_seconds=dice.choice((2, 3, 6)) * HOUR,
-            time_zone=dice.choice(ZONES),
-        )
-
-    def _faults(self, seconds: float) -> tuple[FaultSpec, ...]:
-        dice = self.dice
-        chosen = dice.sample(sorted(FAULTS.keys() - APPLICATION_FAULTS.keys()), dice.randint(0, 6))
-        specs = []
-        for fault in chosen:
-            begin = dice.uniform(0, seconds / 2)
-            specs.append(
-                FaultSpec(
-                    fault=fault,
-                    rate=round(dice.uniform(0.05, 0.4), 3),
-                    count=dice.randint(1, 8) if fault in PERSON_FAULTS or fault in TRANSFER_FAULTS else None,
-                    begin=0.0 if dice.random() < 0.5 else round(begin),
-                    end=round(dice.uniform(begin + 60, seconds)),
-                )
-            )
-        if dice.random() < 0.15:
-            fault = dice.choice(BAD_RELEASES)
-            specs = [spec for spec in specs if spec.fault != fault]
-            specs.append(FaultSpec(fault=fault, rate=1.0, count=None, begin=0.0, end=round(seconds)))
-        return tuple(specs)
-
-    def _happenings(self, seconds: float, fleets: tuple[FleetSpec, ...]) -> tuple[Happening, ...]:
-        dice = self.dice
-        found = []
-        for _ in range(dice.choice((0, 0, 1, 2, 4, 8))):
-            fleet, device = dice.choice(fleets), dice.choice(self.devices)
-            deed = dice.choice(tuple(Deed))
-            length = {
-                Deed.SUSPEND: dice.choice((600.0, HOUR, 6 * HOUR)),
-                Deed.SUSPEND_IN_GIT: dice.choice((600.0, HOUR, 6 * HOUR)),
-                Deed.GAP: dice.choice((30.0, 300.0, 1800.0)),
-                Deed.CLOCK: dice.choice((-DAY, -HOUR, -120.0, 120.0, 3 * HOUR, DAY)),
-            }.get(deed, 0.0)
-            at = round(dice.uniform(0, min(seconds, 2 * HOUR if dice.random() < 0.7 else seconds)), 1)
-            found.append(Happening(at=at, deed=deed, fleet=fleet.name, device=device.number, seconds=length))
-        return tuple(sorted(found, key=lambda each: each.at))
