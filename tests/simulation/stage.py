@@ -17,13 +17,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from reconciler.cli.word import moment
 from reconciler.emulator.faults import FaultOrder
 from reconciler.emulator.records import Moment, RequestKind, RequestRecord
 from reconciler.emulator.serve import EmulatorServer
 from reconciler.emulator.world import load_world
 from reconciler.journal.sqlite import SqliteJournal
-from reconciler.model.attempt import Attempt
-from reconciler.model.instant import Instant
+from reconciler.model.attempt import Attempt, AttemptState
+from reconciler.model.rollout_entry import Retried
 from tests.simulation.secrecy import files_that_show, shows
 
 TOKEN = "7e57" * 10
@@ -204,11 +205,14 @@ class Stage:
         return self.say("history")
 
     def apply_until_rest(self, *, times: int = 3) -> Ended:
-        """Apply, with halts lifted, until there is nothing to do or to wait for: an operator's evening."""
+        """An operator's evening: apply, with halts lifted and failed devices tried again, until nothing is left to do."""
         for _ in range(times):
             with SqliteJournal(self.journal) as kept:
+                now = moment(kept)
                 for halt in kept.halts():
-                    kept.lift(halt.fleet, Instant(time.time()))
+                    kept.lift(halt.fleet, now)
+                failed = {(a.fleet, a.device_id) for a in kept.attempts() if a.state is AttemptState.FAILED}
+                kept.note([Retried(fleet=fleet, at=now, device_id=device_id) for fleet, device_id in sorted(failed)])
             ended = self.run("apply")
             if ended.code == 0 and " wait for another run" not in ended.out:
                 break
