@@ -59,16 +59,10 @@ def test_a_law_holds_in_its_world_and_is_broken_when_we_are(law: str, monkeypatc
         assert law in broken(played(law, patch, is_broken=True))
 
 
-@pytest.mark.parametrize("limit", ["sends", "bytes"])
-def test_what_a_fleet_allows_in_a_minute_and_a_day_bites_too(limit: str) -> None:
-    rollout = RolloutPolicy(concurrent_max=ALL, failures_max=ALL, sends_per_minute=1 if limit == "sends" else None)
-    world = small(rollout=rollout)
-    if limit == "bytes":
-        world = replace(world, fleets=(replace(world.fleets[0], bytes_per_day_max=1_500_000),))
+def test_what_a_fleet_allows_in_a_minute_bites_too() -> None:
+    world = small(rollout=RolloutPolicy(concurrent_max=ALL, failures_max=ALL, sends_per_minute=1))
 
     assert broken(Performance(world).play()) == {}
     generous = Performance(world)
-    generous.manifests = lambda fleet: replace(
-        fleet, rollout=replace(fleet.rollout, sends_per_minute=None), bytes_per_day_max=None
-    )
+    generous.manifests = lambda fleet: replace(fleet, rollout=replace(fleet.rollout, sends_per_minute=None))
     assert "S16" in broken(generous.play())
