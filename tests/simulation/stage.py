@@ -205,7 +205,7 @@ class Stage:
         return self.say("history")
 
     def apply_until_rest(self, *, times: int = 3) -> Ended:
-        """An operator's evening: apply, with halts lifted and failed devices tried again, until nothing is left to do."""
+        """An operator's evening: apply, with halts lifted and failed devices tried again, until nothing is left."""
         for _ in range(times):
             with SqliteJournal(self.journal) as kept:
                 now = moment(kept)

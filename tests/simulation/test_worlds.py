@@ -13,12 +13,16 @@ import pytest
 
 from reconciler.cli.carrying_out import Carried, Pace, agreement_on, carry_out
 from reconciler.cli.progress import Silent
+from reconciler.cli.word import moment
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.report import failed_devices
 from reconciler.emulator.faults import FaultOrder
 from reconciler.emulator.world import load_rules
 from reconciler.journal.memory import MemoryJournal
+from reconciler.model.attempt import AttemptState
 from reconciler.model.instant import Instant
+from reconciler.model.rollout import stories_of
+from reconciler.model.rollout_entry import Retried
 from reconciler.particle.token import AccessToken
 from reconciler.planning.planner import plan_fleets
 from reconciler.sources import read_manifests
@@ -112,6 +116,20 @@ def unaccounted(carried: Carried) -> set[str]:
     return set(carried.run.tools.agreement.steps) - places
 
 
+def a_person_comes(journal: MemoryJournal) -> None:
+    """Who lifts halts, and has devices tried again that failed."""
+    now = moment(journal)
+    for halt in journal.halts():
+        journal.lift(halt.fleet, now)
+    failed = {(each.fleet, each.device_id) for each in journal.attempts() if each.state is AttemptState.FAILED}
+    unwell = {
+        (story.fleet, device_id)
+        for story in stories_of(noted.entry for noted in journal.entries()).values()
+        for device_id in story.unwell
+    }
+    journal.note([Retried(fleet=fleet, at=now, device_id=device_id) for fleet, device_id in sorted(failed | unwell)])
+
+
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_every_device_of_a_drawn_world_ends_in_a_known_place(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
@@ -126,9 +144,8 @@ def test_every_device_of_a_drawn_world_ends_in_a_known_place(tmp_path: Path, see
         assert stage.violations() == [], about
 
         stage.lift_all()
-        for halt in journal.halts():
-            journal.lift(halt.fleet, halt.at)
         for _ in range(ROUNDS_MAX):
+            a_person_comes(journal)
             carried = run_once(stage, journal)
             if not failed_devices(carried.run) and not journal.open_attempts():
                 break
