@@ -39,7 +39,8 @@ def released(plan: FleetPlan, ledger: Ledger, now: Instant) -> frozenset[DeviceI
         for device_id in ledger.slots.difference(plan.current)
         if now < (may_start_at(ledger.ended.get(device_id, ())) or now)
     }
-    left_alone = {device_id for device_id in ledger.slots if ledger.held_until(device_id, now) is not None}
+    held = {device_id for device_id in ledger.slots if ledger.held_until(device_id, now) is not None}
+    left_alone = held | ledger.story.unwell.keys()
     under_way = {device_id for device_id, flight in ledger.in_flight.items() if flight.within_deadline}
     keep = under_way | ((between | restarting | pausing) - left_alone - ledger.in_flight.keys())
     return ledger.slots - keep

@@ -12,6 +12,7 @@ from reconciler.model.fleet import DenyWindow, RolloutPolicy
 from reconciler.model.instant import Instant
 from reconciler.model.plan import WaitingReason
 from reconciler.model.rollout import FleetStory
+from reconciler.model.rollout_entry import DeviceUnwell
 from reconciler.rollout.ledger import TURNED_BACK_MAX, InFlight, Ledger
 from reconciler.rollout.slots import released
 from tests.fleet_samples import NOW, ONE, attempt, device, device_id, fleet, modules, plan_of
@@ -70,6 +71,12 @@ def test_a_device_that_pauses_keeps_its_slot_where_it_has_no_route_any_more() ->
 
 def test_a_device_that_is_held_has_no_slot() -> None:
     assert not keeps(device(), ended={ONE: [failed(FailureClass.BOOT)] * 2})
+
+
+def test_a_device_that_is_unwell_has_no_slot() -> None:
+    unwell = DeviceUnwell(fleet="eu", at=NOW, device_id=ONE, check="resets", why="3 restarts")
+    story = FleetStory(fleet="eu").after(unwell)
+    assert not keeps(device(), ended={ONE: [VERIFIED]}, story=story)
 
 
 @pytest.mark.parametrize("why", [{"agreed": {}}, {"turned_back": {ONE: TURNED_BACK_MAX}}], ids=str)

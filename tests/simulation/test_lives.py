@@ -23,7 +23,7 @@ from tests.simulation.stage import MIXED_DEVICES, PRODUCTS, manifests_for, world
 from tests.simulation.virtual import Play, VirtualCloud, fleets_from
 
 EVENINGS = 4
-SEEDS = 2
+SEEDS = 8
 MOVES_MIN = 8
 FAULTS_AT_ONCE = 6
 HOURS = 3600.0
