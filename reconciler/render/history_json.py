@@ -20,7 +20,7 @@ from reconciler.render.plan_json import action_document, step_document
 
 FORMAT_VERSION: Final = "1.1"
 
-_TIMES: Final = frozenset({"at", "until", "expires"})
+_TIMES: Final = frozenset({"at", "until", "expires", "settled_before"})
 
 
 def history_document(

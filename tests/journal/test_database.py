@@ -233,7 +233,7 @@ def test_a_lifted_halt_stays_in_the_file(path: Path) -> None:
         kept = connection.execute("SELECT fleet, kind, at, entry FROM rollout_entries").fetchall()
     assert kept == [
         ("eu", "halted", 1.0, '{"by":null,"reason":"too many"}'),
-        ("eu", "resumed", 2.0, '{"by":"ada"}'),
+        ("eu", "resumed", 2.0, '{"by":"ada","settled_before":null}'),
     ]
 
 

@@ -20,7 +20,7 @@ from reconciler.execution.executor import Executor, SendOutcome
 from reconciler.execution.product import ProductHands
 from reconciler.journal.memory import MemoryJournal
 from reconciler.model.action import ProductAction, ReleaseApplication
-from reconciler.model.attempt import FailureClass
+from reconciler.model.attempt import AttemptState, FailureClass
 from reconciler.model.device import ObservedDevice, Product
 from reconciler.model.error import WireError
 from reconciler.model.instant import Instant
@@ -153,8 +153,10 @@ def a_person_comes(journal: MemoryJournal, now: Instant) -> None:
     """Who lifts halts, looks after the devices that are unwell, and has them tried again."""
     for halt in journal.halts():
         journal.lift(halt.fleet, now)
-    for story in stories_of(noted.entry for noted in journal.entries()).values():
-        journal.note([Retried(fleet=story.fleet, at=now, device_id=device_id) for device_id in story.unwell])
+    failed = {(each.fleet, each.device_id) for each in journal.attempts() if each.state is AttemptState.FAILED}
+    stories = stories_of(noted.entry for noted in journal.entries()).values()
+    unwell = {(story.fleet, device_id) for story in stories for device_id in story.unwell}
+    journal.note([Retried(fleet=fleet, at=now, device_id=device_id) for fleet, device_id in sorted(failed | unwell)])
 
 
 def play(folder: Path, device: str, kind: str, fault: str, *, seed: int) -> Played:

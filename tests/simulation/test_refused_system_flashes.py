@@ -36,7 +36,7 @@ def refusing(original: Callable[..., Answer], status: int) -> Callable[..., Answ
 @pytest.fixture(params=[403, 400], ids=["403", "400"])
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Stage]:
     monkeypatch.setattr(device_calls, "_flash", refusing(device_calls._flash, request.param))
-    rollout = '{maxConcurrent: "100%", maxFailures: 1, stepDeadline: 15m}'
+    rollout = '{waves: [{name: all, size: remaining}], maxConcurrent: "100%", maxFailures: 1, stepDeadline: 15m}'
     with set_stage(tmp_path, devices=DEVICES, rollout=rollout) as stage:
         with stage.emulator.locked() as cloud:
             bench = next(device for device in cloud.state.devices.values() if device.name == "bench")
@@ -79,7 +79,7 @@ def test_the_pretend_clouds_own_switch_is_learnt_as_well(tmp_path: Path, takes: 
         '\n  - {count: 20, product: cold-chain, platform: boron, deviceOS: "5.5.0", application: 1, groups: [all]}\n'
     )
     switch = f"directSystemFlash: {takes}\n"
-    rollout = '{maxConcurrent: "100%", maxFailures: 1, stepDeadline: 15m}'
+    rollout = '{waves: [{name: all, size: remaining}], maxConcurrent: "100%", maxFailures: 1, stepDeadline: 15m}'
     with set_stage(tmp_path, devices=devices, products=("cold-chain",), rollout=rollout, extra=switch) as stage:
         applied = stage.run("apply")
         assert applied.code == 0, applied.err
