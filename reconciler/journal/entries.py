@@ -27,6 +27,7 @@ from reconciler.model.rollout_entry import (
     WaveGrew,
     WaveSoaking,
     WaveStarted,
+    entry_kind,
 )
 
 _Field = tuple[str, Callable[[Any], Any]]
@@ -108,15 +109,8 @@ _FORMS: Final[Mapping[str, tuple[type[RolloutEntry], tuple[_Field, ...]]]] = {
 _LATER: Final = frozenset({"settled_before"})
 """Fields that entries of an earlier version do not have."""
 
-_KINDS: Final = {form: kind for kind, (form, _) in _FORMS.items()}
-
 HALTING_KINDS: Final = ("halted", "resumed")
 """The entries that say whether a fleet is halted."""
-
-
-def entry_kind(entry: RolloutEntry) -> str:
-    """The word for this kind of entry, as it stands in the journal."""
-    return _KINDS[type(entry)]
 
 
 def encode_entry(entry: RolloutEntry) -> str:

@@ -22,7 +22,7 @@ from reconciler.journal.encoding import (
     step_kind,
     unreadable,
 )
-from reconciler.journal.entries import decode_entry, encode_entry, entry_kind
+from reconciler.journal.entries import decode_entry, encode_entry
 from reconciler.journal.journal import KeptPlan, KeptWrite, Move, Noted
 from reconciler.journal.lessons import Doubt, Lesson
 from reconciler.journal.rules import storable_entry, storable_words, storable_write
@@ -33,7 +33,7 @@ from reconciler.model.external_write import ExternalWrite, Facts
 from reconciler.model.instant import Instant
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.refusal import SystemFlashRefusal
-from reconciler.model.rollout_entry import RolloutEntry
+from reconciler.model.rollout_entry import RolloutEntry, entry_kind
 from reconciler.model.step import FlashModule
 
 _Value = TypeVar("_Value")

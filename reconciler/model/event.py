@@ -10,6 +10,7 @@ from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan
 from reconciler.model.product_attempt import ProductAttempt
+from reconciler.model.revision import Revision, TakenIntent
 from reconciler.model.rollout_entry import RolloutEntry
 
 
@@ -92,7 +93,59 @@ class DeviceLatched:
     latch: Latch
 
 
-Event = (
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentTaken:
+    """The manifests of a revision are what is desired from now on; the journal has it."""
+
+    at: Instant
+    intent: TakenIntent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentRefused:
+    """A revision is not taken: what was desired before stands. Told once for every revision and reason."""
+
+    at: Instant
+    revision: Revision | None
+    code: str
+    message: str
+    next_step: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Troubled:
+    """Something that the controller needs has failed: `what` is the source, the journal or a product. Told once."""
+
+    at: Instant
+    what: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What had failed is well again."""
+
+    at: Instant
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassEnded:
+    """A pass over one product has ended. `seconds` it took; `code` is that of the error that ended it, if one did."""
+
+    at: Instant
+    product: str | None
+    seconds: float
+    devices: int
+    started_steps: int
+    code: str | None = None
+
+
+ControllerEvent = IntentTaken | IntentRefused | Troubled | Recovered | PassEnded
+"""What happens to a controller that runs for long, whatever its fleets do."""
+
+FleetEvent = (
     PlanMade
     | AttemptMoved
     | ProductAttemptMoved
@@ -103,3 +156,6 @@ Event = (
     | DeviceLatched
     | Finding
 )
+"""What happens to fleets and their devices."""
+
+Event = FleetEvent | ControllerEvent

@@ -5,6 +5,7 @@ Entries are facts about one fleet at one time. What they come to is in `rollout.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from reconciler.model.device import DeviceId
@@ -168,3 +169,8 @@ Moving = WaveStarted | WaveGrew | WaveSoaking | WaveCompleted | RolloutCompleted
 
 RolloutEntry = RolloutBegan | Moving | DeviceUnwell | Halted | Resumed | Suspended | Retried | Approved
 """Everything that the journal keeps of rollouts."""
+
+
+def entry_kind(entry: RolloutEntry) -> str:
+    """The word for this kind of entry, in the journal and in every document: `wave_started` for `WaveStarted`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(entry).__name__).lower()

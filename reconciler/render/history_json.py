@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
@@ -13,7 +12,7 @@ from reconciler.model.external_write import ExternalWrite, Facts
 from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.rollout import FleetStory, Rollout
-from reconciler.model.rollout_entry import RolloutEntry
+from reconciler.model.rollout_entry import RolloutEntry, entry_kind
 from reconciler.render.console_json import console_change_document, latch_document
 from reconciler.render.history import Chapter, History, when
 from reconciler.render.plan_json import action_document, step_document
@@ -43,7 +42,11 @@ def history_document(
         "tool_version": tool_version,
         "rollouts": [_rollout(chapter.rollout) for chapter in chapters if chapter.rollout is not None],
         "entries": [
-            _entry(one, chapter.rollout)
+            {
+                "kind": entry_kind(one),
+                "rollout": None if chapter.rollout is None else chapter.rollout.id,
+                **entry_document(one),
+            }
             for one, chapter in told
             if not isinstance(one, Attempt | ProductAttempt | ConsoleChange)
         ],
@@ -118,13 +121,9 @@ def write_document(write: ExternalWrite, before: Facts, after: Facts | None) -> 
     }
 
 
-def entry_kind(entry: RolloutEntry) -> str:
-    """`wave_started` for `WaveStarted`, as the journal calls it."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(entry).__name__).lower()
-
-
-def _entry(entry: RolloutEntry, rollout: Rollout | None) -> dict[str, Any]:
-    document: dict[str, Any] = {"kind": entry_kind(entry), "rollout": None if rollout is None else rollout.id}
+def entry_document(entry: RolloutEntry) -> dict[str, Any]:
+    """What an entry says, but for its kind and the id of its rollout."""
+    document: dict[str, Any] = {}
     for field in fields(entry):
         value = getattr(entry, field.name)
         match field.name:

@@ -1,0 +1,41 @@
+"""A revision of the manifests: which commit of which source, who signed it, and that it became what is desired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.model.instant import Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """A commit as a source has it.
+
+    `name` is the branch or tag that it was found by (`HEAD` for a bare commit), `commit` is `sha1:…` or `sha256:…`,
+    `signer` who signed it by a key that is trusted here (None: nobody was asked for).
+    """
+
+    source: str
+    name: str
+    commit: str
+    committed_at: Instant
+    signer: str | None = None
+
+    @property
+    def text(self) -> str:
+        """`main@sha1:…`, as plans and status show it."""
+        return f"{self.name}@{self.commit}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenIntent:
+    """The manifests of a revision became what is desired. `by` is the person whose word it needed, None: nobody's.
+
+    `digest` is that of the manifests; `fleets` are the names of the fleets that they ask for.
+    """
+
+    revision: Revision
+    digest: str
+    fleets: tuple[str, ...]
+    at: Instant
+    by: str | None = None

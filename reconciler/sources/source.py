@@ -1,0 +1,31 @@
+"""The promise of every source of manifests that is watched."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from reconciler.model.revision import Revision
+from reconciler.sources.manifest_set import ManifestSet
+
+
+class Source(Protocol):
+    """Somewhere that manifests come from, at revisions that follow each other. One thread at a time."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the journal: the address without user and secrets, and what is followed of it."""
+
+    def look(self) -> Revision:
+        """Fetch, and say what is followed now, its signature verified where that is asked for.
+
+        Raises OperatorError PFR65nn: it cannot be reached, is not what was asked for, is not signed as it must be.
+        """
+
+    def manifests(self, revision: Revision) -> ManifestSet:
+        """What lies in the watched folder at a revision, from what was fetched; problems of reading are in the set.
+
+        Raises OperatorError PFR65nn when what was fetched does not have the revision any more.
+        """
+
+    def follows(self, revision: Revision, earlier: str) -> bool:
+        """Whether a revision is the earlier commit or a descendant of it. False as well where that cannot be said."""
