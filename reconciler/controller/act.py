@@ -72,7 +72,7 @@ def _act(
         id=run.tools.new_id(),
         device_id=start.device_id,
         fleet=fleet,
-        plan_id=run.tools.agreement.plan_id,
+        plan_id=run.agreement.plan_id,
         step=start.step,
         state=AttemptState.INTENDED,
         intended_at=fresh.observed_at,

@@ -17,6 +17,7 @@ from reconciler.controller.product import act_on_product, settle_product
 from reconciler.controller.rollouts import Decided, decide
 from reconciler.controller.run import Run, Scope
 from reconciler.controller.settle import keep_reports, settle
+from reconciler.controller.sizes import guard_sizes
 from reconciler.model.device import Observation
 from reconciler.model.plan import Plan
 from reconciler.planning.planner import plan_fleets
@@ -38,6 +39,9 @@ def reconcile_pass(run: Run, scope: Scope) -> bool:
     if note_console(run, scope, plan, known):
         known = run.knowledge.added_to_all(observation)
         plan = _plan(run, scope, known)
+    run.agree_to(plan)
+    if run.tools.guards is not None:
+        guard_sizes(run, plan, run.tools.guards, observation.observed_at)
     note_health(run, scope, plan, known)
     decided = decide(run, scope, plan, in_flight, known)
     is_product_to_come = act_on_product(run, scope, plan, known)
@@ -51,7 +55,9 @@ def reconcile_pass(run: Run, scope: Scope) -> bool:
 
 
 def _plan(run: Run, scope: Scope, known: Observation) -> Plan:
-    return plan_fleets(scope.fleets, known, run.tools.catalog, now=known.observed_at, answers=run.answers)
+    return plan_fleets(
+        scope.fleets, known, run.tools.catalog, now=known.observed_at, revision=scope.revision, answers=run.answers
+    )
 
 
 def _act(run: Run, scope: Scope, decided: Sequence[Decided], observation: Observation) -> None:

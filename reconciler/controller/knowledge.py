@@ -52,6 +52,11 @@ class Knowledge:
         self._locked.pop(device_id, None)
         self._locked.update(self._journal.locked(device_id=device_id))
 
+    def hear_of_words(self) -> None:
+        """A person has said something: a latch or a refusal may be lifted."""
+        self.latches = dict(self._journal.latches())
+        self._refusals = {refusal.product_id: refusal for refusal in self._journal.refusals()}
+
     def keep_look(self, looked: Looked) -> None:
         """A look at the console showed something new, which the journal has."""
         self.states |= {state.device_id: state for state in looked.states}

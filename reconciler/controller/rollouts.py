@@ -55,7 +55,7 @@ def _decide(
         ledger,
         held=run.stopping or hold_of_fleet(plan, ledger.story, now) is not None,
         claims=claims_in(plan.fleet, observation),
-        plan_id=run.tools.agreement.plan_id,
+        plan_id=run.agreement.plan_id,
         now=now,
     )
     is_judged = run.add(fleet, judgement(seen))
@@ -96,7 +96,7 @@ def _ledger(run: Run, scope: Scope, plan: FleetPlan, in_flight: Sequence[InFligh
     uploads = uploads_of(run, scope, plan, observation)
     return Ledger(
         story=run.story_of(fleet),
-        agreed=run.tools.agreement.steps,
+        agreed=run.agreement.steps,
         approvals=run.approvals_of(plan.fleet, scope.fleets.approvals),
         in_flight={
             flight.attempt.device_id: flight
@@ -117,7 +117,8 @@ def _ledger(run: Run, scope: Scope, plan: FleetPlan, in_flight: Sequence[InFligh
 
 def _note_arrivals(run: Run, plan: FleetPlan, now: Instant) -> None:
     for device_id in plan.current:
-        if device_id in run.tools.agreement.steps and device_id not in run.arrived:
+        if device_id in run.bound:
+            run.bound.discard(device_id)
             run.arrived.add(device_id)
             run.tools.tell(DeviceArrived(at=now, fleet=plan.fleet.name, device_id=device_id))
 
