@@ -5,6 +5,7 @@ What matters for safety is in the journal; what is here may be lost, and the nex
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor as Pool
@@ -93,7 +94,7 @@ class Run:
 
     - `agreement`: what was agreed to, by now; `bound`: devices that had steps to do in it, and did not arrive since.
     - `ended`: the attempts of the rollouts under way that have ended, by device, the latest first.
-    - `ended_here`: how the attempts ended that ended in this run.
+    - `moved_here`: how many attempts entered each state in this run.
     - `fences`: by fleet, this run's right to write, which ends when another run takes over its product. `permits`: the
       same with the limits of the last pass. `spent_until`: when a fleet's budget of a minute or a day allows more.
     - `arrived`: devices that had steps to do and are as desired.
@@ -117,7 +118,7 @@ class Run:
     tools: Tools
     knowledge: Knowledge
     ended: dict[DeviceId, list[Attempt]] = field(default_factory=dict)
-    ended_here: Counter[AttemptState] = field(default_factory=Counter)
+    moved_here: Counter[AttemptState] = field(default_factory=Counter)
     fences: dict[str, Permit] = field(default_factory=dict)
     permits: dict[str, Permit] = field(default_factory=dict)
     spent_until: dict[str, Instant] = field(default_factory=dict)
@@ -143,6 +144,7 @@ class Run:
     health: dict[str, FleetHealth] = field(default_factory=dict)
     agreement: Agreement = field(init=False)
     bound: set[DeviceId] = field(init=False)
+    _counting: threading.Lock = field(default_factory=threading.Lock)
     answers: Answers = field(init=False)
     kept_plans: KeptPlans = field(init=False)
 
@@ -252,10 +254,11 @@ class Run:
 
     def note(self, attempt: Attempt) -> None:
         """Remember and tell what the journal already has."""
+        with self._counting:
+            self.moved_here[attempt.state] += 1
         self.knowledge.note(attempt)
         if not attempt.is_open:
             self.ended.setdefault(attempt.device_id, []).insert(0, attempt)
-            self.ended_here[attempt.state] += 1
             self.heard_before.pop(attempt.id, None)
         self.tools.tell(AttemptMoved(at=self.latest, attempt=attempt))
 
