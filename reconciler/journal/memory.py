@@ -64,10 +64,7 @@ class MemoryJournal(MemoryControl):
         self._move_numbers = count(1)
         self._reports: dict[DeviceId, ModuleReport] = {}
         self._plans: dict[str, KeptPlan] = {}
-        self._entries: list[RolloutEntry] = []
         self._console_states: dict[DeviceId, ConsoleState] = {}
-        self._console_changes: list[ConsoleChange] = []
-        self._latches: dict[DeviceId, Latch] = {}
         self._product_attempts: dict[str, ProductAttempt] = {}  # in the order of begin
         self._refusals: dict[int, SystemFlashRefusal] = {}
         self._limits = MemoryLimits(self._attempts)
@@ -229,7 +226,7 @@ class MemoryJournal(MemoryControl):
         with self._exclusively():
             self._console_states |= {state.device_id: state for state in looked.states}
             self._console_changes += looked.changes
-            self._latches |= {latch.device_id: latch for latch in looked.latches}
+            self._all_latches += looked.latches
 
     def console_states(self) -> Mapping[DeviceId, ConsoleState]:
         """See `Journal.console_states`."""
@@ -250,16 +247,15 @@ class MemoryJournal(MemoryControl):
     def latches(self) -> Mapping[DeviceId, Latch]:
         """See `Journal.latches`."""
         with self._exclusively():
-            return dict(self._latches)
+            return {latch.device_id: latch for latch in self._all_latches}
 
     def unlatch(self, device_id: DeviceId) -> bool:
         """See `Journal.unlatch`."""
         with self._exclusively():
-            latch = self._latches.get(device_id)
-            if latch is None or latch.lifted:
-                return False
-            self._latches[device_id] = replace(latch, lifted=True)
-            return True
+            held = [at for at, each in enumerate(self._all_latches) if each.device_id == device_id and not each.lifted]
+            for at in held:
+                self._all_latches[at] = replace(self._all_latches[at], lifted=True)
+            return bool(held)
 
     def begin_product(self, attempt: ProductAttempt, *, permit: Permit | None = None) -> None:
         """See `Journal.begin_product`."""
