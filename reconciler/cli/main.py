@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "suspend": ("reconciler.cli.suspend", "Start nothing in a fleet for a while."),
     "resume": ("reconciler.cli.resume", "Lift the halt and the suspension of a fleet."),
     "retry": ("reconciler.cli.retry", "Try devices again, whatever failed on them."),
+    "force-unlock": ("reconciler.cli.force_unlock", "Take the right to write away from a run that hangs."),
     "journal": ("reconciler.cli.journal", "Check, back up and compact the journal."),
     "firmware": ("reconciler.cli.firmware", "Look into module binaries."),
     "catalog": ("reconciler.cli.catalog", "Build, show and check the release catalog."),
