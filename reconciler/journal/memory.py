@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +23,7 @@ from reconciler.journal.journal import (
     ProductBusyError,
 )
 from reconciler.journal.lessons import DOUBT_FAILURES, Doubt, Lesson, modules_learnt
+from reconciler.journal.memory_control import MemoryControl
 from reconciler.journal.memory_limits import MemoryLimits
 from reconciler.journal.memory_writes import MemoryWrites
 from reconciler.journal.permits import FleetHaltedError
@@ -33,7 +33,6 @@ from reconciler.journal.rules import (
     check_plan,
     check_record,
     check_record_product,
-    closed_error,
     halted_now,
     lock_may_stand,
     storable,
@@ -54,12 +53,11 @@ from reconciler.model.step import FlashModule, LockApplication
 from reconciler.model.version import ApplicationVersion
 
 
-class MemoryJournal:
+class MemoryJournal(MemoryControl):
     """`Journal` in dictionaries under one lock. "Durable" is: until this process ends."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._closed = False
+        super().__init__()
         self._attempts: dict[str, Attempt] = {}  # in the order of begin
         self._open: dict[DeviceId, str] = {}
         self._moves: list[Move] = []
@@ -372,9 +370,7 @@ class MemoryJournal:
 
     @contextmanager
     def _exclusively(self, permit: Permit | None = None) -> Iterator[None]:
-        with self._lock:
-            if self._closed:
-                raise closed_error()
+        with super()._exclusively():
             self._limits.check_epoch(permit)
             yield
 
