@@ -34,6 +34,8 @@ COMMANDS: Final = {
     "suspend": ("reconciler.cli.suspend", "Start nothing in a fleet for a while."),
     "resume": ("reconciler.cli.resume", "Lift the halt and the suspension of a fleet."),
     "retry": ("reconciler.cli.retry", "Try devices again, whatever failed on them."),
+    "reconcile": ("reconciler.cli.reconcile", "Have the controller look at once."),
+    "accept": ("reconciler.cli.accept", "Take a commit that the controller refuses."),
     "force-unlock": ("reconciler.cli.force_unlock", "Take the right to write away from a run that hangs."),
     "journal": ("reconciler.cli.journal", "Check, back up and compact the journal."),
     "firmware": ("reconciler.cli.firmware", "Look into module binaries."),

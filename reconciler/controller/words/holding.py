@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reconciler.controller.words.speaker import Speaker, not_known, time_from_words, unknown_fleet, until_in_words
+from reconciler.controller.words.speaker import (
+    Speaker,
+    known_fleets,
+    not_known,
+    time_from_words,
+    unknown_fleet,
+    until_in_words,
+)
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
 from reconciler.model.rollout import story_of
@@ -23,7 +30,7 @@ def halt(speaker: Speaker, fleets: Sequence[str], *, reason: str, force: bool = 
 
 def halt_all(speaker: Speaker, *, reason: str) -> list[Told]:
     """The same for every fleet that the journal knows."""
-    told = [_halt(speaker, fleet, reason, force=True) for fleet in speaker.journal.fleets()]
+    told = [_halt(speaker, fleet, reason, force=True) for fleet in known_fleets(speaker.journal)]
     return told or [Told(done=False, message="the journal knows no fleet yet, so nothing was halted")]
 
 

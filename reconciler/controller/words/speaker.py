@@ -91,9 +91,15 @@ def until_in_words(until: Instant | None, *, now: Instant) -> str:
     return f"until {time_in_words(until)}, {duration_in_words(until - now)} from now"
 
 
+def known_fleets(journal: Journal) -> tuple[str, ...]:
+    """Every fleet of which something was ever written down, or that the manifests taken last ask for."""
+    latest = journal.intents(limit=1)
+    return tuple(sorted({*journal.fleets(), *(latest[0].fleets if latest else ())}))
+
+
 def unknown_fleet(journal: Journal, fleet: str) -> OperatorError | None:
-    """PFR6706 when nothing of the fleet was ever written down, with a fleet that may be meant; None: it is known."""
-    known = journal.fleets()
+    """PFR6706 when the journal does not know the fleet, with one that may be meant; None: it is known."""
+    known = known_fleets(journal)
     if fleet in known:
         return None
     close = difflib.get_close_matches(fleet, known, n=1)
