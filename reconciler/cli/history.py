@@ -14,7 +14,8 @@ import click
 from reconciler import __version__
 from reconciler.cli.display_options import output_options, text_width, wants_color
 from reconciler.cli.journal_options import journal_option
-from reconciler.cli.word import moment, time_from_words, unknown_fleet
+from reconciler.cli.word import moment, time_from_words
+from reconciler.controller.words.speaker import unknown_fleet
 from reconciler.journal.journal import Journal
 from reconciler.journal.location import JournalPlace, journal_location
 from reconciler.journal.opening import open_journal
