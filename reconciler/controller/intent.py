@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
+from reconciler.controller.words.asking import ACCEPT
 from reconciler.journal.journal import Journal
 from reconciler.manifests import ManifestErrors
 from reconciler.model.error import JournalError, ManifestError, OperatorError
@@ -86,7 +87,7 @@ class Intents:
     @property
     def accept_mark(self) -> str:
         """The journal's bookmark under which a person accepts a revision of this source."""
-        return f"accept/{self._source.name}"
+        return f"{ACCEPT}{self._source.name}"
 
     def recall(self) -> bool:
         """What was desired when the last process ended, as far as the source still has it. Returns whether it is there.

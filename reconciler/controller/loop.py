@@ -17,12 +17,10 @@ from reconciler.controller.intent import Intent
 from reconciler.controller.means import CLOUD, JOURNAL, SOURCE, Means
 from reconciler.controller.passes import Passes, unforeseen
 from reconciler.controller.troubles import Troubles
+from reconciler.controller.words.asking import EVERY_FLEET, RECONCILE
 
 TURN_SECONDS: Final = 1.0
 """Between two turns: within so long a person's word is heard."""
-
-RECONCILE_MARK: Final = "reconcile/"
-"""The journal's bookmarks under which people ask for a look at a fleet, or at all (`*`)."""
 
 
 @dataclass(slots=True)
@@ -96,10 +94,10 @@ class Loop:
             self._entries_read = noted.number
             if not begins and not any(noted.number <= run.entries_read for run in runs):
                 self.passes.reconcile_now(noted.entry.fleet)
-        for mark, token in journal.bookmarks(RECONCILE_MARK).items():
+        for mark, token in journal.bookmarks(RECONCILE).items():
             if self._is_new(mark, token) and not begins:
-                fleet = mark.removeprefix(RECONCILE_MARK)
-                self.passes.reconcile_now(None if fleet == "*" else fleet)
+                fleet = mark.removeprefix(RECONCILE)
+                self.passes.reconcile_now(None if fleet == EVERY_FLEET else fleet)
                 self.fetch_now()
         mark = self.means.intents.accept_mark
         if self._is_new(mark, journal.bookmark(mark) or ""):
