@@ -52,7 +52,9 @@ def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
                 deadline_seconds=deadline,
                 had_gap=gap is not None,
             )
-        within_deadline = observation.observed_at - attempt.began_at <= deadline
+        # Whoever was not looked at since its deadline may well have been in time.
+        seen_at = observation.observed_at if device is None else min(observation.observed_at, device.observed_at)
+        within_deadline = seen_at - attempt.began_at <= deadline
         if judged is attempt:
             in_flight.append(InFlight(attempt, within_deadline))
         else:

@@ -127,6 +127,9 @@ class Observation:
     `source` is `cloud`, `usb` or `snapshot`; `complete` is False when something could not be read, and `findings` say
     what. Devices are in the order of their ids, each once. `products` are the ids and slugs of the products seen, where
     the source says them.
+
+    A look may be at some devices only. Then `listed_at` is when all were looked at last, and `products_at` when the
+    products were (None: at this look); every device keeps the `observed_at` of the look that showed it.
     """
 
     observed_at: Instant
@@ -135,3 +138,10 @@ class Observation:
     complete: bool = True
     findings: tuple[str, ...] = ()
     products: tuple[Product, ...] = ()
+    listed_at: Instant | None = None
+    products_at: Instant | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether this very look was at all devices and products."""
+        return self.listed_at is None and self.products_at is None
