@@ -6,7 +6,8 @@ Field meanings are those of the Particle API (facts 5.3); a field that the sourc
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NewType
 
@@ -140,6 +141,12 @@ class Observation:
     products: tuple[Product, ...] = ()
     listed_at: Instant | None = None
     products_at: Instant | None = None
+    index: Mapping[DeviceId, ObservedDevice] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def by_id(self) -> Mapping[DeviceId, ObservedDevice]:
+        """The devices by their ids; `index` is that where whoever looked has it at hand."""
+        return {device.id: device for device in self.devices} if self.index is None else self.index
 
     @property
     def is_whole(self) -> bool:
