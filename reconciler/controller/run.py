@@ -15,6 +15,7 @@ from reconciler.controller.approvals import KeptPlans
 from reconciler.controller.direct_flash import DirectFlashes
 from reconciler.controller.health_memory import FleetHealth
 from reconciler.controller.knowledge import Knowledge
+from reconciler.controller.picture import Picture
 from reconciler.execution.executor import Executor
 from reconciler.execution.product import ProductHands
 from reconciler.firmware.catalog import Catalog
@@ -113,6 +114,7 @@ class Run:
     - `direct_flashes`: whether the cloud takes Device OS modules for devices that are not marked as development.
     - `stories`: the lives of the rollouts, by fleet, folded from the first `entries_read` entries of the journal.
     - `health`: what is remembered of the health of the devices of a live rollout, by fleet.
+    - `pictures`: what was seen of each product, and its plan.
     - `latest`: the cloud's time of the last look, `looked_at` that of each product. `stopping`: a person wants no new
       steps.
     """
@@ -143,6 +145,7 @@ class Run:
     stories: dict[str, FleetStory] = field(default_factory=dict)
     entries_read: int = 0
     health: dict[str, FleetHealth] = field(default_factory=dict)
+    pictures: dict[str | None, Picture] = field(default_factory=dict)
     answers: Answers = field(init=False)
     kept_plans: KeptPlans = field(init=False)
 
@@ -155,6 +158,12 @@ class Run:
         """One device as it is now, with what we know of it besides; None: it is gone. Raises WireError."""
         device = scope.inventory.observe_device(device_id)
         return None if device is None else self.knowledge.added_to(device)
+
+    def picture_of(self, scope: Scope) -> Picture:
+        """What this run has seen of a product."""
+        if scope.product not in self.pictures:
+            self.pictures[scope.product] = Picture(self.knowledge, self.tools.catalog, self.answers)
+        return self.pictures[scope.product]
 
     def story_of(self, fleet: str) -> FleetStory:
         """The life of a fleet's rollouts, as far as it was read."""

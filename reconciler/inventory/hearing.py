@@ -5,8 +5,8 @@ asks what came after it. Events get lost and may come twice (facts 5.8): what wa
 have happened too. So a gap, in which nobody listened, has an ordinal as well: the first end of a transfer that is heard
 behind one need not be the first that there was.
 
-Of devices with a step under way it also says at once that there is news, so that nobody need look every second. And it is
-where a pass says what the next look must show, for eyes that do not look at everything every time (`watching.py`).
+Of devices with a step under way it also says at once that there is news, so that nobody need look every second. And a
+pass says here what the next look must show, to eyes that do not look at everything every time (`watching.py`).
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Hearing:
             self._told = {} if self._told is None else self._told
 
     def take_told(self) -> tuple[DeviceId, ...]:
-        """The devices whose record may be another since this was asked last, in the order in which they were told of."""
+        """The devices whose record may be another since this was asked last, the one first that was told of first."""
         with self._lock:
             told, self._told = tuple(self._told or ()), {}
             return told
@@ -214,8 +214,7 @@ class Hearing:
 
 
 def _may_change_record(event: CloudEvent) -> bool:
-    """Whether the cloud's record of the device may be another after this event. The beginning of a transfer is not in it.
-    """
+    """Whether the cloud's record of the device may be another after this event: no transfer's beginning is in it."""
     if event.name == "spark/flash/status":
         return not event.data.strip().lower().startswith(TransferStatus.STARTED.value)
     return event.name in {"spark/status", "spark/status/safe-mode"}

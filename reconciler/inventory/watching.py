@@ -1,16 +1,16 @@
 """Eyes that look at everything at an interval, and in between at what may have changed.
 
 The rules:
-- Looked at in between are devices of which the event stream told something, devices with a step under way, and devices
-  whose health is watched; each alone, or by the page of the list that it is on where that costs fewer requests. Together
-  they may take a share of the request budget. Who has no turn keeps its record, and has a turn at a later look.
+- Looked at in between are devices of which the event stream told something, devices with a step under way, and
+  devices whose health is watched; each alone, or by the page of the list that it is on where that costs fewer requests.
+  Together they may take a share of the request budget. Who has no turn keeps its record, and has one at a later look.
 - Every record keeps the time of the look that showed it. An older one never takes the place of a newer one.
 - The next look is at everything when the stream had a gap (what was missed is not repeated), when the last list had
   holes, and when somebody asked for it. But lists take their share of the budget too: so long they are apart.
 - Who appears or disappears is noticed by the list at the latest. What the product holds is looked at with the list, and
   at every look while something is under way on the product.
-- Where nothing is asked, the time of a look is the date of the last answer and the whole seconds since: never later than
-  the date of the answer that the cloud would have given.
+- Where nothing is asked, the time of a look is the date of the last answer and the whole seconds since: never later
+  than the date of the answer that the cloud would have given.
 """
 
 from __future__ import annotations
