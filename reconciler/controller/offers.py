@@ -6,9 +6,7 @@ what people approve of is what is carried out, so a plan that still covers every
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from reconciler import __version__
@@ -38,21 +36,26 @@ class Offers:
         self._tell = tell
         self._told: set[str] = set()
 
-    def make(self, plan: Plan, fleets: FleetSet, runs: Sequence[Run], *, now: Instant) -> None:
-        """Note what files approve of, and offer the plan (of all fleets) to whoever has to agree to what waits."""
+    def make(self, plan: Callable[[], Plan | None], fleets: FleetSet, run: Run, *, now: Instant) -> None:
+        """After a pass of a run: note what files approve of, and offer the plan to whoever has to agree to what waits.
+
+        `plan` makes that of all fleets as it is now; it is asked only where somebody may have to agree.
+        """
         asking = {fleet.name for fleet in fleets.fleets if _asks(fleet)}
-        if not asking:
+        waiting = {fleet: _waiting(run, fleet) for fleet in asking & run.verdicts.keys()}
+        made = plan() if any(waiting.values()) else None
+        if made is None:
             return
         document: Mapping[str, Any] | None = None
         if fleets.approvals:
-            document = plan_document(plan, tool_version=__version__)
+            document = plan_document(made, tool_version=__version__)
             for line in note_file_approvals(self._journal, self._plans, fleets, document, now=now):
                 self._tell_once(line, now)
-        for fleet_plan in plan.fleets:
-            waiting = _waiting(fleet_plan, runs) if fleet_plan.fleet.name in asking else frozenset[DeviceId]()
-            if waiting and not self._is_offered(fleet_plan, waiting, now):
-                document = document or plan_document(plan, tool_version=__version__)
-                self._offer(fleet_plan.fleet.name, document, len(waiting), now)
+        for fleet_plan in made.fleets:
+            concerned = waiting.get(fleet_plan.fleet.name)
+            if concerned and not self._is_offered(fleet_plan, concerned, now):
+                document = document or plan_document(made, tool_version=__version__)
+                self._offer(fleet_plan.fleet.name, document, len(concerned), now)
 
     def _is_offered(self, plan: FleetPlan, waiting: Collection[DeviceId], now: Instant) -> bool:
         """Whether the plan that was offered last is still what would be done on all that wait."""
@@ -83,31 +86,7 @@ def _asks(fleet: Fleet) -> bool:
     return fleet.approval_required or any(wave.approval_required for wave in fleet.rollout.waves)
 
 
-def _waiting(plan: FleetPlan, runs: Sequence[Run]) -> frozenset[DeviceId]:
+def _waiting(run: Run, fleet: str) -> frozenset[DeviceId]:
     """The devices of a fleet that an approval is missing for."""
-    return frozenset(
-        verdict.device_id
-        for run in runs
-        for verdict in run.verdicts.get(plan.fleet.name, ())
-        if isinstance(verdict, Wait) and verdict.hold in _ASKING
-    )
-
-
-def whole(plans: Sequence[Plan]) -> Plan | None:
-    """The plans of all products as one, as `plan` would make it of the same manifests; None: there is none yet."""
-    if len(plans) <= 1:
-        return next(iter(plans), None)
-    digests = sorted(plan.source.observed_digest for plan in plans)
-    first = plans[0].source
-    return Plan(
-        source=replace(
-            first,
-            observed_at=min(plan.source.observed_at for plan in plans),
-            observed_digest=f"sha256:{hashlib.sha256(''.join(digests).encode()).hexdigest()}",
-        ),
-        fleets=tuple(sorted((fleet for plan in plans for fleet in plan.fleets), key=lambda each: each.fleet.name)),
-        created_at=max(plan.created_at for plan in plans),
-        expires_at=min(plan.expires_at for plan in plans),
-        complete=all(plan.complete for plan in plans),
-        findings=tuple(finding for plan in plans for finding in plan.findings),
-    )
+    waits = (verdict for verdict in run.verdicts[fleet] if isinstance(verdict, Wait))
+    return frozenset(wait.device_id for wait in waits if wait.hold in _ASKING)

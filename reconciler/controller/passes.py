@@ -11,6 +11,7 @@ import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import is_not
 
 from reconciler.controller.agreement import Agreement, agreement_on
 from reconciler.controller.approvals import KeptPlans
@@ -18,19 +19,23 @@ from reconciler.controller.cycle import reconcile_pass
 from reconciler.controller.intent import Intent
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.means import JOURNAL, UNFORESEEN, Means
-from reconciler.controller.offers import Offers, whole
+from reconciler.controller.offers import Offers
 from reconciler.controller.pace import Pause, pause_after
 from reconciler.controller.run import Run, Scope, Tools
 from reconciler.controller.schedule import Schedule
 from reconciler.controller.settle import disown_open_attempts
 from reconciler.controller.troubles import Troubles
+from reconciler.inventory.merge import merged
 from reconciler.journal.permits import FencedError
 from reconciler.model.allowance import REQUESTS
 from reconciler.model.attempt import AttemptState
+from reconciler.model.device import Observation
 from reconciler.model.error import JournalError, ReconcilerError
 from reconciler.model.event import PassEnded
+from reconciler.model.fleet import FleetSet
 from reconciler.model.plan import Plan
 from reconciler.particle.error import RateLimitedError
+from reconciler.planning.planner import plan_fleets
 from reconciler.rollout.verdict import Wait
 
 
@@ -43,6 +48,15 @@ class _Product:
     taken_over: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """The plan of an intent on observations."""
+
+    intent: Intent
+    seen: tuple[Observation, ...]
+    plan: Plan
+
+
 @dataclass(slots=True)
 class Passes:
     """Any thread may ask; `follow` and `begin_due` are called from one, and never while the other is at work."""
@@ -51,16 +65,15 @@ class Passes:
     troubles: Troubles
     schedule: Schedule = field(init=False)
     intent: Intent | None = None
+    _made: _Made | None = None
     stopping: bool = False
     _products: dict[str | None, _Product] = field(default_factory=dict)
-    _knowledge: Knowledge = field(init=False)
     _offers: Offers = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         means = self.means
         self.schedule = Schedule(means.dice)
-        self._knowledge = Knowledge(means.journal)
         self._offers = Offers(means.journal, KeptPlans(means.journal, means.catalog), means.tell)
 
     @property
@@ -75,10 +88,35 @@ class Passes:
             return bool(self.schedule.under_way)
 
     def plan(self) -> Plan | None:
-        """What the last passes planned, of all products together; None: not all have had one."""
-        plans = [run.plan for run in self.runs]
-        made = [plan for plan in plans if plan is not None]
-        return whole(made) if made and len(made) == len(plans) else None
+        """What is planned on what was seen last, of all products together; None: not all have been seen yet."""
+        intent, seen = self.intent, self._seen()
+        if intent is None or seen is None:
+            return None
+        made = self._made
+        if made is None or made.intent is not intent or any(map(is_not, made.seen, seen)):
+            plan = self._planned(intent.fleets, intent.taken.revision.text, seen)
+            made = self._made = _Made(intent=intent, seen=seen, plan=plan)
+        return made.plan
+
+    def plan_for(self, fleets: FleetSet, revision: str) -> Plan | None:
+        """What would be planned for these fleets on what was seen last; None: not all products have been seen yet.
+
+        As the command `plan` would make it: with waves, and with its digest. Devices of other products are not seen.
+        """
+        seen = self._seen()
+        return None if seen is None else self._planned(fleets, revision, seen)
+
+    def _seen(self) -> tuple[Observation, ...] | None:
+        """The last observation of every product; None: one of them has not been seen yet."""
+        pictures = [picture for run in self.runs for picture in run.pictures.values()]
+        seen = tuple(picture.observation for picture in pictures)
+        is_whole = bool(seen) and len(seen) == len(self._products) and all(each.source for each in seen)
+        return seen if is_whole else None
+
+    def _planned(self, fleets: FleetSet, revision: str, seen: Sequence[Observation]) -> Plan:
+        now = self.means.clock()
+        known = [run.knowledge.added_to_all(each) for run, each in zip(self.runs, seen, strict=True)]
+        return plan_fleets(fleets, merged(known, now=now), self.means.catalog, now=now, revision=revision)
 
     def follow(self, intent: Intent, scopes: Sequence[Scope]) -> None:
         """From now on this is desired. Called between two passes: what is in flight is in the journal."""
@@ -86,7 +124,7 @@ class Passes:
         tools = self._tools(intent)
         for scope in scopes:
             known = before.get(scope.product)
-            run = Run(tools=tools, knowledge=self._knowledge) if known is None else known.run
+            run = Run(tools=tools, knowledge=Knowledge(self.means.journal)) if known is None else known.run
             run.tools, run.agreement, run.stopping = tools, tools.agreement, self.stopping
             products[scope.product] = _Product(scope=replace(scope, revision=intent.taken.revision.text), run=run)
         self._products, self.intent = products, intent
@@ -197,9 +235,8 @@ class Passes:
         product.taken_over = True
 
     def _offer(self, product: _Product) -> None:
-        plan = self.plan()
-        if plan is not None and self.intent is not None:
-            self._offers.make(plan, self.intent.fleets, [product.run], now=product.run.latest)
+        if self.intent is not None:
+            self._offers.make(self.plan, self.intent.fleets, product.run, now=product.run.latest)
 
     def _pause(self, product: _Product, *, is_to_come: bool) -> Pause:
         """Soon where something is under way; else after the interval, or when the first that waits may start."""

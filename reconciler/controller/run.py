@@ -18,6 +18,7 @@ from reconciler.controller.approvals import KeptPlans
 from reconciler.controller.direct_flash import DirectFlashes
 from reconciler.controller.health_memory import FleetHealth
 from reconciler.controller.knowledge import Knowledge
+from reconciler.controller.picture import Picture
 from reconciler.execution.executor import Executor
 from reconciler.execution.product import ProductHands
 from reconciler.firmware.catalog import Catalog
@@ -35,7 +36,7 @@ from reconciler.model.instant import NEVER, Instant
 from reconciler.model.plan import FleetPlan, Plan
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.rollout import FleetStory
-from reconciler.model.rollout_entry import Halted, Resumed, Retried, RolloutBegan, RolloutEntry
+from reconciler.model.rollout_entry import Halted, Retried, RolloutBegan, RolloutEntry
 from reconciler.planning.answer import Answers
 from reconciler.rollout.approval import Approvals
 from reconciler.rollout.verdict import Verdict
@@ -111,6 +112,7 @@ class Run:
     - `direct_flashes`: whether the cloud takes Device OS modules for devices that are not marked as development.
     - `stories`: the lives of the rollouts, by fleet, folded from the first `entries_read` entries of the journal.
     - `health`: what is remembered of the health of the devices of a live rollout, by fleet.
+    - `pictures`: what was seen of each product, and its plan.
     - `latest`: the cloud's time of the last look, `looked_at` that of each product. `stopping`: a person wants no new
       steps.
     """
@@ -145,6 +147,7 @@ class Run:
     agreement: Agreement = field(init=False)
     bound: set[DeviceId] = field(init=False)
     _counting: threading.Lock = field(default_factory=threading.Lock)
+    pictures: dict[str | None, Picture] = field(default_factory=dict)
     answers: Answers = field(init=False)
     kept_plans: KeptPlans = field(init=False)
 
@@ -168,6 +171,12 @@ class Run:
         device = scope.inventory.observe_device(device_id)
         return None if device is None else self.knowledge.added_to(device)
 
+    def picture_of(self, scope: Scope) -> Picture:
+        """What this run has seen of a product."""
+        if scope.product not in self.pictures:
+            self.pictures[scope.product] = Picture(self.knowledge, self.tools.catalog, self.answers)
+        return self.pictures[scope.product]
+
     def story_of(self, fleet: str) -> FleetStory:
         """The life of a fleet's rollouts, as far as it was read."""
         return self.stories.get(fleet, FleetStory(fleet=fleet))
@@ -184,8 +193,6 @@ class Run:
             self.entries_read = noted.number
             if isinstance(noted.entry, RolloutBegan | Retried):
                 self._forget_what_is_settled(fleet)
-            if isinstance(noted.entry, Resumed | Retried):
-                self.knowledge.hear_of_words()
 
     def add(self, fleet: str, entries: Sequence[RolloutEntry]) -> bool:
         """Note what follows for a fleet, durably, and what it comes to. An entry that cannot follow is not written.

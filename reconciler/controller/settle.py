@@ -37,10 +37,11 @@ def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
 
     A device of our fleets that is no longer listed proves nothing either way: its attempt stays open.
     """
-    devices = {device.id: device for device in observation.devices}
+    open_attempts = run.tools.journal.open_attempts()
+    devices = observation.by_id if open_attempts else {}
     deadlines = {fleet.name: fleet.rollout.step_deadline_seconds for fleet in scope.fleets.fleets}
     in_flight = []
-    for attempt in run.tools.journal.open_attempts():
+    for attempt in open_attempts:
         device = devices.get(attempt.device_id)
         if device is None and attempt.fleet not in deadlines:
             continue
@@ -56,7 +57,9 @@ def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
                 deadline_seconds=deadline,
                 had_gap=gap is not None,
             )
-        within_deadline = observation.observed_at - attempt.began_at <= deadline
+        # Whoever was not looked at since its deadline may well have been in time.
+        seen_at = observation.observed_at if device is None else min(observation.observed_at, device.observed_at)
+        within_deadline = seen_at - attempt.began_at <= deadline
         if judged is attempt:
             in_flight.append(InFlight(attempt, within_deadline))
         else:

@@ -142,6 +142,12 @@ class Signs:
             for device_id in self._memories.keys() - self._watched:
                 del self._memories[device_id]
 
+    @property
+    def watched(self) -> frozenset[DeviceId]:
+        """The devices that are watched."""
+        with self._lock:
+            return frozenset(self._watched)
+
     def watch_also(self, device_id: DeviceId) -> None:
         """From now on this device is watched too."""
         with self._lock:
