@@ -31,7 +31,7 @@ from reconciler.particle.connect import connect_api, connect_stream
 from reconciler.particle.error import RefusedError
 from reconciler.particle.http import WirePatience
 from reconciler.particle.stream import EVENT_PREFIX, CloudEvent, EventStream
-from reconciler.particle.token import AccessToken
+from reconciler.particle.token import TokenSource
 from reconciler.sources import ManifestSet
 
 SENDS_AT_ONCE: Final = 16
@@ -52,7 +52,7 @@ class CloudSettings:
     """
 
     api_url: str
-    token: AccessToken
+    token: TokenSource
     firmware_cache: Path | None = None
     patience: WirePatience | None = None
     requests: Allowance = REQUESTS
