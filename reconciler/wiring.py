@@ -18,8 +18,10 @@ from reconciler.execution.cloud import CloudExecutor
 from reconciler.execution.product import CloudProductHands
 from reconciler.inventory.cloud import CloudInventory
 from reconciler.inventory.hearing import Hearing
+from reconciler.inventory.inventory import Inventory
 from reconciler.inventory.merge import merged
 from reconciler.inventory.vitals import CloudVitals
+from reconciler.inventory.watching import WatchingInventory
 from reconciler.journal.journal import Journal
 from reconciler.model.allowance import REQUESTS, Allowance
 from reconciler.model.device import Observation
@@ -48,7 +50,8 @@ class CloudSettings:
     """Where the cloud is and how to reach it.
 
     `firmware_cache` is a folder that keeps what is downloaded, or None. `patience` is the wire's, None: the usual one.
-    `requests` is how many may leave.
+    `requests` is how many may leave. `list_seconds`: all devices are looked at so seldom, and in between those of which
+    something was heard; None: every look is at all.
     """
 
     api_url: str
@@ -56,6 +59,7 @@ class CloudSettings:
     firmware_cache: Path | None = None
     patience: WirePatience | None = None
     requests: Allowance = REQUESTS
+    list_seconds: float | None = None
 
 
 class CloudConnection:
@@ -196,12 +200,23 @@ class CloudConnection:
             product=product,
             fleets=of_product,
             ask_vitals=CloudVitals(self.api, product=product, signs=hearing.signs).ask,
-            inventory=eyes,
+            inventory=self._watching(eyes, hearing),
             requests_a_look=lambda: eyes.requests_a_look,
             hearing=hearing,
             executor=CloudExecutor(self.api, product=product, binaries=binaries),
             answered_at=lambda: self.api.wire.answered_at,
             product_hands=None if product is None else CloudProductHands(self.api, product=product, binaries=binaries),
+        )
+
+    def _watching(self, eyes: CloudInventory, hearing: Hearing) -> Inventory:
+        if self._settings.list_seconds is None:
+            return eyes
+        return WatchingInventory(
+            eyes,
+            hearing,
+            interval_seconds=self._settings.list_seconds,
+            requests_per_second=self._settings.requests.per_second,
+            monotonic=time.monotonic,
         )
 
     def _heard(self, product: str | None) -> None:

@@ -106,7 +106,12 @@ class Parts:
         token_file = None if particle.token_file is None else Path(particle.token_file)
         access = cloud_access(particle.api_url, token_file)
         cache = None if particle.firmware_cache is None else Path(particle.firmware_cache)
-        settings = CloudSettings(api_url=access.api_url, token=access.token, firmware_cache=cache)
+        settings = CloudSettings(
+            api_url=access.api_url,
+            token=access.token,
+            firmware_cache=cache,
+            list_seconds=self._settings.interval_seconds,
+        )
         return CloudConnection(settings, FleetSet(fleets=()), on_news=self._news)
 
     def _news(self, product: str | None) -> None:

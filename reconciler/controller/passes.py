@@ -146,6 +146,7 @@ class Passes:
         """Look at the product of a fleet at once, or at all products."""
         for name, product in [*self._products.items()]:
             if fleet is None or any(each.name == fleet for each in product.scope.fleets.fleets):
+                product.scope.hearing.ask_for_all()
                 self.wake(name, by_word=True)
 
     def next_due(self) -> float:

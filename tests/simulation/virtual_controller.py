@@ -19,7 +19,9 @@ from reconciler.execution.product import CloudProductHands
 from reconciler.inventory.cloud import CloudInventory
 from reconciler.inventory.hearing import Hearing
 from reconciler.inventory.vitals import CloudVitals
+from reconciler.inventory.watching import WatchingInventory
 from reconciler.journal.journal import Journal
+from reconciler.model.allowance import REQUESTS
 from reconciler.model.error import OperatorError
 from reconciler.model.event import Event
 from reconciler.model.fleet import FleetSet
@@ -132,7 +134,13 @@ class VirtualConnection:
         return Scope(
             product=product,
             fleets=of_product,
-            inventory=eyes,
+            inventory=WatchingInventory(
+                eyes,
+                hearing,
+                interval_seconds=300.0,
+                requests_per_second=REQUESTS.per_second,
+                monotonic=self.virtual.monotonic,
+            ),
             hearing=hearing,
             executor=CloudExecutor(self.api, product=product, binaries=binaries),
             answered_at=lambda: self.api.wire.answered_at,
