@@ -19,6 +19,7 @@ from reconciler.journal.journal import Journal
 from reconciler.model.event import Event
 from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.revision import Revision
+from reconciler.planning.change import compare
 from reconciler.render.plan_json import plan_document
 from reconciler.render.status import RunStatus, Status, TokenState, TokenStatus
 from reconciler.render.status_json import status_document
@@ -146,6 +147,17 @@ class Daemon:
             return document
         of_fleet = [each for each in document["fleets"] if each["name"] == fleet]
         return {**document, "fleets": of_fleet} if of_fleet else None
+
+    def plan_at(self, reference: str) -> Mapping[str, Any] | None:
+        """See `Desk.plan_at`."""
+        revision, fleets = self._means.intents.preview(reference)
+        now, intent = self._loop.passes.plan(), self._loop.passes.intent
+        plan = self._loop.passes.plan_for(fleets, revision.text)
+        if plan is None or now is None or intent is None:
+            return None
+        taken = intent.taken.revision
+        change = compare(now, plan, revision=taken.name, commit=taken.commit, missing=())
+        return plan_document(plan, tool_version=__version__, change=change)
 
     def fetch_now(self) -> None:
         """See `Desk.fetch_now`."""

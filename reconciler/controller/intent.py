@@ -12,6 +12,7 @@ source cannot be reached then.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
@@ -56,7 +57,7 @@ class Refusal:
 
 
 class Intents:
-    """The watched source and what is desired of it. One thread at a time.
+    """The watched source and what is desired of it. `preview` may be asked on any thread, the rest on one.
 
     - `also_known`: Device OS releases beside the published ones, which manifests may name.
     - `intent`: what is desired; None: nothing was ever taken, so nothing is done.
@@ -80,6 +81,7 @@ class Intents:
         self._clock = clock
         self._tell = tell
         self._also_known = also_known
+        self._lock = threading.Lock()
         self.intent: Intent | None = None
         self.refusal: Refusal | None = None
         self.seen_at: Instant | None = None
@@ -106,6 +108,21 @@ class Intents:
 
         Raises OperatorError: the source cannot be looked at, or is not what it must be.
         """
+        with self._lock:
+            return self._look()
+
+    def preview(self, reference: str) -> tuple[Revision, FleetSet]:
+        """What a branch, tag or commit would ask for, without taking it. May wait for a look that is under way.
+
+        Raises:
+            OperatorError: There is no such revision, or it cannot be fetched.
+            ManifestError: Its manifests have problems, all of them named.
+        """
+        with self._lock:
+            revision = self._source.at(reference)
+            return revision, self._compiled(self._source.manifests(revision))
+
+    def _look(self) -> bool:
         revision = self._source.look()
         self.seen_at = self._clock()
         if self.intent is not None and revision.commit == self.intent.taken.revision.commit:

@@ -54,6 +54,7 @@ class PretendSource:
     signer: str | None = None
     fetched: int = 0
     _commits: list[_Commit] = field(default_factory=list)
+    _proposed: list[_Commit] = field(default_factory=list)
 
     def push(self, files: dict[str, str], *, forced: bool = False) -> str:
         """A commit that follows from the last one; `forced`: from none."""
@@ -70,9 +71,24 @@ class PretendSource:
         last = self._commits[-1]
         return Revision(source=self.name, name="main", commit=last.commit, committed_at=last.at, signer=self.signer)
 
+    @property
+    def _all(self) -> list[_Commit]:
+        return [*self._commits, *self._proposed]
+
+    def at(self, reference: str) -> Revision:
+        """See `Source.at`: a commit by the beginning of its id."""
+        found = next(each for each in self._all if each.commit.removeprefix("sha1:").startswith(reference))
+        return Revision(source=self.name, name=reference, commit=found.commit, committed_at=found.at)
+
+    def propose(self, files: dict[str, str]) -> str:
+        """A commit of another branch, on top of the last one of this."""
+        commit = self.push(files)
+        self._proposed.append(self._commits.pop())
+        return commit
+
     def manifests(self, revision: Revision) -> ManifestSet:
         """See `Source.manifests`."""
-        files = next(each.files for each in self._commits if each.commit == revision.commit)
+        files = next(each.files for each in self._all if each.commit == revision.commit)
         gathering = Gathering()
         for path, text in files.items():
             gathering.add(path, text.encode())
