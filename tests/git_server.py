@@ -3,7 +3,7 @@
     with https_server(tmp_path) as server:
         hosted = server.repository("fleet")
         hosted.commit({"manifests/fleet.yaml": text})       # written, committed and pushed
-        GitSettings(url=hosted.url, token_file=str(server.token_file), ca_file=str(server.ca_file), ...)
+        source = GitSource(server.settings(hosted, folder="manifests"), mirror=tmp_path / "mirror.git")
         server.stop()                                       # and start(): the same address again
 
 Each server has a folder and a port of its own and runs as whoever runs the tests. `tests/git_signers.py` has who signs
@@ -22,10 +22,13 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from reconciler.settings.settings import GitSettings
 from tests.git_signers import Signer
 from tests.sources.sample_repository import SampleRepository
 
@@ -104,6 +107,10 @@ class _Server:
         """The URL of the repository of this name."""
         raise NotImplementedError
 
+    def settings(self, hosted: HostedRepository, **more: Any) -> GitSettings:
+        """What follows the branch main of a repository of this server; `more` are fields of `GitSettings`."""
+        raise NotImplementedError
+
     def command(self) -> list[str]:
         """What is run; it stays in the foreground."""
         raise NotImplementedError
@@ -166,6 +173,11 @@ class HttpsGitServer(_Server):
         """See `_Server.address`."""
         return f"https://127.0.0.1:{self.port}/git/{name}.git"
 
+    def settings(self, hosted: HostedRepository, **more: Any) -> GitSettings:
+        """See `_Server.settings`."""
+        token, authority = str(self.token_file), str(self.ca_file)
+        return replace(GitSettings(url=hosted.url, token_file=token, ca_file=authority), **more)
+
     def moved_address(self, name: str) -> str:
         """The URL that redirects."""
         return f"https://127.0.0.1:{self.port}/moved/{name}.git"
@@ -223,6 +235,11 @@ class SshGitServer(_Server):
         """See `_Server.address`."""
         user = pwd.getpwuid(os.getuid()).pw_name
         return f"ssh://{user}@127.0.0.1:{self.port}{self.folder}/repositories/{name}.git"
+
+    def settings(self, hosted: HostedRepository, **more: Any) -> GitSettings:
+        """See `_Server.settings`."""
+        key, hosts = str(self.key_file), str(self.known_hosts_file)
+        return replace(GitSettings(url=hosted.url, ssh_key_file=key, known_hosts_file=hosts), **more)
 
     def command(self) -> list[str]:
         """See `_Server.command`."""

@@ -30,6 +30,8 @@ _LIST_BYTES_MAX: Final = 128 * 1024 * 1024
 _NAMES_SHOWN_MAX: Final = 20_000
 
 _LINK: Final = "120000"
+_LATEST_SECONDS: Final = 253_402_300_799.0
+"""The end of the year 9999: a commit may claim any time, and no calendar goes on."""
 
 MIRROR_VARIABLES: Final = {"GIT_DIR": ".", "GIT_CONFIG_GLOBAL": os.devnull}
 """Of every run in a mirror of ours."""
@@ -72,6 +74,17 @@ class Repository:
             if answer is not None and _is_object_id(found := answer.decode("ascii", "replace").strip()):
                 return found
         raise self._unknown(revision)
+
+    def object_of(self, reference: str) -> str:
+        """The id of what a reference leads to at once: a commit, or a tag object. Raises OperatorError PFR6505."""
+        return self._text(("rev-parse", "--verify", "--end-of-options", reference)).decode("ascii").strip()
+
+    def committed_at(self, commit: str) -> float:
+        """When a commit says that it was made, in seconds since the epoch. Raises OperatorError PFR6505."""
+        said = (
+            self._text(("log", "-1", "--no-show-signature", "--format=%ct", commit)).decode("ascii", "replace").strip()
+        )
+        return min(float(said), _LATEST_SECONDS) if said.isdigit() else 0.0
 
     def head(self) -> tuple[str, str] | None:
         """The branch (`HEAD` when none is checked out) and the id of the commit; None before the first commit."""

@@ -8,7 +8,9 @@ secret goes into the environment, never among the arguments, which every user of
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import signal
 import subprocess  # the system's git is the most faithful reader of its own format
 import tempfile
@@ -133,6 +135,8 @@ def _within(command: Sequence[str], bounds: Bounds) -> list[str]:
     """The command, in a shell that has the kernel limit it and is it from then on."""
     if bounds.file_bytes is None and bounds.memory_bytes is None:
         return list(command)
+    if shutil.which(command[0]) is None:  # as the shell would only say in its own words
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     blocks = "unlimited" if bounds.file_bytes is None else str(bounds.file_bytes // _FILE_BLOCK_BYTES)
     memory = "unlimited" if bounds.memory_bytes is None else str(bounds.memory_bytes // _KIB)
     return ["/bin/sh", "-c", _LIMITED, "sh", blocks, memory, *command]
