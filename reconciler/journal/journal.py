@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+from reconciler.journal.control_record import ControlRecord
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.console import ConsoleChange, ConsoleState, Latch
 from reconciler.model.device import DeviceId, ModuleReport
@@ -163,7 +164,7 @@ class NotedMeanwhileError(JournalError):
         )
 
 
-class Journal(Protocol):
+class Journal(ControlRecord, Protocol):
     """What was intended, sent and learnt. Every method may be called from several threads.
 
     What every implementation promises:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +23,7 @@ from reconciler.journal.journal import (
     ProductBusyError,
 )
 from reconciler.journal.lessons import DOUBT_FAILURES, Doubt, Lesson, modules_learnt
+from reconciler.journal.memory_control import MemoryControl
 from reconciler.journal.memory_limits import MemoryLimits
 from reconciler.journal.memory_writes import MemoryWrites
 from reconciler.journal.permits import FleetHaltedError
@@ -33,7 +33,6 @@ from reconciler.journal.rules import (
     check_plan,
     check_record,
     check_record_product,
-    closed_error,
     halted_now,
     lock_may_stand,
     storable,
@@ -54,22 +53,18 @@ from reconciler.model.step import FlashModule, LockApplication
 from reconciler.model.version import ApplicationVersion
 
 
-class MemoryJournal:
+class MemoryJournal(MemoryControl):
     """`Journal` in dictionaries under one lock. "Durable" is: until this process ends."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._closed = False
+        super().__init__()
         self._attempts: dict[str, Attempt] = {}  # in the order of begin
         self._open: dict[DeviceId, str] = {}
         self._moves: list[Move] = []
         self._move_numbers = count(1)
         self._reports: dict[DeviceId, ModuleReport] = {}
         self._plans: dict[str, KeptPlan] = {}
-        self._entries: list[RolloutEntry] = []
         self._console_states: dict[DeviceId, ConsoleState] = {}
-        self._console_changes: list[ConsoleChange] = []
-        self._latches: dict[DeviceId, Latch] = {}
         self._product_attempts: dict[str, ProductAttempt] = {}  # in the order of begin
         self._refusals: dict[int, SystemFlashRefusal] = {}
         self._limits = MemoryLimits(self._attempts)
@@ -231,7 +226,7 @@ class MemoryJournal:
         with self._exclusively():
             self._console_states |= {state.device_id: state for state in looked.states}
             self._console_changes += looked.changes
-            self._latches |= {latch.device_id: latch for latch in looked.latches}
+            self._all_latches += looked.latches
 
     def console_states(self) -> Mapping[DeviceId, ConsoleState]:
         """See `Journal.console_states`."""
@@ -252,16 +247,15 @@ class MemoryJournal:
     def latches(self) -> Mapping[DeviceId, Latch]:
         """See `Journal.latches`."""
         with self._exclusively():
-            return dict(self._latches)
+            return {latch.device_id: latch for latch in self._all_latches}
 
     def unlatch(self, device_id: DeviceId) -> bool:
         """See `Journal.unlatch`."""
         with self._exclusively():
-            latch = self._latches.get(device_id)
-            if latch is None or latch.lifted:
-                return False
-            self._latches[device_id] = replace(latch, lifted=True)
-            return True
+            held = [at for at, each in enumerate(self._all_latches) if each.device_id == device_id and not each.lifted]
+            for at in held:
+                self._all_latches[at] = replace(self._all_latches[at], lifted=True)
+            return bool(held)
 
     def begin_product(self, attempt: ProductAttempt, *, permit: Permit | None = None) -> None:
         """See `Journal.begin_product`."""
@@ -372,9 +366,7 @@ class MemoryJournal:
 
     @contextmanager
     def _exclusively(self, permit: Permit | None = None) -> Iterator[None]:
-        with self._lock:
-            if self._closed:
-                raise closed_error()
+        with super()._exclusively():
             self._limits.check_epoch(permit)
             yield
 

@@ -73,7 +73,7 @@ def failed_devices(plan: FleetPlan, ledger: Ledger) -> frozenset[DeviceId]:
     A device with an unknown outcome past its deadline counts until the contrary is seen, unless it has left the fleet.
     """
     story = ledger.story
-    fleet, current = plan.fleet.name, frozenset(plan.current)
+    fleet, current = plan.fleet.name, frozenset(plan.current if ledger.ended else ())
     failed = {
         device_id
         for device_id, attempts in ledger.ended.items()

@@ -85,6 +85,20 @@ def see(plan: FleetPlan, ledger: Ledger, *, held: bool, claims: Claims, plan_id:
     )
 
 
+def is_at_rest(plan: FleetPlan, ledger: Ledger) -> bool:
+    """Whether nothing follows from a pass, found out without looking at every device: nothing is to be done or judged.
+
+    No device has a route, none holds a slot or has something under way, whoever took a step is as desired, and no wave
+    is under way.
+    """
+    rollout, fleet = ledger.story.rollout, plan.fleet.name
+    is_over = rollout is None or rollout.state in (RolloutState.COMPLETE, RolloutState.SUPERSEDED)
+    if not is_over or plan.routes or ledger.in_flight or ledger.slots or ledger.story.unwell:
+        return False
+    tried = [device_id for device_id, attempts in ledger.ended.items() if attempts[0].fleet == fleet]
+    return not tried or frozenset(plan.current).issuperset(tried)
+
+
 def judgement(seen: Pass) -> tuple[RolloutEntry, ...]:
     """What follows from one pass, in its order; the ledger's story may be told on with it."""
     story = seen.ledger.story

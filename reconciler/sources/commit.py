@@ -75,7 +75,7 @@ def manifests_of(repository: Repository, commit: str, spots: Sequence[Spot]) -> 
         gathering.add(name, contents[entry.object_id])
     shelf = CommitShelf(tree=tree, roots=tuple(roots))
     return CommittedManifests(
-        commit=_with_algorithm(commit), manifests=gathering.finished(shelf), missing=tuple(missing)
+        commit=with_algorithm(commit), manifests=gathering.finished(shelf), missing=tuple(missing)
     )
 
 
@@ -98,7 +98,7 @@ def working_revision(paths: Sequence[str | Path], files: Iterable[str]) -> str |
     except OperatorError:
         return None
     branch, commit = head
-    return f"{branch}@{_with_algorithm(commit)}{'-dirty' if dirty else ''}"
+    return f"{branch}@{with_algorithm(commit)}{'-dirty' if dirty else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,5 +246,6 @@ def _is_below(path: str, folder: str) -> bool:
     return not folder or path == folder or path.startswith(f"{folder}/")
 
 
-def _with_algorithm(commit: str) -> str:
+def with_algorithm(commit: str) -> str:
+    """A commit's id as plans and journals have it: `sha1:…` or `sha256:…`."""
     return f"{'sha1' if len(commit) == _SHA1_DIGITS else 'sha256'}:{commit}"

@@ -15,9 +15,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
-from reconciler.cli.carrying_out import agreement_on
+from reconciler.controller.agreement import Agreement, agreement_on
 from reconciler.controller.knowledge import Knowledge
-from reconciler.controller.run import Agreement
 from reconciler.emulator.house_rules import HouseRules
 from reconciler.inventory.inventory import Inventory
 from reconciler.inventory.merge import merged

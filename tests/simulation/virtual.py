@@ -27,11 +27,11 @@ import urllib3
 from requests.adapters import BaseAdapter
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-from reconciler.cli.carrying_out import agreement_on
+from reconciler.controller.agreement import Agreement, agreement_on
 from reconciler.controller.apply import Rest, run_to_rest
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.pace import pause_after
-from reconciler.controller.run import Agreement, Run, Scope, Tools, ask_nobody
+from reconciler.controller.run import Run, Scope, Tools, ask_nobody
 from reconciler.emulator.binaries import EmulatedBinaries
 from reconciler.emulator.cloud import Cloud
 from reconciler.emulator.events import Listener
