@@ -72,7 +72,7 @@ class Parts:
         workers = stack.enter_context(ThreadPoolExecutor(PASSES_AT_ONCE + 2, thread_name_prefix="pass"))
         connection = stack.enter_context(self._connection())
         intents = Intents(
-            GitSource(settings.git, Path(settings.state)),
+            GitSource(settings.git, Path(settings.git.mirror)),
             journal,
             guards=settings.guards,
             clock=_wall_clock,

@@ -20,6 +20,7 @@ from reconciler.sources.signature import SignatureCheck
 _FULL_ID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 _NAME: Final = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]+")
 _UNREADABLE: Final = "PFR6505"
+_NOT_THERE: Final = "PFR6511"
 
 _Found = TypeVar("_Found")
 
@@ -60,6 +61,16 @@ class GitSource:
             self._mirror.refresh(self._wanted)
             return self._read(self._followed)
 
+    def at(self, reference: str) -> Revision:
+        """See `Source.at`. A branch comes before a tag of the same name; of a commit all digits are needed.
+
+        Raises as `look` does, but that no signature is asked for.
+        """
+        with self._mirror.held():
+            object_id = reference if _FULL_ID.fullmatch(reference) else self._advertised(reference)
+            self._mirror.bring(object_id)
+            return self._read(lambda: self._revision(object_id, reference))
+
     def manifests(self, revision: Revision) -> ManifestSet:
         """See `Source.manifests`. A commit that is not in the mirror (any more) is asked for by its id.
 
@@ -91,6 +102,26 @@ class GitSource:
             return False
         with self._mirror.held():
             return self._mirror.is_ancestor(commit, revision.commit.partition(":")[2], self._wanted)
+
+    def _advertised(self, reference: str) -> str:
+        """The id of a branch or a tag."""
+        _check_name(reference)
+        try:
+            return self._mirror.advertised(f"refs/heads/{reference}")
+        except SourceRefusedError as error:
+            if error.code != _NOT_THERE:
+                raise
+        return self._mirror.advertised(f"refs/tags/{reference}")
+
+    def _revision(self, object_id: str, reference: str) -> Revision:
+        repository = self._mirror.repository
+        commit = repository.commit_of(object_id)
+        return Revision(
+            source=self.name,
+            name="HEAD" if object_id == reference else reference,
+            commit=with_algorithm(commit),
+            committed_at=Instant(repository.committed_at(commit)),
+        )
 
     def _followed(self) -> Revision:
         """What was fetched, its signatures verified where that is asked for."""
@@ -156,11 +187,15 @@ def _wanted(settings: GitSettings) -> str:
                 "a commit is followed by its full id alone", "write all 40 digits of `reference_name`, in lower case"
             )
         return name
+    _check_name(name)
+    return f"refs/{'heads' if settings.reference is Reference.BRANCH else 'tags'}/{name}"
+
+
+def _check_name(name: str) -> None:
     parts = name.split("/")
     odd = any(not part or part[0] == "." or part.endswith((".", ".lock")) for part in parts)
     if not _NAME.fullmatch(name) or odd or ".." in name or "@{" in name or name[0] == "-":
         raise _unusable(f"{name!r} is not the name of a branch or tag", "correct `reference_name`")
-    return f"refs/{'heads' if settings.reference is Reference.BRANCH else 'tags'}/{name}"
 
 
 def _folder(folder: str) -> str:

@@ -151,6 +151,12 @@ class Mirror:
                 raise
             self._replace(wanted)
 
+    def advertised(self, wanted: str) -> str:
+        """The id that the repository has for a full reference now, without fetching it. Raises as `refresh` does."""
+        if not self.exists:
+            self._replace(wanted)
+        return self._advertised(self.folder, wanted)
+
     def bring(self, commit: str) -> None:
         """Fetch one commit by its id, without following it. Raises as `refresh` does."""
         if not self.exists:
