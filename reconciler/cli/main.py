@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "accept": ("reconciler.cli.accept", "Take a commit that the controller refuses."),
     "force-unlock": ("reconciler.cli.force_unlock", "Take the right to write away from a run that hangs."),
     "journal": ("reconciler.cli.journal", "Check, back up and compact the journal."),
+    "support-bundle": ("reconciler.cli.support_bundle", "Gather what explains a problem, without secrets."),
     "firmware": ("reconciler.cli.firmware", "Look into module binaries."),
     "catalog": ("reconciler.cli.catalog", "Build, show and check the release catalog."),
     "emulate": ("reconciler.cli.emulate", "Serve a pretend Particle cloud with devices."),

@@ -15,7 +15,7 @@ from reconciler.manifests.problem import Problem, ProblemCode
 from reconciler.model.error import OperatorError
 from reconciler.model.fleet import Place
 from reconciler.render.problems import problems_as_text
-from reconciler.settings.reading import NamedFile, read_text
+from reconciler.settings.reading import NamedFile, Reading, read_text
 from reconciler.settings.settings import ControllerSettings
 
 _BYTES_MAX: Final = 4 * 1024 * 1024
@@ -56,6 +56,11 @@ def read_settings(path: Path, environ: Mapping[str, str]) -> ControllerSettings:
 
 def check_settings(path: Path, environ: Mapping[str, str]) -> CheckedSettings:
     """Everything that can be known of the settings before a start, with all problems. Raises OperatorError PFR6902."""
+    return read_checked(path, environ)[1]
+
+
+def read_checked(path: Path, environ: Mapping[str, str]) -> tuple[Reading, CheckedSettings]:
+    """The settings as they are read, and as they are found when the files are looked at that they name."""
     reading = read_text(str(path), _text_of(path), environ, folder=str(path.absolute().parent))
     problems, warnings = list(reading.problems), []
     for file in reading.files:
@@ -64,10 +69,10 @@ def check_settings(path: Path, environ: Mapping[str, str]) -> CheckedSettings:
             problems.append(file.problem(problem))
         elif file.is_secret and Path(file.path).stat().st_mode & stat.S_IROTH:
             warnings.append(file.problem("holds a secret, and everybody on this machine may read it"))
-    settings = reading.settings
-    if settings is not None:
-        problems += _no_token(str(path), settings, environ)
-    return CheckedSettings(settings=None if problems else settings, problems=tuple(problems), warnings=tuple(warnings))
+    if reading.settings is not None:
+        problems += _no_token(str(path), reading.settings, environ)
+    settings = None if problems else reading.settings
+    return reading, CheckedSettings(settings=settings, problems=tuple(problems), warnings=tuple(warnings))
 
 
 def _text_of(path: Path) -> str:

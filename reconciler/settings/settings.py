@@ -125,6 +125,7 @@ class ServingSettings:
     """Where the controller answers. Without `tokens` only health, readiness and metrics are served.
 
     Other machines reach it without TLS only with `allow_plaintext`, and without tokens only with `allow_anonymous`.
+    `hosts` are the names that it is asked by, without ports. None: on loopback its own, elsewhere any.
     """
 
     host: str = "127.0.0.1"
@@ -135,6 +136,7 @@ class ServingSettings:
     allow_anonymous: bool = False
     tokens: tuple[TokenSettings, ...] = ()
     webhooks: tuple[WebhookSettings, ...] = ()
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
