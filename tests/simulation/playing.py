@@ -219,9 +219,6 @@ class Performance:
             client = self._client(actor, min(stop_at, theatre.now + RUN_SECONDS_MAX))
             self.clients[actor.name] = client
             client.recall()
-            devices = theatre.cloud.state.devices.values()
-            if self.trace.settled_at and any(each.mode is DeviceMode.SAFE_MODE for each in devices):
-                theatre.sleep(LISTENING_SECONDS)
             began_at = theatre.now
             plan, agreement = client.agree()
             if client.differs:
@@ -326,6 +323,7 @@ class Performance:
         self.trace.settled_ordinal = self.theatre.cloud._next_ordinal()
         try:
             for number in range(QUIET_RUNS_MAX):
+                self._listen()
                 self._until_something_can_be_done(number)
                 self.outside.resume_all()
                 self.run_once(stop_at=self.theatre.now + RUN_SECONDS_MAX)
@@ -339,6 +337,17 @@ class Performance:
             self._is_over()
         except Exception:  # noqa: BLE001  # whatever it is, the trace tells of it
             self.trace.bugs.append(traceback.format_exc())
+
+    def _listen(self) -> None:
+        """Hear what devices in safe mode tell of themselves, before anybody is awaited who is awake for minutes only."""
+        if all(each.mode is not DeviceMode.SAFE_MODE for each in self.theatre.cloud.state.devices.values()):
+            return
+        client = self._client(self.theatre.acting, 0.0)
+        self.theatre.sleep(LISTENING_SECONDS)
+        for scope in client.scopes:
+            for report in scope.hearing.module_reports():
+                self.store.keep_report(report)
+        client.leave()
 
     def _until_something_can_be_done(self, number: int) -> None:
         """A daemon would wait for it: until somebody is awake who sleeps, or the next fleet's window opens in turn."""
