@@ -9,7 +9,6 @@ from reconciler.cli.journal_options import by_option, journal_option
 from reconciler.cli.word import (
     journal_of_runs,
     moment,
-    settled_before,
     tell,
     unknown_fleet,
     until_in_words,
@@ -17,6 +16,7 @@ from reconciler.cli.word import (
 )
 from reconciler.journal.journal import Journal
 from reconciler.journal.location import JournalPlace
+from reconciler.journal.settling import settled
 from reconciler.model.device import DeviceId
 from reconciler.model.rollout import story_of
 from reconciler.model.rollout_entry import Resumed
@@ -108,7 +108,7 @@ def _lift(kept: Journal, fleet: str, *, by: str) -> Told:
         stood.append(f"suspended {who}{until_in_words(story.suspended.until, now=at)}: {story.suspended.reason}")
     if not stood:
         return _nothing_to_lift(kept, fleet)
-    kept.note([Resumed(fleet=fleet, at=at, by=by, settled_before=settled_before(kept, fleet=fleet))])
+    kept.note([Resumed(fleet=fleet, at=at, by=by, **settled(kept, fleet=fleet))])
     message = f"fleet {fleet} may go on, failures are counted anew. It was {'; and it was '.join(stood)}"
     next_step = f"`apply` goes on where it was stopped; devices that are held: reconciler retry --fleet {fleet} --all"
     return Told(done=True, fleet=fleet, message=message, next_step=next_step)

@@ -11,9 +11,10 @@ import click
 from reconciler.cli.display_options import output_options
 from reconciler.cli.found_device import find_device
 from reconciler.cli.journal_options import by_option, journal_option
-from reconciler.cli.word import journal_of_runs, moment, settled_before, tell, unknown_fleet, word_output_option
+from reconciler.cli.word import journal_of_runs, moment, tell, unknown_fleet, word_output_option
 from reconciler.journal.journal import Journal
 from reconciler.journal.location import JournalPlace
+from reconciler.journal.settling import settled
 from reconciler.model.attempt import Attempt
 from reconciler.model.device import DeviceId, is_device_id
 from reconciler.model.failure import CONSEQUENCES
@@ -80,7 +81,7 @@ def command(
                     at=moment(kept, device_id=case.device_id),
                     device_id=case.device_id,
                     by=by,
-                    settled_before=settled_before(kept, device_id=case.device_id),
+                    **settled(kept, device_id=case.device_id),
                 )
                 for case in again
             ]
@@ -141,8 +142,7 @@ def _story(kept: Journal, fleet: str | None) -> FleetStory:
 
 def _wrong(story: FleetStory, device_id: DeviceId, attempts: Sequence[Attempt]) -> str:
     """What failed on the device in this rollout and was not tried again by a person's word; empty: nothing."""
-    since = story.tries_since(device_id)
-    ended = [attempt for attempt in attempts if not attempt.is_open and attempt.intended_at >= since]
+    ended = [attempt for attempt in attempts if not attempt.is_open and story.uses_up_tries(attempt)]
     last = last_failure(ended)
     found = []
     if last is not None and last.failure is not None:

@@ -27,7 +27,7 @@ from reconciler.journal.sql import SqlJournal
 from reconciler.model.device import DeviceId
 from reconciler.model.duration import seconds_of
 from reconciler.model.error import JournalError, OperatorError
-from reconciler.model.instant import NEVER, Instant, instant_from_iso
+from reconciler.model.instant import Instant, instant_from_iso
 from reconciler.render.step_words import duration_in_words, time_in_words
 from reconciler.render.word import Told, told_text, word_document
 
@@ -77,15 +77,6 @@ def moment(kept: Journal, *, fleet: str | None = None, device_id: DeviceId | Non
     # Sent or ended may lie before intended where two clocks differ.
     seen = max(seen, latest[0].intended_at) if latest else seen
     return Instant(max(time.time(), math.nextafter(seen, math.inf)))
-
-
-def settled_before(kept: Journal, *, fleet: str | None = None, device_id: DeviceId | None = None) -> Instant:
-    """Just after the latest attempt that there is, by its own clock; NEVER: there is none, so none is settled.
-
-    By a clock of ours that is ahead, failures that are yet to come would count for nothing.
-    """
-    latest = kept.attempts(fleet=fleet, device_id=device_id, limit=_LATEST)
-    return max((Instant(math.nextafter(attempt.intended_at, math.inf)) for attempt in latest), default=NEVER)
 
 
 def time_from_words(text: str, *, now: Instant, sign: int = 1) -> Instant:

@@ -339,7 +339,7 @@ class Performance:
             self.trace.bugs.append(traceback.format_exc())
 
     def _listen(self) -> None:
-        """Hear what devices in safe mode tell of themselves, before anybody is awaited who is awake for minutes only."""
+        """Hear what devices in safe mode tell of themselves, before anybody is awaited who is awake for minutes."""
         if all(each.mode is not DeviceMode.SAFE_MODE for each in self.theatre.cloud.state.devices.values()):
             return
         client = self._client(self.theatre.acting, 0.0)
