@@ -157,6 +157,15 @@ class Outside:
             if not self._is_beyond_us(place, device_id, fleet.fleet)
         }
 
+    def needs_a_person(self, fleet: Fleet) -> bool:
+        """Whether a fleet is halted again and again because of devices that crash whatever anybody does.
+
+        Its canaries are among them, and whoever waits behind these waits for a person who mends or removes them.
+        """
+        devices = self._theatre.cloud.state.devices.values()
+        is_halted = any(halt.fleet == fleet.name for halt in self.journal.halts())
+        return is_halted and any(device.crashing and fleet.name in device.groups for device in devices)
+
     def tell(self, words: str) -> None:
         """Into the trace."""
         self._performance.note(Did(words), run=-1)
