@@ -31,6 +31,7 @@ class Client(Play):
     stop_at: float
     tell_rested: Callable[[Rested], None]
     plans_twice: bool = False
+    pause_seconds_min: float = 0.0
     differs: bool = False
 
     def __post_init__(self) -> None:
@@ -76,4 +77,4 @@ class Client(Play):
         self.tell_rested(Rested(tuple(self.run.plans.values())))
         if self.actor.is_stopping or self.virtual.now >= self.stop_at:
             raise StoppedError
-        super()._pause(silence_seconds)
+        super()._pause(max(silence_seconds, self.pause_seconds_min))

@@ -10,7 +10,7 @@ import random
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +23,7 @@ from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.device import Observation
 from reconciler.model.error import BugError, JournalError, ReconcilerError, WireError
 from reconciler.model.fleet import Fleet, FleetSet
+from reconciler.planning.answer import Answers
 from tests.simulation.client import Client, StoppedError
 from tests.simulation.openings import is_open, next_opening
 from tests.simulation.outside import Outside, kept_form
@@ -38,6 +39,7 @@ from tests.simulation.trace import (
     What,
     Wrote,
 )
+from tests.simulation.virtual import synthetic_binaries
 from tests.simulation.worlds import DAY, HOUR, Crash, World
 
 Dies = Callable[[str, tuple[Any, ...]], bool]
@@ -52,7 +54,9 @@ RUN_SECONDS_MAX = 30 * HOUR
 LISTENING_SECONDS = 1200.0
 """When all is well again somebody listens: a device in safe mode tells of itself at each session, for as long."""
 
-QUIET_POLL_SECONDS = 300.0
+QUIET_POLL_SECONDS, QUIET_PAUSE_SECONDS = 900.0, 30.0
+"""When all is well again whoever looks seldom sees the same: no sooner than after half a minute, whatever is heard."""
+
 QUIET_RUNS_MAX, RUNS_MAX = 12, 24
 INVISIBLE = frozenset({"events-dropped", "success-not-applied"})
 """Faults by which a module that the cloud does not show is held to be there and is not: one boot into safe mode."""
@@ -66,7 +70,8 @@ class Performance:
     - `shown`: what eyes show. `sight`: eyes as a whole. `kept`: the journal as a client has it in hand.
     - `manifests`: what clients read from Git. `rules`: of the referee.
 
-    `listener` hears what devices tell of themselves when all is well again, while nobody runs anything.
+    `answers` may be shared with other plays. `listener` hears what devices tell of themselves when all is well again,
+    while nobody runs anything.
     """
 
     world: World
@@ -81,6 +86,7 @@ class Performance:
     rules: Callable[[HouseRules], HouseRules] = lambda rules: rules
     clients: dict[str, Client] = field(default_factory=dict)
     listener: Client | None = None
+    answers: Answers = field(default_factory=lambda: Answers(synthetic_binaries().catalog))
 
     def __post_init__(self) -> None:
         world = self.world
@@ -218,17 +224,18 @@ class Performance:
             poll_seconds=self._poll_seconds(),
             seed=self.world.seed,
             ids=self._ids,
+            answers=self.answers,
             hands=self.hands,
             product_hands=self.product_hands,
             sight=self._eyes,
             plans_twice=self.trace.runs == 1,
+            pause_seconds_min=QUIET_PAUSE_SECONDS if self.trace.settled_at else 0.0,
             tell_rested=self.note,
         )
         client.recall()
         return client
 
     def _poll_seconds(self) -> float:
-        """When all is well again whoever looks seldom sees the same."""
         return max(QUIET_POLL_SECONDS, self.world.poll_seconds) if self.trace.settled_at else self.world.poll_seconds
 
     def _eyes(self, eyes: Inventory) -> Inventory:
@@ -331,6 +338,12 @@ def _at(crash: Crash) -> Dies:
     return lambda _point, _given: next(points) >= crash.nth
 
 
+@cache
+def known_answers() -> Answers:
+    """What was found for a situation in one world is so in the next one: it hangs on the catalog alone."""
+    return Answers(synthetic_binaries().catalog)
+
+
 def play(world: World, folder: Path | None = None) -> Trace:
     """What comes of a world."""
-    return Performance(world, folder).play()
+    return Performance(world, folder, answers=known_answers()).play()
