@@ -242,7 +242,7 @@ class Run:
         self._forget_all_but(self.fences.keys())
         for fleet, story in self.stories.items():
             for attempt in () if story.rollout is None else reversed(self.tools.journal.attempts(fleet=fleet)):
-                if attempt.intended_at >= story.tries_since(attempt.device_id):
+                if story.uses_up_tries(attempt):
                     self._remember(attempt)
 
     def _remember(self, attempt: Attempt) -> None:
@@ -283,9 +283,8 @@ class Run:
     def _forget_what_is_settled(self, fleet: str) -> None:
         story = self.stories[fleet]
         for device_id, attempts in [*self.ended.items()]:
-            since = story.tries_since(device_id)
-            if attempts[0].fleet == fleet and attempts[-1].intended_at < since:
-                left = [attempt for attempt in attempts if attempt.intended_at >= since]
+            if attempts[0].fleet == fleet and not all(map(story.uses_up_tries, attempts)):
+                left = list(filter(story.uses_up_tries, attempts))
                 self.set_aside.pop(device_id, None)
                 if left:
                     self.ended[device_id] = left

@@ -157,7 +157,7 @@ class Mirror:
         """The id that the repository has for a full reference now, without fetching it. Raises as `refresh` does."""
         if not self.exists:
             self._replace(wanted)
-        return self._advertised(self.folder, wanted)
+        return self._tip(self.folder, wanted)
 
     def bring(self, commit: str) -> None:
         """Fetch one commit by its id, without following it. Raises as `refresh` does."""
