@@ -122,7 +122,10 @@ class TokenSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingSettings:
-    """Where the controller answers. Without `tokens` only health, readiness and metrics are served."""
+    """Where the controller answers. Without `tokens` only health, readiness and metrics are served.
+
+    `hosts` are the names that it is asked by, without ports. None: on loopback its own, elsewhere any.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8099
@@ -130,6 +133,7 @@ class ServingSettings:
     key_file: str | None = None
     tokens: tuple[TokenSettings, ...] = ()
     webhooks: tuple[WebhookSettings, ...] = ()
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
