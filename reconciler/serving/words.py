@@ -172,15 +172,17 @@ class Words:
         return Answer(status=200, body=document)
 
     def _approve(self, speaker: Speaker, body: Body) -> Sequence[Told]:
-        now, shown = speaker.clock(), self._desk.plan()
-        if shown is not None and shown["plan_id"] == body["plan_id"]:
-            saved, document = plan_from_document(shown, self._desk.catalog, now=now), shown
+        now, catalog, fleets = speaker.clock(), self._desk.catalog, body.get("fleets", ())
+        plans = (self._desk.plan(fleet) for fleet in (None, *fleets))
+        document = next((plan for plan in plans if plan is not None and plan["plan_id"] == body["plan_id"]), None)
+        if document is not None:
+            saved = plan_from_document(document, catalog, now=now)
         else:
-            saved, document = kept_plan(speaker.journal, body["plan_id"], self._desk.catalog, now)
+            saved, document = kept_plan(speaker.journal, body["plan_id"], catalog, now)
         if body.get("digest", saved.digest) != saved.digest:
             message = f"{saved.plan_id} has the digest {saved.digest}, and not the one that was looked at"
             raise RequestError("PFR6921", message, status=409, next_step="look at the plan again")
-        return approve(speaker, saved, document, fleets=body.get("fleets", ()), waves=body.get("waves", ()))
+        return approve(speaker, saved, document, fleets=fleets, waves=body.get("waves", ()))
 
 
 def _halt(speaker: Speaker, body: Body) -> Sequence[Told]:
