@@ -117,7 +117,7 @@ def _description(endpoints: Sequence[Endpoint]) -> Endpoint:
         name="openapi",
         summary="This description.",
         role=None,
-        answers={200: Answers(meaning="An OpenAPI document.")},
+        answers={200: Answers(meaning="An OpenAPI document.", schema="Description")},
         handle=described,
     )
     text = json.dumps(openapi_document([*endpoints, endpoint]), sort_keys=True)

@@ -67,6 +67,7 @@ READING_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
         "required": ["ready", "revision", "checks"],
         "additionalProperties": False,
     },
+    "Description": {"type": "object", "properties": {"openapi": {"type": "string"}}, "required": ["openapi", "paths"]},
 }
 
 
