@@ -256,6 +256,10 @@ class _Outermost:
             return
         try:
             await self._app(scope, receive, sent)
+        except asyncio.CancelledError:
+            # The time to stop is over: the last thing that is said to whoever still waits.
+            if not begun:
+                await problem_response(_cut_off()).__call__(scope, receive, sent)
         except Exception as error:
             # Frames, and not the error's own words: there may be a secret in them.
             frames = "".join(traceback.format_tb(error.__traceback__))
@@ -265,6 +269,12 @@ class _Outermost:
             message = f"something that must not happen has happened: {type(error).__name__}"
             problem = BugError("PFR9701", message, next_step="please report it with the log of the controller")
             await problem_response(problem).__call__(scope, receive, sent)
+
+
+def _cut_off() -> RequestError:
+    message = "the controller stopped before this was answered; a word may have been said all the same"
+    next_step = "ask again; a word with the same Idempotency-Key is not said twice"
+    return RequestError("PFR6927", message, status=503, next_step=next_step, headers={"Connection": "close"})
 
 
 def _not_ours() -> RequestError:

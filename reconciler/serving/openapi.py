@@ -29,6 +29,7 @@ _OF_EVERY_TOKEN: Final = {
 _ALWAYS: Final = {
     421: Answers(meaning="It was asked by a name that is not the controller's.", schema="Problem"),
     500: Answers(meaning="A mistake of ours.", schema="Problem"),
+    503: Answers(meaning="The journal does not answer, too many ask, or the controller stops.", schema="Problem"),
 }
 
 

@@ -101,7 +101,9 @@ def test_what_is_under_way_ends_before_the_server_does(settings: ServingSettings
         assert not client.server.is_serving
 
 
-def test_what_does_not_end_in_time_is_cut_off(settings: ServingSettings) -> None:
+def test_what_does_not_end_in_time_is_cut_off_and_told_so(
+    settings: ServingSettings, caplog: pytest.LogCaptureFixture
+) -> None:
     desk, heard = WaitingDesk(), list[int]()
     with serving(settings, desk, grace_seconds=1) as client:
         thread = asking(client, heard)
@@ -110,8 +112,9 @@ def test_what_does_not_end_in_time_is_cut_off(settings: ServingSettings) -> None
         assert client.server.stop()
         assert time.monotonic() - begun < 10, "the answer would have taken for ever"
         thread.join(20)
-        assert heard == []
+        assert heard == [503]
         desk.let_go.set()
+    assert "Exception in ASGI" not in caplog.text
 
 
 def test_a_word_that_was_begun_when_the_server_stops_is_whole_in_the_journal(settings: ServingSettings) -> None:
