@@ -33,7 +33,7 @@ def look_at_console(
     with kept:
         knowledge = Knowledge(kept)
         look = Look(knowledge, kept, intent.fleets, plan)
-        looked = look.at(observation)
+        looked = look.at(observation.devices)
         knowledge.keep_look(looked)
         earlier = kept.console_changes()
     devices = {device.id: device for device in observation.devices}

@@ -13,6 +13,7 @@ from reconciler.cli.display_options import output_options, text_width, wants_col
 from reconciler.cli.journal_options import journal_option
 from reconciler.cli.word import moment, time_from_words
 from reconciler.controller.history import Asked, chapters_asked_for, document_of, read_history
+from reconciler.journal.journal import Journal
 from reconciler.journal.location import JournalPlace, journal_location
 from reconciler.journal.opening import open_journal
 from reconciler.model.device import DeviceId, is_device_id
@@ -73,6 +74,13 @@ def command(
             click.echo(_text(history, last, now, colour=colour), nl=False)
     if not quiet and (last != chapters or not is_all_read):
         click.echo(f"There is more before that; --limit {limit * 10} shows more.", err=True)
+
+
+def text_of_last(kept: Journal, *, limit: int) -> str:
+    """The last chapters of the journal and what holds now, as the command prints them without options."""
+    asked = Asked()
+    history, _ = read_history(kept, asked)
+    return _text(history, last_of(chapters_asked_for(history, asked), limit), moment(kept), colour=False)
 
 
 def _text(history: History, chapters: Sequence[Chapter], now: Instant, *, colour: bool) -> str:

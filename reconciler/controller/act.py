@@ -54,7 +54,7 @@ def _act(
 ) -> None:
     if run.spent_until.get(fleet, NEVER) > run.latest:
         return
-    goes_by_list = _goes_by_list(run, planned_on)
+    goes_by_list = _goes_by_list(run, scope, planned_on)
     if goes_by_list and _is_old(scope, listed_at):
         return
     try:
@@ -72,7 +72,7 @@ def _act(
         id=run.tools.new_id(),
         device_id=start.device_id,
         fleet=fleet,
-        plan_id=run.tools.agreement.plan_id,
+        plan_id=run.agreement.plan_id,
         step=start.step,
         state=AttemptState.INTENDED,
         intended_at=fresh.observed_at,
@@ -80,7 +80,7 @@ def _act(
         well_before=fresh.mode is DeviceMode.NORMAL if start.device_id not in run.ended else None,
     )
     try:
-        run.tools.journal.begin(attempt, permit=run.permits.get(fleet))
+        attempt = run.tools.journal.begin(attempt, permit=run.permits.get(fleet))
     except DeviceBusyError as error:
         run.turn_back(start.device_id, error.code, error.message)
         return
@@ -130,8 +130,10 @@ def _learn(run: Run, product_id: int, outcome: SendOutcome, now: Instant) -> Non
         run.tools.tell(Finding(at=run.latest, code=WaitingReason.SYSTEM_FLASH_REFUSED.code, message=message))
 
 
-def _goes_by_list(run: Run, seen: ObservedDevice) -> bool:
-    """Whether what this pass saw of the device is certainly newer than our last send to it."""
+def _goes_by_list(run: Run, scope: Scope, seen: ObservedDevice) -> bool:
+    """Whether this pass saw the device itself, and what it saw is certainly newer than our last send to it."""
+    if seen.observed_at < run.looked_at.get(scope.product, NEVER):
+        return False
     attempts = run.ended.get(seen.id)
     before = attempts[0].handshake_before if attempts else None
     return before is not None and seen.last_handshake_at is not None and seen.last_handshake_at > before

@@ -1,20 +1,22 @@
 """Look at the console: what others changed since we last looked, and where that has become a fight.
 
 What a list shows may be old, so what looks like a change of somebody else is confirmed by a look at the one device
-before it is written down. A look that shows nothing new writes nothing.
+before it is written down. A look that shows nothing new writes nothing. A pass holds against the journal only who is
+not as at the pass before, and who was not settled then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from reconciler.controller.knowledge import Knowledge
+from reconciler.controller.picture import Picture
 from reconciler.controller.run import Run, Scope
 from reconciler.journal.journal import Journal, Looked
 from reconciler.model.console import ConsoleChange, ConsoleState, Latch
-from reconciler.model.device import DeviceId, Observation, ObservedDevice, is_device_id
+from reconciler.model.device import DeviceId, ObservedDevice, is_device_id
 from reconciler.model.error import WireError
 from reconciler.model.event import ConsoleChanged, DeviceLatched, Finding
 from reconciler.model.fleet import Desired, Fleet, FleetSet
@@ -40,7 +42,7 @@ Confirm = Callable[[DeviceId], ObservedDevice | None]
 """A fresh look at one device; None: it cannot be had now."""
 
 
-def note_console(run: Run, scope: Scope, plan: Plan, observation: Observation) -> bool:
+def note_console(run: Run, scope: Scope, plan: Plan, picture: Picture) -> bool:
     """Write down and tell what others changed. Returns whether a fight was latched, so that the plan is another now."""
     looks = 0
 
@@ -49,10 +51,13 @@ def note_console(run: Run, scope: Scope, plan: Plan, observation: Observation) -
         looks += 1
         return _fresh(run, scope, device_id) if looks <= CONFIRMED_AT_ONCE_MAX else None
 
-    looked_at = run.looked_at.get(scope.product, NEVER)
-    look = Look(run.knowledge, run.tools.journal, scope.fleets, plan, looked_at=looked_at)
-    looked = look.at(observation, confirm)
+    observation = picture.observation
     run.looked_at[scope.product] = observation.observed_at
+    if not picture.news:
+        return False
+    look = Look(run.knowledge, run.tools.journal, scope.fleets, plan, picture=picture)
+    looked = look.at([picture[device_id] for device_id in sorted(picture.news)], confirm)
+    picture.news = {device_id: picture.news[device_id] for device_id in look.unsettled}
     if not looked:
         return False
     run.tools.journal.keep_look(looked)
@@ -89,14 +94,6 @@ def _halt_when_many_are_latched(run: Run, plan: FleetPlan, now: Instant) -> None
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a device is in the plan: its fleet, and whether it is as desired."""
-
-    fleet: Fleet
-    current: bool
-
-
-@dataclass(frozen=True, slots=True)
 class _News:
     """What a look shows of one device that was not known, and the changes of others that led there."""
 
@@ -109,33 +106,38 @@ class _News:
 
 
 class Look:
-    """One look at all devices of a plan, held against what the journal remembers of the look before. Writes nothing.
+    """One look at devices of a plan, held against what the journal remembers of the look before. Writes nothing.
 
-    `looked_at` is when this process last looked at these products, `NEVER` when it did not.
+    `picture` is what this process has seen of their product; without one it did not look at it before. `unsettled` are
+    devices of which something is left to the next look.
     """
 
     def __init__(
-        self, knowledge: Knowledge, journal: Journal, fleets: FleetSet, plan: Plan, *, looked_at: Instant = NEVER
+        self,
+        knowledge: Knowledge,
+        journal: Journal,
+        fleets: FleetSet,
+        plan: Plan,
+        *,
+        picture: Picture | None = None,
     ) -> None:
         self._knowledge = knowledge
         self._journal = journal
-        self._looked_at = looked_at
+        self._looked_at = {} if picture is None else picture.news
         self._now = plan.created_at
-        self._places = _places(plan)
+        self._place_of = _places(plan).get if picture is None else picture.place_of
         self._pins = [each for each in fleets.overrides if each.pin is not None]
         self._selections = {fleet.fleet.name: selection_digest(fleet.fleet) for fleet in plan.fleets}
         self._fleets = {fleet.fleet.name: fleet.fleet for fleet in plan.fleets}
-        self._known: dict[tuple[str | None, str], Instant] = {}
-        for state in knowledge.states.values():
-            key = (state.fleet, state.selection)
-            self._known[key] = max(state.seen_at, self._known.get(key, NEVER))
+        self._known: dict[tuple[str | None, str], Instant] | None = None
+        self.unsettled: set[DeviceId] = set()
 
-    def at(self, observation: Observation, confirm: Confirm | None = None) -> Looked:
+    def at(self, devices: Iterable[ObservedDevice], confirm: Confirm | None = None) -> Looked:
         """What is new. Without `confirm` a list is believed."""
         states: list[ConsoleState] = []
         changes: list[ConsoleChange] = []
         latches: list[Latch] = []
-        for device in observation.devices:
+        for device in devices:
             news = self._news(device)
             if news is not None and news.changes and confirm is not None and not self._is_latched(device):
                 news = self._confirmed(news, confirm(device.id))
@@ -152,12 +154,16 @@ class Look:
 
     def _confirmed(self, news: _News, fresh: ObservedDevice | None) -> _News | None:
         """What a fresh look makes of the news; without one, what may be believed of them."""
+        device_id = news.state.device_id
         if fresh is not None:
+            # The list that comes next may still show what this look did not.
+            self.unsettled.add(device_id)
             return self._news(fresh)
         if not news.undoes:
             return news
+        self.unsettled.add(device_id)
         # What undid us is told when it is confirmed. That the device was there is remembered at once.
-        return None if news.state.device_id in self._knowledge.states else _News(news.state)
+        return None if device_id in self._knowledge.states else _News(news.state)
 
     def _desired_of(self, device: ObservedDevice, fleet: Fleet) -> Desired:
         """What the device should run: its pin, or what its fleet desires."""
@@ -170,28 +176,30 @@ class Look:
 
     def desired_at(self, device: ObservedDevice) -> Desired | None:
         """What the device should run where it is; None: it is in no fleet."""
-        place = self._places.get(device.id)
-        return None if place is None else self._desired_of(device, place.fleet)
+        place = self._place_of(device.id)
+        return None if place is None else self._desired_of(device, place[0])
 
     def _news(self, device: ObservedDevice) -> _News | None:
         """What is new of one device; None: nothing."""
         before = self._knowledge.states.get(device.id)
-        place = self._places.get(device.id)
+        place = self._place_of(device.id)
         left = None if before is None or before.fleet is None else self._fleets.get(before.fleet)
-        fleet = left if place is None else place.fleet
+        fleet = left if place is None else place[0]
         if fleet is None:
             return None
+        if _lock_is_contradicted(device):
+            self.unsettled.add(device.id)
         desired = self._desired_of(device, fleet)
         arrived = None if before is None else before.arrived
-        if place is not None and place.current:
+        if place is not None and place[1]:
             arrived = desired.intent
-        name = None if place is None else place.fleet.name
+        name = None if place is None else place[0].name
         selection = "" if name is None else self._selections[name]
         is_same = before is not None and is_state_of(before, device, name, selection, arrived=arrived)
         if is_same and not _lock_is_contradicted(device):
             return None
         now = state_of(device, name, selection, arrived=arrived)
-        setting = Setting(fleet=fleet.name, desired=desired, looked_at=self._looked_at)
+        setting = Setting(fleet=fleet.name, desired=desired, looked_at=self._looked_at.get(device.id, NEVER))
         changes = self._changes(before, now, device, setting)
         return None if is_same and not changes else _News(now, changes)
 
@@ -199,8 +207,8 @@ class Look:
         self, before: ConsoleState | None, now: ConsoleState, device: ObservedDevice, setting: Setting
     ) -> tuple[ConsoleChange, ...]:
         found: tuple[ConsoleChange, ...] = ()
-        looked_before = self._known.get((now.fleet, now.selection))
-        if before is None and looked_before is not None:
+        looked_before = None if before is not None else self._looked_before().get((now.fleet, now.selection))
+        if looked_before is not None:
             found = (joined(now, replace(setting, looked_at=max(looked_before, setting.looked_at))),)
         if before is None and not _lock_is_contradicted(device):
             return found
@@ -211,6 +219,15 @@ class Look:
         )
         return found + changes_between(before, now, doings, setting)
 
+    def _looked_before(self) -> Mapping[tuple[str | None, str], Instant]:
+        """When a fleet was looked at in the same words of Git."""
+        if self._known is None:
+            self._known = {}
+            for state in self._knowledge.states.values():
+                key = (state.fleet, state.selection)
+                self._known[key] = max(state.seen_at, self._known.get(key, NEVER))
+        return self._known
+
     def _is_latched(self, device: ObservedDevice) -> bool:
         desired = self.desired_at(device)
         return desired is not None and device.latched == desired.intent
@@ -220,12 +237,12 @@ def _lock_is_contradicted(device: ObservedDevice) -> bool:
     return device.locked_by_us is not None and device.desired_application != device.locked_by_us
 
 
-def _places(plan: Plan) -> Mapping[DeviceId, _Place]:
-    places: dict[DeviceId, _Place] = {}
+def _places(plan: Plan) -> Mapping[DeviceId, tuple[Fleet, bool]]:
+    """The fleet of every device of a plan, and whether it is as desired."""
+    places: dict[DeviceId, tuple[Fleet, bool]] = {}
     for fleet in plan.fleets:
-        elsewhere = _Place(fleet.fleet, current=False)
         entries: tuple[Route | Refused | Waiting, ...] = (*fleet.routes, *fleet.refused, *fleet.waiting)
         for entry in entries:
-            places.update(dict.fromkeys(entry.devices, elsewhere))
-        places.update(dict.fromkeys(fleet.current, _Place(fleet.fleet, current=True)))
+            places.update(dict.fromkeys(entry.devices, (fleet.fleet, False)))
+        places.update(dict.fromkeys(fleet.current, (fleet.fleet, True)))
     return places

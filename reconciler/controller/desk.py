@@ -55,6 +55,12 @@ class Desk(Protocol):
     def plan_text(self, fleet: str | None = None) -> str | None:
         """The same plan as `reconciler plan` writes it for people; None: there is none yet."""
 
+    def plan_at(self, reference: str) -> Mapping[str, Any] | None:
+        """The plan of another branch, tag or commit on what was seen last, and what it changes; None: nothing was seen.
+
+        The exception to the rule above: it fetches, and waits for that. Raises OperatorError, or ManifestError.
+        """
+
     def fetch_now(self) -> None:
         """Look at the source at once: somebody has pushed."""
 

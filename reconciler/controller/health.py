@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciler.controller.health_memory import AskedCheck, FleetHealth, WatchedDevice
+from reconciler.controller.picture import Picture
 from reconciler.controller.run import Run, Scope
 from reconciler.inventory.signs import Heard, Signs
 from reconciler.model.console import ChangeKind
-from reconciler.model.device import DeviceId, DeviceMode, Observation, ObservedDevice
+from reconciler.model.device import DeviceId, DeviceMode, ObservedDevice
 from reconciler.model.error import WireError
 from reconciler.model.event import Finding
 from reconciler.model.health import CheckAnswer, CheckQuestion, CheckWord, HealthPolicy
@@ -40,15 +41,15 @@ _STANDING: Final = ("mode", "version", "vitals ")
 _PERSONS_DOING: Final = frozenset({ChangeKind.LOCK, ChangeKind.RELEASE, ChangeKind.FLEET, ChangeKind.DEVELOPMENT})
 
 
-def note_health(run: Run, scope: Scope, plan: Plan, observation: Observation) -> None:
+def note_health(run: Run, scope: Scope, plan: Plan, picture: Picture) -> None:
     """Note new bad news, and have the right devices watched. Whose health is unknown says `doubtful` afterwards."""
     run.read_on()
-    devices = {device.id: device for device in observation.devices}
-    wards = [ward for fleet_plan in plan.fleets if (ward := _ward(run, fleet_plan, devices)) is not None]
-    scope.hearing.signs.look(observation.observed_at)
+    now = picture.observation.observed_at
+    wards = [ward for fleet_plan in plan.fleets if (ward := _ward(run, fleet_plan, picture)) is not None]
+    scope.hearing.signs.look(now)
     scope.hearing.signs.watch(device_id for ward in wards for device_id in ward.members)
     for ward in wards:
-        _look_after(run, scope, ward, observation.observed_at)
+        _look_after(run, scope, ward, now)
 
 
 def doubtful(run: Run, fleet: str) -> frozenset[DeviceId]:
@@ -123,7 +124,7 @@ def _remembered(run: Run, fleet: str, rollout: Rollout) -> FleetHealth:
 def _look_after(run: Run, scope: Scope, ward: _Ward, now: Instant) -> None:
     current = ward.members.keys() & set(ward.plan.current)
     for device_id, device in ward.members.items():
-        _follow(ward.memory.devices[device_id], device, is_current=device_id in current, now=now)
+        _follow(ward.memory.devices[device_id], device, is_current=device_id in current, now=device.observed_at)
     _ask_checks(run, ward, current, now)
     _ask_vitals(scope, ward, current, now)
     records = {name: asked.record for (wave, name), asked in ward.memory.checks.items() if wave == ward.wave.name}

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from reconciler.journal.journal import Journal, Looked
 from reconciler.model.attempt import Attempt
-from reconciler.model.device import ModuleReport, Observation, ObservedDevice
+from reconciler.model.device import DeviceId, ModuleReport, Observation, ObservedDevice
 from reconciler.model.instant import Instant
 from reconciler.model.refusal import SystemFlashRefusal
 
@@ -26,6 +26,26 @@ class Knowledge:
         self.states = dict(journal.console_states())
         self.latches = dict(journal.latches())
         self._refusals = {refusal.product_id: refusal for refusal in journal.refusals()}
+        self._learnt_of: set[DeviceId] = set()
+
+    @property
+    def refusals(self) -> tuple[SystemFlashRefusal, ...]:
+        """What the cloud is known to refuse."""
+        return tuple(self._refusals.values())
+
+    def read_on(self) -> None:
+        """Read again what a person's command may have changed in the journal: latches and refusals."""
+        latches = dict(self._journal.latches())
+        self._learnt_of.update(
+            device_id for device_id, latch in latches.items() if self.latches.get(device_id) != latch
+        )
+        self.latches = latches
+        self._refusals = {refusal.product_id: refusal for refusal in self._journal.refusals()}
+
+    def take_learnt_of(self) -> frozenset[DeviceId]:
+        """The devices of which something else is known since this was asked last; refusals are of whole products."""
+        learnt_of, self._learnt_of = frozenset(self._learnt_of), set()
+        return learnt_of
 
     def added_to(self, device: ObservedDevice) -> ObservedDevice:
         """The device with what we know of it besides."""
@@ -47,6 +67,7 @@ class Knowledge:
     def note(self, attempt: Attempt) -> None:
         """An attempt has moved: what it taught counts from now on."""
         device_id = attempt.device_id
+        self._learnt_of.add(device_id)
         self._learnt.pop(device_id, None)
         self._learnt.update(self._journal.learnt(device_id=device_id))
         self._locked.pop(device_id, None)
@@ -54,6 +75,11 @@ class Knowledge:
 
     def keep_look(self, looked: Looked) -> None:
         """A look at the console showed something new, which the journal has."""
+        for state in looked.states:
+            before = self.states.get(state.device_id)
+            if state.arrived != (None if before is None else before.arrived):
+                self._learnt_of.add(state.device_id)
+        self._learnt_of.update(latch.device_id for latch in looked.latches)
         self.states |= {state.device_id: state for state in looked.states}
         self.latches |= {latch.device_id: latch for latch in looked.latches}
 

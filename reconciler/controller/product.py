@@ -36,11 +36,12 @@ RELEASE_HELD = "PFR2310"
 
 def settle_product(run: Run, scope: Scope, observation: Observation) -> None:
     """Judge the open attempt on this product by what was just seen of it."""
-    product = _seen(scope, observation)
+    product, under_way = _seen(scope, observation), _open_attempts(run, scope)
+    scope.hearing.awaits_product = bool(under_way)
     if product is None:
         return
-    for attempt in _open_attempts(run, scope):
-        judged = judge_on_product(attempt, product, observation.observed_at)
+    for attempt in under_way:
+        judged = judge_on_product(attempt, product, observation.products_at or observation.observed_at)
         if judged is not attempt:
             _record(run, judged, observation.observed_at, after=facts_of_product(product, judged.action))
 
@@ -60,7 +61,7 @@ def uploads_of(run: Run, scope: Scope, plan: FleetPlan, observation: Observation
     # Failed in this run; or agreed to, while it cannot be told what the product holds.
     doubtful = {action for action, ended in run.product_ended.items() if ended[0].failure}
     if product is None or product.holds is None:
-        doubtful |= run.tools.agreement.actions
+        doubtful |= run.agreement.actions
     doubtful = {action for action in doubtful if _is_upload(action) and action.product == plan.fleet.product}
     lacking: set[ProductAction] = {*plan.preparation, *doubtful, *(each.action for each in under_way)}
     awaited: set[ProductAction] = {action for action in plan.preparation if _may(run, scope, plan, action, now)}
@@ -90,7 +91,13 @@ def act_on_product(run: Run, scope: Scope, plan: Plan, observation: Observation)
                 continue
             is_to_come = True
             earliest = may_start_at(run.product_ended.get(action, ()))
-            if (earliest is None or now >= earliest) and not _is_held(run, hands, action, product):
+            if earliest is not None and now < earliest:
+                continue
+            if not observation.is_whole:
+                # What is planned for all devices of a product rests on a look at all of them, right before.
+                scope.hearing.ask_for_all()
+                return True
+            if not _is_held(run, hands, action, product):
                 # On the pool, like a device's step: Ctrl-C lets it end and be written down.
                 run.tools.pool.submit(_send, run, scope, hands, fleet_plan.fleet.name, action, product).result()
                 return True
@@ -127,7 +134,7 @@ def _may(run: Run, scope: Scope, plan: FleetPlan, action: ProductAction, now: In
         run.unapproved.add(action)
         return False
     run.unapproved.discard(action)
-    if action in run.product_held or not run.tools.agreement.allows(action):
+    if action in run.product_held or not run.agreement.allows(action):
         return False
     attempts: Sequence[ProductAttempt] = run.product_ended.get(action, ())
     # What was seen to be there and is gone again, somebody else takes back: no fight over it in one run.
@@ -164,7 +171,7 @@ def _send(run: Run, scope: Scope, hands: ProductHands, fleet: str, action: Produ
         id=run.tools.new_id(),
         product=scope.product,
         fleet=fleet,
-        plan_id=run.tools.agreement.plan_id,
+        plan_id=run.agreement.plan_id,
         action=action,
         state=AttemptState.INTENDED,
         intended_at=run.latest,
@@ -175,6 +182,7 @@ def _send(run: Run, scope: Scope, hands: ProductHands, fleet: str, action: Produ
         run.tools.tell(Finding(at=run.latest, code=error.code, message=error.message))
         return
     run.note_product(attempt)
+    scope.hearing.awaits_product = True
     outcome = hands.send(action, product)
     now = scope.answered_at() or run.latest
     written_down = partial(_record, run, now=now, writes=outcome.writes, before=facts_of_product(product, action))

@@ -6,23 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.controller.health import doubt_may_pass, doubtful
+from reconciler.controller.picture import Picture
 from reconciler.controller.product import uploads_of
 from reconciler.controller.receiving import receiving
 from reconciler.controller.run import Run, Scope
 from reconciler.controller.suffering import note_suffering
 from reconciler.journal.journal import Permit
-from reconciler.model.device import Observation
+from reconciler.journal.settling import latest_attempt
+from reconciler.model.device import DeviceId, Observation
 from reconciler.model.event import DeviceArrived, DeviceSetAside
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Plan
 from reconciler.model.rollout import FleetStory
-from reconciler.planning.claims import claims_in
 from reconciler.rollout.gate import hold_of_fleet, verdicts
 from reconciler.rollout.ledger import InFlight, Ledger
 from reconciler.rollout.retry import UNTIL_A_PERSON, held_until
 from reconciler.rollout.slots import released
 from reconciler.rollout.verdict import FINAL_HOLDS, Hold, Start, Verdict
-from reconciler.rollout.waves import judgement, may_pass_by_time, see
+from reconciler.rollout.waves import before_its_wave, is_at_rest, judgement, may_pass_by_time, see
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,28 +35,27 @@ class Decided:
     is_to_come: bool
 
 
-def decide(
-    run: Run, scope: Scope, plan: Plan, in_flight: Sequence[InFlight], observation: Observation
-) -> Sequence[Decided]:
+def decide(run: Run, scope: Scope, plan: Plan, in_flight: Sequence[InFlight], picture: Picture) -> Sequence[Decided]:
     """Judge every fleet's rollout by what was seen, durably, and say who may start. A person's word is heard first."""
     run.read_on()
-    return [_decide(run, scope, fleet_plan, in_flight, observation) for fleet_plan in plan.fleets]
+    return [_decide(run, scope, fleet_plan, in_flight, picture) for fleet_plan in plan.fleets]
 
 
-def _decide(
-    run: Run, scope: Scope, plan: FleetPlan, in_flight: Sequence[InFlight], observation: Observation
-) -> Decided:
-    fleet, now = plan.fleet.name, observation.observed_at
+def _decide(run: Run, scope: Scope, plan: FleetPlan, in_flight: Sequence[InFlight], picture: Picture) -> Decided:
+    fleet, now = plan.fleet.name, picture.observation.observed_at
     _note_arrivals(run, plan, now)
     _set_aside(run, plan, now)
     note_suffering(run, plan, {flight.attempt.device_id for flight in in_flight}, now)
-    ledger = _ledger(run, scope, plan, in_flight, observation)
+    ledger = _ledger(run, scope, plan, in_flight, picture)
+    if is_at_rest(plan, ledger):
+        run.plans[fleet], run.verdicts[fleet] = plan, ()
+        return Decided(fleet=fleet, verdicts=(), is_to_come=False)
     seen = see(
         plan,
         ledger,
         held=run.stopping or hold_of_fleet(plan, ledger.story, now) is not None,
-        claims=claims_in(plan.fleet, observation),
-        plan_id=run.tools.agreement.plan_id,
+        claims=picture.claims(plan.fleet),
+        plan_id=run.agreement.plan_id,
         now=now,
     )
     is_judged = run.add(fleet, judgement(seen))
@@ -90,36 +90,45 @@ def _id_of(story: FleetStory) -> str | None:
     return None if story.rollout is None else story.rollout.id
 
 
-def _ledger(run: Run, scope: Scope, plan: FleetPlan, in_flight: Sequence[InFlight], observation: Observation) -> Ledger:
-    fleet = plan.fleet.name
+def _ledger(run: Run, scope: Scope, plan: FleetPlan, in_flight: Sequence[InFlight], picture: Picture) -> Ledger:
+    fleet, observation = plan.fleet.name, picture.observation
     moving = {device_id for route in plan.routes for device_id in route.devices}
     uploads = uploads_of(run, scope, plan, observation)
     return Ledger(
         story=run.story_of(fleet),
-        agreed=run.tools.agreement.steps,
+        agreed=run.agreement.steps,
         approvals=run.approvals_of(plan.fleet, scope.fleets.approvals),
         in_flight={
             flight.attempt.device_id: flight
             for flight in in_flight
             if flight.attempt.fleet == fleet or flight.attempt.device_id in moving
         },
+        latest_attempt=latest_attempt(run.tools.journal, fleet=fleet),
         ended=run.ended,
         slots=frozenset(run.tools.journal.slots(fleet)),
         spent_until=run.spent_until.get(fleet),
         suffering=run.suffering[fleet],
-        health_unknown=doubtful(run, fleet),
+        health_unknown=doubtful(run, fleet) | _not_seen_soaked(plan, run.story_of(fleet), observation),
         turned_back=run.turned_back,
-        receiving=receiving(scope.hearing, moving, observation, plan.fleet.rollout),
+        receiving=receiving(scope.hearing, moving, picture, plan.fleet.rollout, now=observation.observed_at),
         lacking=uploads.lacking,
         awaited_uploads=uploads.awaited,
     )
 
 
+def _not_seen_soaked(plan: FleetPlan, story: FleetStory, observation: Observation) -> frozenset[DeviceId]:
+    """Devices that were not looked at since the soak of their wave was over: it is not known that they are well."""
+    hold, soaked_at = before_its_wave(plan.fleet.rollout, story)
+    if hold is not Hold.SOAKING or soaked_at is None or observation.observed_at < soaked_at:
+        return frozenset()
+    return frozenset(device.id for device in observation.devices if device.observed_at < soaked_at)
+
+
 def _note_arrivals(run: Run, plan: FleetPlan, now: Instant) -> None:
-    for device_id in plan.current:
-        if device_id in run.tools.agreement.steps and device_id not in run.arrived:
-            run.arrived.add(device_id)
-            run.tools.tell(DeviceArrived(at=now, fleet=plan.fleet.name, device_id=device_id))
+    for device_id in sorted(run.bound.intersection(plan.current)):
+        run.bound.discard(device_id)
+        run.arrived.add(device_id)
+        run.tools.tell(DeviceArrived(at=now, fleet=plan.fleet.name, device_id=device_id))
 
 
 def _set_aside(run: Run, plan: FleetPlan, now: Instant) -> None:

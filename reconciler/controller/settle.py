@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from reconciler.controller.facts import facts_of
@@ -18,13 +19,16 @@ from reconciler.rollout.ledger import InFlight
 _FOUND_OPEN: Final = "found open at the start of a run"
 
 
-def disown_open_attempts(run: Run) -> None:
-    """At the start of a run: whatever is open was sent by a process that is gone, so nobody knows what came of it."""
+def disown_open_attempts(run: Run, *, but: Collection[str] = ()) -> None:
+    """At the start of a run: whatever is open was sent by a process that is gone, so nobody knows what came of it.
+
+    Not what is open in the fleets of `but`: those are in the hands of other runs of this process.
+    """
     for attempt in run.tools.journal.open_attempts():
-        if attempt.state is not AttemptState.UNKNOWN:
+        if attempt.state is not AttemptState.UNKNOWN and attempt.fleet not in but:
             run.record(attempt.lost_sight(_FOUND_OPEN))
     for on_product in run.tools.journal.open_product_attempts():
-        if on_product.state is not AttemptState.UNKNOWN:
+        if on_product.state is not AttemptState.UNKNOWN and on_product.fleet not in but:
             run.tools.journal.record_product(on_product.lost_sight(_FOUND_OPEN))
 
 
@@ -33,10 +37,11 @@ def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
 
     A device of our fleets that is no longer listed proves nothing either way: its attempt stays open.
     """
-    devices = {device.id: device for device in observation.devices}
+    open_attempts = run.tools.journal.open_attempts()
+    devices = observation.by_id if open_attempts else {}
     deadlines = {fleet.name: fleet.rollout.step_deadline_seconds for fleet in scope.fleets.fleets}
     in_flight = []
-    for attempt in run.tools.journal.open_attempts():
+    for attempt in open_attempts:
         device = devices.get(attempt.device_id)
         if device is None and attempt.fleet not in deadlines:
             continue
@@ -52,7 +57,9 @@ def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
                 deadline_seconds=deadline,
                 had_gap=gap is not None,
             )
-        within_deadline = observation.observed_at - attempt.began_at <= deadline
+        # Whoever was not looked at since its deadline may well have been in time.
+        seen_at = observation.observed_at if device is None else min(observation.observed_at, device.observed_at)
+        within_deadline = seen_at - attempt.began_at <= deadline
         if judged is attempt:
             in_flight.append(InFlight(attempt, within_deadline))
         else:

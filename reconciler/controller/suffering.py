@@ -31,7 +31,7 @@ def note_suffering(run: Run, plan: FleetPlan, under_way: Collection[DeviceId], n
         if device_id not in under_way and now - (attempts[0].ended_at or now) > plan.fleet.rollout.step_deadline_seconds
     }
     found: dict[DeviceId, str] = {}
-    entries: tuple[Refused | Waiting, ...] = (*plan.refused, *plan.waiting)
+    entries: tuple[Refused | Waiting, ...] = (*plan.refused, *plan.waiting) if run.ended else ()
     for entry in entries:
         for device_id in run.ended.keys() & set(entry.devices):
             if _suffers(run, device_id, entry, is_silent=device_id in silent):

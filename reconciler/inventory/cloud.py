@@ -121,6 +121,29 @@ class CloudInventory:
         ours = self._of_product(Page(records=(found.record,))).records
         return self._with_report(observed_device(ours[0], observed_at).device) if ours else None
 
+    @property
+    def page_size(self) -> int | None:
+        """Devices on a page of the list, in the order of their ids; None: there is one page, with all of them."""
+        return None if self._product is None else self._api.page_size
+
+    def observe_page(self, number: int) -> Observation:
+        """The devices on one page of the list, counted from 1, as it is now. Raises WireError."""
+        started_at = self._clock()
+        page = self._page_of_product(number) if self._product is not None else _own(self._api.own_page(number))
+        observed_at = started_at if page.dated is None else page.dated
+        converted = [observed_device(record, observed_at) for record in page.records]
+        return Observation(
+            observed_at=observed_at,
+            source="cloud",
+            devices=tuple(self._with_report(each.device) for each in converted),
+            complete=not page.left_out,
+            findings=(*page.findings, *(finding for each in converted for finding in each.findings)),
+        )
+
+    def observe_products(self) -> tuple[tuple[Product, ...], tuple[str, ...]]:
+        """The product with what it holds now, and what of it could not be read. Raises WireError."""
+        return self._products()
+
     def _products(self) -> tuple[tuple[Product, ...], tuple[str, ...]]:
         """The product with what it holds, and what could not be read. Number and slug never change: asked once."""
         if self._product is not None and self._known is None:

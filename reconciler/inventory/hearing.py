@@ -5,7 +5,8 @@ asks what came after it. Events get lost and may come twice (facts 5.8): what wa
 have happened too. So a gap, in which nobody listened, has an ordinal as well: the first end of a transfer that is heard
 behind one need not be the first that there was.
 
-Of devices with a step under way it also says at once that there is news, so that nobody need look every second.
+Of devices with a step under way it also says at once that there is news, so that nobody need look every second. And a
+pass says here what the next look must show, to eyes that do not look at everything every time (`watching.py`).
 """
 
 from __future__ import annotations
@@ -79,6 +80,10 @@ class Hearing:
         self._devices: dict[DeviceId, _Memory] = {}
         self._gaps: deque[int] = deque(maxlen=_GAPS_REMEMBERED)
         self._awaited: set[DeviceId] = set()
+        self._told: dict[DeviceId, None] | None = None
+        self._all_asked = False
+        self.awaits_product = False
+        """Whether something is under way on the product as a whole, so that every look has to show what it holds."""
 
     def hear(self, event: CloudEvent) -> None:
         """Remember what an event says; events of no use to us are not kept."""
@@ -89,6 +94,8 @@ class Hearing:
             self._ordinal += 1
             self._remember(event, event.device_id, at)
             is_news = event.device_id in self._awaited and _may_settle(event)
+            if self._told is not None and _may_change_record(event):
+                self._told[event.device_id] = None
         if self.signs.hear(event) or is_news:
             self._on_news()
 
@@ -102,6 +109,33 @@ class Hearing:
         with self._lock:
             self._awaited.add(device_id)
         self.signs.watch_also(device_id)
+
+    @property
+    def awaited(self) -> frozenset[DeviceId]:
+        """The devices of which news is waited for: those with a step under way."""
+        with self._lock:
+            return frozenset(self._awaited)
+
+    def follow(self) -> None:
+        """From now on it is remembered of whom something was told, until `take_told`. Without this nobody asks."""
+        with self._lock:
+            self._told = {} if self._told is None else self._told
+
+    def take_told(self) -> tuple[DeviceId, ...]:
+        """The devices whose record may be another since this was asked last, the one first that was told of first."""
+        with self._lock:
+            told, self._told = tuple(self._told or ()), {}
+            return told
+
+    def ask_for_all(self) -> None:
+        """The next look has to be at everything: something is about to be done that rests on it."""
+        self._all_asked = True
+
+    def take_all_asked(self) -> bool:
+        """Whether somebody asked for that since the last time."""
+        with self._lock:
+            asked, self._all_asked = self._all_asked, False
+            return asked
 
     def miss(self) -> None:
         """Nobody listens from now on, or did not until now: give it to an EventStream as its `on_gap`.
@@ -177,6 +211,13 @@ class Hearing:
             case _:
                 return
         self._devices[device_id] = memory
+
+
+def _may_change_record(event: CloudEvent) -> bool:
+    """Whether the cloud's record of the device may be another after this event: no transfer's beginning is in it."""
+    if event.name == "spark/flash/status":
+        return not event.data.strip().lower().startswith(TransferStatus.STARTED.value)
+    return event.name in {"spark/status", "spark/status/safe-mode"}
 
 
 def _may_settle(event: CloudEvent) -> bool:

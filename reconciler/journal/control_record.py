@@ -1,11 +1,32 @@
-"""The part of the journal's promise that a controller needs which runs for long: taken intents, and bookmarks."""
+"""The part of the journal's promise that a long-running controller needs: intents, bookmarks, and what is new."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
+from reconciler.model.console import ConsoleChange, Latch
 from reconciler.model.revision import TakenIntent
+from reconciler.model.rollout_entry import RolloutEntry
+
+
+class Line(StrEnum):
+    """What a journal only ever adds to and numbers upwards, each line for itself."""
+
+    ENTRIES = "entries"
+    CHANGES = "changes"
+    LATCHES = "latches"
+    INTENTS = "intents"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbered:
+    """One of a line."""
+
+    number: int
+    what: RolloutEntry | ConsoleChange | Latch | TakenIntent
 
 
 class ControlRecord(Protocol):
@@ -27,6 +48,18 @@ class ControlRecord(Protocol):
         """Keep a value under a name in the place of the one before; None forgets it. Durable as all of the journal."""
         ...
 
+    def set_bookmarks(self, values: Mapping[str, str | None]) -> None:
+        """As `set_bookmark`, for several names: all of them or none."""
+        ...
+
     def bookmarks(self, prefix: str) -> Mapping[str, str]:
         """What is kept under all names that begin with a prefix, by whole names, in their order."""
+        ...
+
+    def line(self, line: Line, *, after: int, limit: int) -> tuple[Numbered, ...]:
+        """The first `limit` of a line with numbers above `after`, in their order; latches as they are now."""
+        ...
+
+    def last_number(self, line: Line) -> int:
+        """The highest number of a line; 0: there is none yet."""
         ...

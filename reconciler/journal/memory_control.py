@@ -1,14 +1,18 @@
-"""The part of a journal in memory that a controller keeps, and the lock around all of it."""
+"""The part of a journal in memory that a controller keeps, its numbered lines, and the lock around all of it."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import assert_never
 
+from reconciler.journal.control_record import Line, Numbered
 from reconciler.journal.journal import Permit
 from reconciler.journal.rules import closed_error, storable_intent, storable_words
+from reconciler.model.console import ConsoleChange, Latch
 from reconciler.model.revision import TakenIntent
+from reconciler.model.rollout_entry import RolloutEntry
 
 
 class MemoryControl:
@@ -17,6 +21,9 @@ class MemoryControl:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._closed = False
+        self._entries: list[RolloutEntry] = []
+        self._console_changes: list[ConsoleChange] = []
+        self._all_latches: list[Latch] = []
         self._intents: list[TakenIntent] = []
         self._bookmarks: dict[str, str] = {}
 
@@ -38,16 +45,45 @@ class MemoryControl:
 
     def set_bookmark(self, name: str, value: str | None) -> None:
         """See `Journal.set_bookmark`."""
+        self.set_bookmarks({name: value})
+
+    def set_bookmarks(self, values: Mapping[str, str | None]) -> None:
+        """See `Journal.set_bookmarks`."""
         with self._exclusively():
-            if value is None:
-                self._bookmarks.pop(storable_words(name), None)
-            else:
-                self._bookmarks[storable_words(name)] = storable_words(value)
+            for name, value in values.items():
+                if value is None:
+                    self._bookmarks.pop(storable_words(name), None)
+                else:
+                    self._bookmarks[storable_words(name)] = storable_words(value)
 
     def bookmarks(self, prefix: str) -> Mapping[str, str]:
         """See `Journal.bookmarks`."""
         with self._exclusively():
             return {name: value for name, value in sorted(self._bookmarks.items()) if name.startswith(prefix)}
+
+    def line(self, line: Line, *, after: int, limit: int) -> tuple[Numbered, ...]:
+        """See `Journal.line`."""
+        with self._exclusively():
+            found = enumerate(self._line(line)[after : after + limit], start=after + 1)
+            return tuple(Numbered(number=number, what=what) for number, what in found)
+
+    def last_number(self, line: Line) -> int:
+        """See `Journal.last_number`."""
+        with self._exclusively():
+            return len(self._line(line))
+
+    def _line(self, line: Line) -> Sequence[RolloutEntry | ConsoleChange | Latch | TakenIntent]:
+        match line:
+            case Line.ENTRIES:
+                return self._entries
+            case Line.CHANGES:
+                return self._console_changes
+            case Line.LATCHES:
+                return self._all_latches
+            case Line.INTENTS:
+                return self._intents
+            case _:
+                assert_never(line)
 
     @contextmanager
     def _exclusively(self, permit: Permit | None = None) -> Iterator[None]:  # noqa: ARG002  # whoever extends it asks

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Row, Table, delete, func, insert, select
 
 from reconciler.journal import rows, tables
+from reconciler.journal.control_record import Line, Numbered
 from reconciler.journal.rules import storable_words
 from reconciler.journal.store import SqlStore
 from reconciler.model.revision import TakenIntent
@@ -38,17 +40,45 @@ class SqlControl(SqlStore):
 
     def set_bookmark(self, name: str, value: str | None) -> None:
         """See `Journal.set_bookmark`."""
-        name, columns = storable_words(name), tables.bookmarks.c
+        self.set_bookmarks({name: value})
+
+    def set_bookmarks(self, values: Mapping[str, str | None]) -> None:
+        """See `Journal.set_bookmarks`."""
+        columns = tables.bookmarks.c
+        offered = self._database.insert(tables.bookmarks)
+        in_its_place = offered.on_conflict_do_update(
+            index_elements=[columns.name], set_={"value": offered.excluded.value}
+        )
         with self._writing() as connection:
-            if value is None:
-                connection.execute(delete(tables.bookmarks).where(columns.name == name))
-                return
-            offered = self._database.insert(tables.bookmarks).values(name=name, value=storable_words(value))
-            in_its_place = {"value": offered.excluded.value}
-            connection.execute(offered.on_conflict_do_update(index_elements=[columns.name], set_=in_its_place))
+            for name, value in values.items():
+                if value is None:
+                    connection.execute(delete(tables.bookmarks).where(columns.name == storable_words(name)))
+                else:
+                    row = {"name": storable_words(name), "value": storable_words(value)}
+                    connection.execute(in_its_place, row)
 
     def bookmarks(self, prefix: str) -> Mapping[str, str]:
         """See `Journal.bookmarks`."""
         # They are few, and databases disagree about what begins with what.
         found = sorted((row.name, row.value) for row in self._all(select(tables.bookmarks)))
         return {name: value for name, value in found if name.startswith(prefix)}
+
+    def line(self, line: Line, *, after: int, limit: int) -> tuple[Numbered, ...]:
+        """See `Journal.line`."""
+        table, read = _LINES[line]
+        query = select(table).where(table.c.number > after).order_by(table.c.number).limit(limit)
+        return tuple(Numbered(number=row.number, what=read(row)) for row in self._all(query))
+
+    def last_number(self, line: Line) -> int:
+        """See `Journal.last_number`."""
+        table, _ = _LINES[line]
+        ((highest,),) = self._all(select(func.max(table.c.number)))
+        return highest or 0
+
+
+_LINES: Final[Mapping[Line, tuple[Table, Callable[[Row[Any]], Any]]]] = {
+    Line.ENTRIES: (tables.rollout_entries, lambda row: rows.noted_from(row).entry),
+    Line.CHANGES: (tables.console_changes, rows.console_change_from),
+    Line.LATCHES: (tables.latches, rows.latch_from),
+    Line.INTENTS: (tables.intents, rows.intent_from),
+}

@@ -6,7 +6,8 @@ Field meanings are those of the Particle API (facts 5.3); a field that the sourc
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NewType
 
@@ -127,6 +128,9 @@ class Observation:
     `source` is `cloud`, `usb` or `snapshot`; `complete` is False when something could not be read, and `findings` say
     what. Devices are in the order of their ids, each once. `products` are the ids and slugs of the products seen, where
     the source says them.
+
+    A look may be at some devices only. Then `listed_at` is when all were looked at last, and `products_at` when the
+    products were (None: at this look); every device keeps the `observed_at` of the look that showed it.
     """
 
     observed_at: Instant
@@ -135,3 +139,16 @@ class Observation:
     complete: bool = True
     findings: tuple[str, ...] = ()
     products: tuple[Product, ...] = ()
+    listed_at: Instant | None = None
+    products_at: Instant | None = None
+    index: Mapping[DeviceId, ObservedDevice] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def by_id(self) -> Mapping[DeviceId, ObservedDevice]:
+        """The devices by their ids; `index` is that where whoever looked has it at hand."""
+        return {device.id: device for device in self.devices} if self.index is None else self.index
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether this very look was at all devices and products."""
+        return self.listed_at is None and self.products_at is None

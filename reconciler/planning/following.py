@@ -1,14 +1,18 @@
 """A plan that follows the world: after a change of some devices only what they touch is planned again.
 
 Kinds of devices and the groups that share an answer are kept; a device that changed leaves its kind for another, and
-the groups of both are put together anew. The plan is the one that `plan_fleets` makes of the same devices; a law says
-so.
+the groups of both lose it and get it. The plan is the one that `plan_fleets` makes of the same devices; a law says so.
+
+A pass needs to know where every device is, and neither its place in waves that have not begun nor a digest of all that
+was seen: these two cost what there is and not what changed, and are made when they are asked for (`plan`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.census import Kind
@@ -16,8 +20,9 @@ from reconciler.model.device import DeviceId, Observation, ObservedDevice
 from reconciler.model.fleet import Fleet, FleetSet
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Waiting
-from reconciler.planning.answer import Placed
+from reconciler.planning.answer import Answers, Placed
 from reconciler.planning.census import census_of, digest_of_kinds, kind_digest, kind_key
+from reconciler.planning.claims import Claims, claims_of
 from reconciler.planning.naming import Naming
 from reconciler.planning.planner import Placing, fleet_plan, is_pinned, reading_order, together, whole_plan
 from reconciler.planning.releasing import Crowd, Standing
@@ -26,19 +31,46 @@ from reconciler.planning.waves import with_waves
 
 _Key = tuple[object, ...]
 
+_ONE_BY_ONE_MAX: Final = 100
+"""So many devices are put in their places one by one; of more, sorting them among the others is as quick."""
+
 
 @dataclass(slots=True)
 class _Group:
     """Kinds of one fleet that share an answer.
 
-    `devices` are all of theirs, `entry` the answer with them, `order` its place in the plan; None: to be put together.
+    `devices` are all of theirs as they were put together last, `joined` and `left` those that came and went since.
+    `entry` is the answer with them, `order` its place in the plan.
     """
 
     place: Placed
     kinds: set[_Key] = field(default_factory=set)
-    devices: tuple[DeviceId, ...] | None = None
+    devices: tuple[DeviceId, ...] = ()
+    joined: set[DeviceId] = field(default_factory=set)
+    left: set[DeviceId] = field(default_factory=set)
     entry: Placed = None
     order: tuple[str, ...] = ()
+
+    def join(self, device_id: DeviceId) -> None:
+        if device_id in self.left:
+            self.left.discard(device_id)
+        else:
+            self.joined.add(device_id)
+
+    def leave(self, device_id: DeviceId) -> None:
+        if device_id in self.joined:
+            self.joined.discard(device_id)
+        else:
+            self.left.add(device_id)
+
+    def put_together(self) -> None:
+        if not self.joined and not self.left:
+            return
+        self.devices = _after(self.devices, self.left, self.joined)
+        self.joined, self.left = set(), set()
+        if self.place is not None:
+            self.entry = replace(self.place, devices=self.devices)
+            self.order = reading_order(self.entry)
 
 
 @dataclass(slots=True)
@@ -63,7 +95,14 @@ class FollowingPlan:
     """
 
     def __init__(
-        self, fleets: FleetSet, observation: Observation, catalog: Catalog, *, now: Instant, revision: str | None = None
+        self,
+        fleets: FleetSet,
+        observation: Observation,
+        catalog: Catalog,
+        *,
+        now: Instant,
+        revision: str | None = None,
+        answers: Answers | None = None,
     ) -> None:
         self._fleets = fleets
         self._catalog = catalog
@@ -72,23 +111,34 @@ class FollowingPlan:
         self._naming = Naming(fleets)
         census = census_of(observation, self._naming)
         self._selection = Selection(fleets, census, self._naming, now=now)
-        self._placing = Placing(catalog, now, observation.products)
+        self._placing = Placing(catalog, now, observation.products, answers)
         self._now = now
+        self._by_name = {fleet.name: fleet for fleet in fleets.fleets}
         self._groups: dict[str, dict[Placed, _Group]] = {fleet.name: {} for fleet in fleets.fleets}
         self._plans: dict[str, FleetPlan] = {}
+        self._waved: dict[str, FleetPlan] = {}
         self._standing: dict[_Key, _Standing] = {}
         self._key_of: dict[DeviceId, _Key] = {}
         for kind in census.kinds:
             key = (kind.marks, *kind_key(kind.device))
-            self._standing[key] = self._stand(key, kind, set(kind.ids))
+            standing = self._standing[key] = self._stand(key, kind, set(kind.ids))
+            if standing.group is not None:
+                standing.group.joined.update(kind.ids)
             self._key_of.update(dict.fromkeys(kind.ids, key))
 
     def plan(self) -> Plan:
-        """The plan as of the last change."""
-        by_name = sorted(self._fleets.fleets, key=lambda fleet: fleet.name)
+        """The plan as of the last change, with waves and digest."""
+        digest = digest_of_kinds(map(_digest, self._standing.values()))
+        return self._whole([self._with_waves(fleet) for fleet in self._fleets.fleets], digest)
+
+    def plan_of_pass(self) -> Plan:
+        """The plan as of the last change without its waves, without findings on them, and without a digest."""
+        return self._whole([self._fleet_plan(fleet) for fleet in self._fleets.fleets], "")
+
+    def _whole(self, plans: Sequence[FleetPlan], digest: str) -> Plan:
         return whole_plan(
             self._fleets,
-            [self._fleet_plan(fleet) for fleet in by_name],
+            sorted(plans, key=lambda plan: plan.fleet.name),
             self._seen,
             self._catalog,
             Crowd(
@@ -99,10 +149,29 @@ class FollowingPlan:
                 )
                 for standing in self._standing.values()
             ),
-            observed_digest=digest_of_kinds(map(_digest, self._standing.values())),
+            observed_digest=digest,
             revision=self._revision,
             now=self._now,
         )
+
+    def place_of(self, device_id: DeviceId) -> tuple[Fleet, bool] | None:
+        """The fleet of a device, and whether the device is as desired; None: it is in none."""
+        key = self._key_of.get(device_id)
+        standing = None if key is None else self._standing[key]
+        if standing is None or standing.group is None or standing.fleet is None:
+            return None
+        return self._by_name[standing.fleet], standing.group.place is None
+
+    def claims(self, fleet: Fleet) -> Claims:
+        """What a fleet's waves name and select among its devices."""
+        return claims_of(fleet, self._kinds_for_waves(fleet), self._naming)
+
+    def look(self, observation: Observation) -> None:
+        """The world was looked at: its time, its products and what could not be seen. Of devices `change` and `remove`.
+
+        Products that hold something else than at the beginning are not followed.
+        """
+        self._seen = replace(observation, devices=(), products=self._seen.products, index=None)
 
     def change(self, devices: Iterable[ObservedDevice], *, observed_at: Instant) -> None:
         """These devices were seen anew, or for the first time."""
@@ -113,15 +182,24 @@ class FollowingPlan:
             before = self._key_of.get(device.id)
             if before == key:
                 continue
-            if before is not None:
-                self._leave(before, device.id)
             if key not in self._standing:
                 kind = Kind(device=device, marks=marks, ids=(device.id,))
-                self._standing[key] = self._stand(key, kind, {device.id})
-            else:
-                self._standing[key].ids.add(device.id)
-                self._touch(self._standing[key])
+                self._standing[key] = self._stand(key, kind, set())
+            if before is not None:
+                self._leave(before, device.id)
+            standing = self._standing[key]
+            standing.ids.add(device.id)
+            self._touch(standing)
+            if standing.group is not None:
+                standing.group.join(device.id)
             self._key_of[device.id] = key
+
+    def remove(self, device_ids: Iterable[DeviceId]) -> None:
+        """These devices are there no more."""
+        for device_id in device_ids:
+            key = self._key_of.pop(device_id, None)
+            if key is not None:
+                self._leave(key, device_id)
 
     def _stand(self, key: _Key, kind: Kind, ids: set[DeviceId]) -> _Standing:
         found = self._selection.of(kind)
@@ -131,14 +209,14 @@ class FollowingPlan:
         place = self._placing.place(fleet, member)
         group = self._groups[fleet.name].setdefault(place, _Group(place))
         group.kinds.add(key)
-        group.devices = None
-        self._plans.pop(fleet.name, None)
         return _Standing(kind, ids, fleet.name, group, wants_the_same=not is_pinned(member))
 
     def _leave(self, key: _Key, device_id: DeviceId) -> None:
         standing = self._standing[key]
         standing.ids.discard(device_id)
         self._touch(standing)
+        if standing.group is not None:
+            standing.group.leave(device_id)
         if standing.ids:
             return
         del self._standing[key]
@@ -149,41 +227,58 @@ class FollowingPlan:
 
     def _touch(self, standing: _Standing) -> None:
         standing.digest = None
-        if standing.group is not None and standing.fleet is not None:
-            standing.group.devices = None
+        if standing.fleet is not None:
             self._plans.pop(standing.fleet, None)
+            self._waved.pop(standing.fleet, None)
+
+    def _kinds_for_waves(self, fleet: Fleet) -> list[Kind]:
+        """Whose waves name or select no device needs no look at the devices."""
+        looks = any(wave.devices or wave.select is not None for wave in fleet.rollout.waves)
+        return [
+            replace(standing.kind, ids=tuple(standing.ids))
+            for standing in (self._standing.values() if looks else ())
+            if standing.fleet == fleet.name
+        ]
+
+    def _with_waves(self, fleet: Fleet) -> FleetPlan:
+        if fleet.name not in self._waved:
+            plan = self._fleet_plan(fleet)
+            self._waved[fleet.name] = with_waves(plan, self._kinds_for_waves(fleet), self._naming)
+        return self._waved[fleet.name]
 
     def _fleet_plan(self, fleet: Fleet) -> FleetPlan:
         if fleet.name not in self._plans:
-            # Whose waves name or select no device needs no look at the devices.
-            looks = any(wave.devices or wave.select is not None for wave in fleet.rollout.waves)
-            kinds = [
-                replace(standing.kind, ids=tuple(standing.ids))
-                for standing in (self._standing.values() if looks else ())
-                if standing.fleet == fleet.name
-            ]
-            self._plans[fleet.name] = with_waves(self._without_waves(fleet), kinds, self._naming)
+            self._plans[fleet.name] = self._without_waves(fleet)
         return self._plans[fleet.name]
 
     def _without_waves(self, fleet: Fleet) -> FleetPlan:
         groups = self._groups[fleet.name].values()
         for group in groups:
-            if group.devices is None:
-                group.devices = together([sorted(self._standing[key].ids) for key in group.kinds])
-                if group.place is not None:
-                    group.entry = replace(group.place, devices=group.devices)
-                    group.order = reading_order(group.entry)
+            group.put_together()
         if fleet.targets_max is not None:
-            return fleet_plan(fleet, [(group.place, group.devices or ()) for group in groups])
+            return fleet_plan(fleet, [(group.place, group.devices) for group in groups])
         entries = [group.entry for group in sorted(groups, key=lambda group: group.order)]
         current = [group.devices for group in groups if group.place is None]
         return FleetPlan(
             fleet=fleet,
-            current=current[0] or () if current else (),
+            current=current[0] if current else (),
             routes=tuple(entry for entry in entries if isinstance(entry, Route)),
             refused=tuple(entry for entry in entries if isinstance(entry, Refused)),
             waiting=tuple(entry for entry in entries if isinstance(entry, Waiting)),
         )
+
+
+def _after(devices: tuple[DeviceId, ...], left: set[DeviceId], joined: set[DeviceId]) -> tuple[DeviceId, ...]:
+    """The devices without those that left and with those that joined, ascending."""
+    if len(left) + len(joined) > _ONE_BY_ONE_MAX:
+        stayed = [device_id for device_id in devices if device_id not in left] if left else devices
+        return together([stayed, sorted(joined)])
+    found = list(devices)
+    for device_id in left:
+        del found[bisect_left(found, device_id)]
+    for device_id in joined:
+        insort(found, device_id)
+    return tuple(found)
 
 
 def _digest(standing: _Standing) -> int:

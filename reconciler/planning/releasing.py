@@ -135,8 +135,11 @@ def _conclusion(
     reached: list[str | None] = []
     unreleased = []
     for place in places:
-        released, there = product.released_to(place), crowd.at(product, place)
-        if released == version or not any(each.fleet == fleet.name for each in there):
+        released = product.released_to(place)
+        if released == version:
+            continue
+        there = crowd.at(product, place)
+        if not any(each.fleet == fleet.name for each in there):
             continue
         why = _why_not(place, released, version, _moved(fleet, version, there))
         if why is None:

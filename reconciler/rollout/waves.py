@@ -41,7 +41,7 @@ from reconciler.model.rollout_entry import (
 from reconciler.planning.claims import Claims
 from reconciler.planning.waves import placed, rollout_order, rollout_salt, waves_of
 from reconciler.rollout.approval import NO_APPROVALS, Approvals
-from reconciler.rollout.ledger import Ledger, failed_devices
+from reconciler.rollout.ledger import Ledger, failed_devices, overdue_attempts
 from reconciler.rollout.retry import halts_fleet
 from reconciler.rollout.standing import standings
 from reconciler.rollout.verdict import Hold
@@ -85,6 +85,20 @@ def see(plan: FleetPlan, ledger: Ledger, *, held: bool, claims: Claims, plan_id:
     )
 
 
+def is_at_rest(plan: FleetPlan, ledger: Ledger) -> bool:
+    """Whether nothing follows from a pass, found out without looking at every device: nothing is to be done or judged.
+
+    No device has a route, none holds a slot or has something under way, whoever took a step is as desired, and no wave
+    is under way.
+    """
+    rollout, fleet = ledger.story.rollout, plan.fleet.name
+    is_over = rollout is None or rollout.state in (RolloutState.COMPLETE, RolloutState.SUPERSEDED)
+    if not is_over or plan.routes or ledger.in_flight or ledger.slots or ledger.story.unwell:
+        return False
+    tried = [device_id for device_id, attempts in ledger.ended.items() if attempts[0].fleet == fleet]
+    return not tried or frozenset(plan.current).issuperset(tried)
+
+
 def judgement(seen: Pass) -> tuple[RolloutEntry, ...]:
     """What follows from one pass, in its order; the ledger's story may be told on with it."""
     story = seen.ledger.story
@@ -125,7 +139,8 @@ def _next_entry(seen: Pass, story: FleetStory) -> RolloutEntry | None:
         return None
     reason = _why_to_halt(seen, story)
     if reason is not None:
-        return Halted(fleet=fleet.name, at=now, reason=reason)
+        overdue = frozenset(attempt.id for attempt in overdue_attempts(seen.plan, seen.ledger))
+        return Halted(fleet=fleet.name, at=now, reason=reason, overdue=overdue)
     is_rolling = rollout is not None and rollout.state is RolloutState.ROLLING
     is_ours = rollout is not None and rollout.intent == fleet.desired.intent
     if is_rolling and not is_ours:
@@ -177,6 +192,7 @@ def _began(seen: Pass, before: Rollout | None) -> RolloutBegan | None:
         intent=fleet.desired.intent,
         plan_id=seen.plan_id,
         devices=summary.upgrade + summary.waiting,
+        latest_attempt=seen.ledger.latest_attempt,
     )
 
 

@@ -6,14 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.journal.journal import Journal
+from reconciler.journal.control_record import Line, Numbered
+from reconciler.journal.journal import Journal, Looked
 from reconciler.journal.location import PostgresPlace
 from reconciler.journal.opening import open_journal
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.journal.store import SqlStore
+from reconciler.model.console import ChangeKind, ConsoleChange, Latch
+from reconciler.model.device import DeviceId
 from reconciler.model.error import BugError
 from reconciler.model.instant import Instant
 from reconciler.model.revision import Revision, TakenIntent
+from reconciler.model.rollout_entry import Halted, Resumed
 
 
 def an_intent(
@@ -98,3 +102,44 @@ def test_a_journal_that_was_closed_keeps_and_tells_nothing(journal: Journal) -> 
         journal.set_bookmark("a", "1")
     with pytest.raises(BugError, match="PFR9506"):
         journal.intents()
+
+
+def test_several_bookmarks_are_kept_and_forgotten_at_once(journal: Journal) -> None:
+    journal.set_bookmark("a", "1")
+    journal.set_bookmarks({"a": None, "b": "2", "c": None, "d": "4"})
+    journal.set_bookmarks({})
+    assert journal.bookmarks("") == {"b": "2", "d": "4"}
+
+
+def test_what_is_new_is_read_by_numbers(journal: Journal) -> None:
+    halted, resumed = Halted(fleet="eu", at=Instant(1), reason="r"), Resumed(fleet="eu", at=Instant(2), by="ops")
+    change = ConsoleChange(
+        device_id=DeviceId("d1"),
+        fleet="eu",
+        intent="i",
+        kind=ChangeKind.LOCK,
+        before=None,
+        after="1",
+        not_before=Instant(1),
+        seen_at=Instant(2),
+        concerns_git=True,
+    )
+    latch = Latch(device_id=DeviceId("d1"), fleet="eu", intent="i", why="w", at=Instant(3))
+    assert [journal.last_number(line) for line in Line] == [0, 0, 0, 0]
+    assert [journal.line(line, after=0, limit=9) for line in Line] == [()] * 4
+    journal.note([halted, resumed])
+    journal.keep_look(Looked(changes=[change, change], latches=[latch]))
+    journal.unlatch(latch.device_id)
+    journal.keep_look(Looked(latches=[latch]))
+    journal.keep_intent(an_intent())
+    with reopened(journal) as again:
+        assert again.line(Line.ENTRIES, after=0, limit=1) == (Numbered(number=1, what=halted),)
+        assert again.line(Line.ENTRIES, after=1, limit=9) == (Numbered(number=2, what=resumed),)
+        assert [each.number for each in again.line(Line.CHANGES, after=0, limit=9)] == [1, 2]
+        assert [each.what for each in again.line(Line.LATCHES, after=0, limit=9)] == [
+            replace(latch, lifted=True),
+            latch,
+        ]
+        assert again.line(Line.INTENTS, after=0, limit=9) == (Numbered(number=1, what=an_intent()),)
+        assert [again.last_number(line) for line in Line] == [2, 2, 2, 1]
+        assert again.line(Line.INTENTS, after=1, limit=9) == ()

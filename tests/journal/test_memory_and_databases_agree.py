@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from reconciler.journal.control_record import Line
 from reconciler.journal.journal import Journal, KeptPlan, Looked, Permit
 from reconciler.journal.location import JournalPlace, PostgresPlace
 from reconciler.journal.memory import MemoryJournal
@@ -251,6 +252,8 @@ class JournalMachine(RuleBasedStateMachine):
         self.both(lambda journal: journal.console_changes())
         self.both(lambda journal: journal.latches())
         self.both(lambda journal: journal.intents())
+        self.both(lambda journal: [journal.line(line, after=1, limit=2) for line in Line])
+        self.both(lambda journal: [journal.last_number(line) for line in Line])
         self.both(lambda journal: list(journal.bookmarks("").items()))
         assert len({attempt.device_id for attempt in still_open}) == len(still_open)
 

@@ -22,6 +22,7 @@ NEVER = {
     "reconciler.cli.adopt": WEB | {"sqlalchemy"},
     "reconciler.cli.apply": WEB,
     "reconciler.cli.journal": WEB | {"requests"},
+    "reconciler.cli.support_bundle": WEB | {"sqlalchemy", "requests", "jsonschema", "yaml"},
     "reconciler.cli.history": WEB | {"requests", "jsonschema"},
     "reconciler.cli.halt": WEB | {"requests", "jsonschema", "yaml"},
     "reconciler.cli.suspend": WEB | {"requests", "jsonschema", "yaml"},
