@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from starlette.responses import JSONResponse
 
-from reconciler.model.error import BugError, JournalError, OperatorError, ReconcilerError
+from reconciler.model.error import BugError, JournalError, ManifestError, OperatorError, ReconcilerError
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -80,6 +80,8 @@ def status_of(error: ReconcilerError) -> int:
             return error.status
         case JournalError():
             return HTTPStatus.SERVICE_UNAVAILABLE
+        case ManifestError():
+            return HTTPStatus.UNPROCESSABLE_ENTITY
         case BugError():
             return HTTPStatus.INTERNAL_SERVER_ERROR
         case _:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 
@@ -28,6 +29,14 @@ _TEXT: Final = "text/plain"
 
 _NOT_THERE: Final = Answers(meaning="There is no such thing.", schema="Problem")
 
+_NOT_READ: Final = Answers(meaning="The revision cannot be read.", schema="Problem")
+_PROBLEMS: Final = Answers(meaning="The manifests of the revision have problems.", schema="Problem")
+
+_REFERENCE: Final = Parameter(
+    name="reference",
+    place="query",
+    meaning="A branch, tag or commit: the plan if it were desired, and what that changes. It is fetched first.",
+)
 _FLEET: Final = Parameter(name="fleet", place="query", meaning="Only this fleet.")
 _LIMIT: Final = Parameter(
     name="limit",
@@ -78,6 +87,7 @@ class Readings:
         self._desk = desk
         self._events = events
         self._metrics = metrics
+        self._previewing = threading.Lock()
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """All of them."""
@@ -164,10 +174,11 @@ class Readings:
                 method="GET",
                 path="/v1/plans",
                 name="plan",
-                summary="The last plan of all fleets. As text with `Accept: text/plain`.",
+                summary="The last plan of all fleets, as text with `Accept: text/plain`; or that of another revision.",
                 role=Role.READ,
-                answers={200: plan, 404: _NOT_THERE},
-                handle=lambda call: self._plan(call, None),
+                parameters=(_REFERENCE,),
+                answers={200: plan, 404: _NOT_THERE, 409: _NOT_READ, 422: _PROBLEMS},
+                handle=self._plan_of_all,
             ),
             Endpoint(
                 method="GET",
@@ -255,6 +266,22 @@ class Readings:
         if document is None:
             raise _no_such(missing)
         return Response(json.dumps(document, sort_keys=True), media_type="application/json", headers={"Vary": "Accept"})
+
+    def _plan_of_all(self, call: Call) -> Response:
+        reference = call.query.get("reference")
+        if reference is None:
+            return self._plan(call, None)
+        # It fetches and plans, which takes a while: others who ask would fill all threads.
+        if not self._previewing.acquire(blocking=False):
+            message = "the plan of another revision is being made for somebody else"
+            raise RequestError("PFR6925", message, status=503, headers={"Retry-After": "10"})
+        try:
+            document = self._desk.plan_at(reference)
+        finally:
+            self._previewing.release()
+        if document is None:
+            raise _no_such("nothing was observed yet that a plan could be made on")
+        return Response(json.dumps(document, sort_keys=True), media_type="application/json")
 
     def _history(self, call: Call) -> Response:
         return self._told(call, Asked(fleet=call.query.get("fleet"), rollout=call.query.get("rollout")))

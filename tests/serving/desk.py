@@ -16,6 +16,7 @@ from reconciler.firmware.catalog import Catalog
 from reconciler.firmware.known import known_catalog
 from reconciler.journal.journal import Journal
 from reconciler.journal.memory import MemoryJournal
+from reconciler.model.error import ManifestError, OperatorError
 from reconciler.model.event import Event, Troubled
 from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan
@@ -90,6 +91,13 @@ class FakeDesk:
     def plan(self, fleet: str | None = None) -> Mapping[str, Any] | None:
         found = self._plan(fleet)
         return None if found is None else plan_document(found, tool_version="0.1.0")
+
+    def plan_at(self, reference: str) -> Mapping[str, Any] | None:
+        if reference == "broken":
+            raise ManifestError("PFR1000", "the manifests have 1 problem")
+        if reference != "next":
+            raise OperatorError("PFR6507", f"there is no {reference}")
+        return self.plan()
 
     def plan_text(self, fleet: str | None = None) -> str | None:
         found = self._plan(fleet)

@@ -22,6 +22,7 @@ TRIED: dict[int, list[Asked]] = {
     200: [
         *(("GET", path, {}) for path in ("/healthz", "/readyz", "/metrics", "/v1/openapi.json", "/v1/status")),
         *(("GET", path, {}) for path in ("/v1/plans", f"/v1/plans/{FLEET}", "/v1/fleets/cold-chain-eu")),
+        ("GET", "/v1/plans?reference=next", {}),
         *(("GET", path, {}) for path in ("/v1/history", f"/v1/devices/{device_id(1)}")),
         ("POST", "/v1/words/halt", {"json": {"fleets": [FLEET]}}),
         ("POST", "/v1/words/suspend", {"json": {"fleet": FLEET, "reason": "r"}}),
@@ -44,11 +45,13 @@ TRIED: dict[int, list[Asked]] = {
         ("POST", "/v1/words/approve", {"json": {"plan_id": "x"}}),
     ],
     409: [
+        ("GET", "/v1/plans?reference=nowhere", {}),
         ("POST", "/v1/words/retry", {"json": {"fleet": "workshop"}}),
         ("POST", "/v1/words/halt", {"json": {"fleets": ["x"]}}),
     ],
     413: [("POST", "/v1/words/halt", {"data": b"x" * 70_000})],
     415: [("POST", "/v1/words/halt", {"data": b"x"})],
+    422: [("GET", "/v1/plans?reference=broken", {})],
     421: [("GET", "/v1/status", {"headers": {"Host": "evil.example"}})],
 }
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 from reconciler.model.rollout_entry import Halted
 from reconciler.serving.problem import MEDIA_TYPE
@@ -70,6 +74,27 @@ def test_before_the_first_plan_there_is_none(client: Client, accept: str) -> Non
     client.desk.planned = None
     for path in ("/v1/plans", f"/v1/plans/{FLEET}"):
         assert client.get(path, headers={"Accept": accept}).status_code == 404
+
+
+def test_a_plan_of_another_revision_is_made_for_one_at_a_time(tmp_path: Path) -> None:
+    making, made = threading.Event(), threading.Event()
+
+    class SlowDesk(FakeDesk):
+        def plan_at(self, reference: str) -> Mapping[str, Any] | None:
+            making.set()
+            assert made.wait(20)
+            return None
+
+    with serving(settings_in(tmp_path), SlowDesk()) as client:
+        first = threading.Thread(target=client.get, args=("/v1/plans?reference=next",))
+        first.start()
+        assert making.wait(20)
+        with requests.Session() as session:
+            other = replace(client, session=session).get("/v1/plans?reference=next")
+        assert (other.status_code, other.json()["code"]) == (503, "PFR6925")
+        made.set()
+        first.join(20)
+        assert client.get("/v1/plans?reference=next").json()["code"] == "PFR6920"
 
 
 def test_history_is_that_of_the_journal(client: Client) -> None:
