@@ -44,8 +44,11 @@ BODY_SECONDS_MAX: Final = 10.0
 _THREADS: Final = 8
 """Answers that are made at once. Each may read the journal for a while; the loop needs the machine more."""
 
-_BODIES_AT_ONCE_MAX: Final = 16
-"""Bodies are read before it is known who sends them; this many of the largest are what they can fill."""
+_PROBES: Final = 2
+"""Answers to health, readiness and metrics at once, in threads of their own: whoever else asks does not delay them."""
+
+_WEBHOOKS_AT_ONCE_MAX: Final = 16
+"""Their bodies are read before it is known who sends them; this many of the largest are what anybody can fill."""
 
 _HEADERS: Final = (
     (b"cache-control", b"no-store"),
@@ -131,8 +134,9 @@ class _Door:
         self._tokens = tokens
         self._tries = tries
         self._body_seconds_max = body_seconds_max
-        self._bodies = asyncio.Semaphore(_BODIES_AT_ONCE_MAX)
+        self._webhooks = asyncio.Semaphore(_WEBHOOKS_AT_ONCE_MAX)
         self._threads = anyio.CapacityLimiter(_THREADS)
+        self._probes = anyio.CapacityLimiter(_PROBES)
 
     async def answer(self, endpoint: Endpoint, request: Request) -> Response:
         """The answer, or a problem."""
@@ -164,20 +168,25 @@ class _Door:
         )
         if not endpoint.body_bytes_max:
             return await self._in_thread(endpoint, call())
-        if self._bodies.locked():
-            raise RequestError("PFR6925", "too many bodies at once", status=503, headers={"Retry-After": "10"})
-        async with self._bodies:
-            body = await _read(request, endpoint.body_bytes_max, self._body_seconds_max)
-            try:
-                return await self._in_thread(endpoint, call(body=body))
-            except RequestError as error:
-                if error.code == _UNSIGNED:
-                    await self._slow_down(request, error.message)
-                raise
+        if not endpoint.is_signed:
+            return await self._in_thread(endpoint, call(body=await self._read(endpoint, request)))
+        if self._webhooks.locked():
+            raise RequestError("PFR6925", "too many webhooks at once", status=503, headers={"Retry-After": "10"})
+        try:
+            async with self._webhooks:
+                return await self._in_thread(endpoint, call(body=await self._read(endpoint, request)))
+        except RequestError as error:
+            if error.code == _UNSIGNED:
+                await self._slow_down(request, error.message)
+            raise
+
+    async def _read(self, endpoint: Endpoint, request: Request) -> bytes:
+        return await _whole_body(request, endpoint.body_bytes_max, self._body_seconds_max)
 
     async def _in_thread(self, endpoint: Endpoint, call: Call) -> Response:
         # A thread that is at work when the server stops ends by itself; nobody waits for it.
-        return await anyio.to_thread.run_sync(endpoint.handle, call, abandon_on_cancel=True, limiter=self._threads)
+        limiter = self._probes if endpoint.role is None and not endpoint.is_signed else self._threads
+        return await anyio.to_thread.run_sync(endpoint.handle, call, abandon_on_cancel=True, limiter=limiter)
 
     async def _slow_down(self, request: Request, why: str) -> None:
         address = "" if request.client is None else request.client.host
@@ -192,7 +201,7 @@ _UNKNOWN: Final = "PFR6911"
 _UNSIGNED: Final = "PFR6924"
 
 
-async def _read(request: Request, bytes_max: int, seconds_max: float) -> bytes:
+async def _whole_body(request: Request, bytes_max: int, seconds_max: float) -> bytes:
     """The whole body. Raises RequestError PFR6915: too large; PFR6917: too slow."""
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced[:15]) > bytes_max:

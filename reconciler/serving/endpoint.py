@@ -8,10 +8,9 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from reconciler.serving.json_answer import JSON
 from reconciler.serving.tokens import Bearer
 from reconciler.settings.settings import Role
-
-JSON: Final = "application/json"
 
 WORD_BYTES_MAX: Final = 64 * 1024
 WEBHOOK_BYTES_MAX: Final = 4 * 1024 * 1024

@@ -25,6 +25,9 @@ READERS_MAX: Final = 256
 KEEP_ALIVE_SECONDS: Final = 15.0
 """Proxies cut what is silent for longer, most of them after 30 or 60 seconds."""
 
+STREAM_SECONDS_MAX: Final = 900.0
+"""Then a reader has to come back, with a token that still counts. It misses nothing."""
+
 _AT_ONCE_MAX: Final = 64
 """Events in one write: a reader that comes back does not make one block of megabytes."""
 
@@ -41,11 +44,17 @@ class EventBuffer:
     """
 
     def __init__(
-        self, process: str, *, events_max: int = EVENTS_KEPT_MAX, keep_alive_seconds: float = KEEP_ALIVE_SECONDS
+        self,
+        process: str,
+        *,
+        events_max: int = EVENTS_KEPT_MAX,
+        keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
+        stream_seconds_max: float = STREAM_SECONDS_MAX,
     ) -> None:
         self._process = process
         self._events_max = events_max
         self._keep_alive_seconds = keep_alive_seconds
+        self._stream_seconds_max = stream_seconds_max
         self._lock = threading.Lock()
         self._kept: deque[bytes] = deque()
         self._bytes = 0
@@ -80,7 +89,7 @@ class EventBuffer:
         self._wake_all()
 
     def read(self, last_event_id: str | None = None) -> AsyncGenerator[bytes]:
-        """What follows an event, or from now on; ends when the reader is too slow, or at `close`.
+        """What follows an event, or from now on; ends after a while, when the reader is too slow, or at `close`.
 
         Raises RequestError PFR6925: too many read already, or the controller stops.
         """
@@ -92,13 +101,14 @@ class EventBuffer:
         return self._blocks(place, first)
 
     async def _blocks(self, place: int, first: bytes) -> AsyncGenerator[bytes]:
-        wake, is_last = asyncio.Event(), False
+        loop, wake, is_last = asyncio.get_running_loop(), asyncio.Event(), False
+        ends_at = loop.time() + self._stream_seconds_max
         with self._lock:
-            self._loop = asyncio.get_running_loop()
+            self._loop = loop
             self._readers.add(wake)
         try:
             yield first
-            while not is_last:
+            while not is_last and loop.time() < ends_at:
                 wake.clear()
                 found, place, is_last = self._after(place)
                 if not found:

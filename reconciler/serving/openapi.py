@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from reconciler import __version__
 from reconciler.manifests.schema import load_schema
-from reconciler.serving.endpoint import JSON, Answers, Endpoint, Parameter
+from reconciler.serving.endpoint import Answers, Endpoint, Parameter
+from reconciler.serving.json_answer import JSON
 from reconciler.serving.problem import MEDIA_TYPE, PROBLEM_SCHEMA
 from reconciler.serving.reading import READING_SCHEMAS
 from reconciler.serving.speaking import SPEAKING_SCHEMAS

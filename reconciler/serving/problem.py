@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from reconciler.model.error import BugError, JournalError, ManifestError, OperatorError, ReconcilerError
+from reconciler.serving.json_answer import json_response
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -67,10 +68,10 @@ def problem_document(error: ReconcilerError) -> dict[str, Any]:
     }
 
 
-def problem_response(error: ReconcilerError) -> JSONResponse:
+def problem_response(error: ReconcilerError) -> Response:
     """The answer."""
     headers = error.headers if isinstance(error, RequestError) else {}
-    return JSONResponse(problem_document(error), status_code=status_of(error), media_type=MEDIA_TYPE, headers=headers)
+    return json_response(problem_document(error), status=status_of(error), media_type=MEDIA_TYPE, headers=headers)
 
 
 def status_of(error: ReconcilerError) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from reconciler.controller.desk import Desk
@@ -20,6 +19,7 @@ from reconciler.model.instant import iso_from_instant
 from reconciler.render.history import last_of
 from reconciler.serving.endpoint import Answers, Call, Endpoint, Parameter
 from reconciler.serving.events import EventBuffer
+from reconciler.serving.json_answer import json_response
 from reconciler.serving.problem import RequestError
 from reconciler.settings.settings import Role
 
@@ -159,7 +159,7 @@ class Readings:
                 summary="Where everything stands.",
                 role=Role.READ,
                 answers={200: Answers(meaning="The status.", schema="Status")},
-                handle=lambda _: JSONResponse(dict(self._desk.status())),
+                handle=lambda _: json_response(self._desk.status()),
             ),
             Endpoint(
                 method="GET",
@@ -223,7 +223,7 @@ class Readings:
 
     def _health(self, _: Call) -> Response:
         alive = self._desk.alive()
-        return JSONResponse({"alive": alive}, status_code=200 if alive else 503)
+        return json_response({"alive": alive}, status=200 if alive else 503)
 
     def _readiness(self, _: Call) -> Response:
         checks, revision = self._desk.checks(), self._desk.revision()
@@ -238,7 +238,7 @@ class Readings:
             for check in checks
         ]
         document = {"ready": ready, "revision": None if revision is None else revision.text, "checks": told}
-        return JSONResponse(document, status_code=200 if ready else 503)
+        return json_response(document, status=200 if ready else 503)
 
     def _metrics_text(self, call: Call) -> Response:
         encode, content_type = choose_encoder(call.headers.get("accept", ""))
@@ -252,7 +252,7 @@ class Readings:
         name = call.path["fleet"]
         for fleet in self._desk.status()["fleets"]:
             if fleet["name"] == name:
-                return JSONResponse(fleet)
+                return json_response(fleet)
         raise _no_such(f"no fleet {name} is desired, and in none of this name anything is open")
 
     def _plan(self, call: Call, fleet: str | None) -> Response:
@@ -265,7 +265,7 @@ class Readings:
         document = self._desk.plan(fleet)
         if document is None:
             raise _no_such(missing)
-        return Response(json.dumps(document, sort_keys=True), media_type="application/json", headers={"Vary": "Accept"})
+        return json_response(document, headers={"Vary": "Accept"})
 
     def _plan_of_all(self, call: Call) -> Response:
         reference = call.query.get("reference")
@@ -281,7 +281,7 @@ class Readings:
             self._previewing.release()
         if document is None:
             raise _no_such("nothing was observed yet that a plan could be made on")
-        return Response(json.dumps(document, sort_keys=True), media_type="application/json")
+        return json_response(document)
 
     def _history(self, call: Call) -> Response:
         return self._told(call, Asked(fleet=call.query.get("fleet"), rollout=call.query.get("rollout")))
@@ -308,7 +308,7 @@ class Readings:
         asked = Asked(fleet=asked.fleet, device_id=asked.device_id, rollout=asked.rollout, since=begin, each_alone=True)
         history, _ = read_history(journal, asked)
         chapters = last_of(chapters_asked_for(history, asked), limit)
-        return JSONResponse(document_of(journal, history, chapters, now))
+        return json_response(document_of(journal, history, chapters, now))
 
 
 class _EventStream(StreamingResponse):

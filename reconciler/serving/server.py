@@ -47,8 +47,8 @@ class Server:
         self._grace_seconds = grace_seconds
         self._events = event_buffer_of(application)
         self._certificate: Certificate | None = None
-        if settings.certificate_file is not None and settings.key_file is not None:
-            self._certificate = Certificate(settings.certificate_file, settings.key_file)
+        if settings.certificate_file is not None or settings.key_file is not None:
+            self._certificate = Certificate(settings.certificate_file or "", settings.key_file or "")
         self._started = threading.Event()
         self._server = _UvicornServer(self._config(application), connection, when_started=self._started.set)
         self._thread = threading.Thread(target=self._run, name="serving", daemon=True)
@@ -65,7 +65,8 @@ class Server:
         self._server.listening = listening
         self._server.tls = None if self._certificate is None else self._certificate.context()
         self._thread.start()
-        if not self._started.wait(_START_SECONDS_MAX):
+        self._started.wait(_START_SECONDS_MAX)
+        if not self._server.started:
             self.stop()
             raise OperatorError("PFR6926", f"{self.url} was not served within {_START_SECONDS_MAX:g} seconds")
 
@@ -112,6 +113,7 @@ class Server:
             asyncio.run(self._server.serve())
         finally:
             self._server.listening.close()
+            self._started.set()
 
 
 class _UvicornServer(uvicorn.Server):

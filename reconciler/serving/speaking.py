@@ -8,10 +8,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from reconciler.controller.desk import Desk
-from reconciler.serving.endpoint import WEBHOOK_BYTES_MAX, WORD_BYTES_MAX, Answers, Call, Endpoint, Parameter
+from reconciler.serving.endpoint import (
+    WEBHOOK_BYTES_MAX,
+    WORD_BYTES_MAX,
+    Answers,
+    Call,
+    Endpoint,
+    Parameter,
+)
+from reconciler.serving.json_answer import json_response
 from reconciler.serving.problem import MEDIA_TYPE, RequestError
 from reconciler.serving.said_before import KEY_CHARACTERS_MAX
 from reconciler.serving.secret_file import SecretFile
@@ -72,7 +80,7 @@ def _word_endpoint(words: Words, verb: str) -> Endpoint:
         answer = words.say(verb, body, author=call.author, key=key)
         is_word = answer.status == 200  # noqa: PLR2004  # what this answers when all is well
         media_type = "application/json" if is_word else MEDIA_TYPE
-        return JSONResponse(dict(answer.body), status_code=answer.status, media_type=media_type)
+        return json_response(answer.body, status=answer.status, media_type=media_type)
 
     return Endpoint(
         method="POST",
@@ -96,9 +104,12 @@ def _json_body(call: Call) -> Any:
     if call.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise RequestError("PFR6918", "a word is application/json", status=415, next_step=_SEE)
     try:
-        return json.loads(call.body)
+        body = json.loads(call.body)
+        # What UTF-8 cannot hold is in no journal either.
+        json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise RequestError("PFR6916", "the body is no JSON", status=400, next_step=_SEE) from None
+    return body
 
 
 def webhook_endpoints(
@@ -130,7 +141,7 @@ def _webhook_endpoint(
             ignored = "this delivery came before"
         if not ignored:
             desk.fetch_now()
-        return JSONResponse({"fetching": not ignored, "ignored": ignored}, status_code=200 if ignored else 202)
+        return json_response({"fetching": not ignored, "ignored": ignored}, status=200 if ignored else 202)
 
     return Endpoint(
         method="POST",

@@ -127,6 +127,15 @@ def test_silence_is_broken_so_that_no_proxy_takes_it_for_the_end() -> None:
     run(scene())
 
 
+def test_a_stream_ends_after_a_while_so_that_a_token_that_was_taken_back_ends_it() -> None:
+    async def scene() -> None:
+        buffer = EventBuffer("p", keep_alive_seconds=0.01, stream_seconds_max=0.05)
+        await rest_of(buffer.read())
+        assert buffer.readers == 0
+
+    run(scene())
+
+
 def test_at_the_end_every_reader_is_told_and_no_other_comes() -> None:
     async def scene() -> None:
         buffer = EventBuffer("p")

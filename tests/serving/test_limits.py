@@ -21,7 +21,7 @@ HEAD = f"POST /v1/words/halt HTTP/1.1\r\nHost: localhost\r\nAuthorization: Beare
 
 
 class Impatient(LimitedConnection):
-    head_seconds_max = 0.3
+    head_seconds_max = 1.0
     write_seconds_max = 0.3
 
 
@@ -51,7 +51,7 @@ def until_closed(connection: socket.socket) -> bytes:
 
 @pytest.fixture
 def impatient(settings: ServingSettings) -> Iterator[Client]:
-    with serving(settings, connection=Impatient, body_seconds_max=0.3) as client:
+    with serving(settings, connection=Impatient, body_seconds_max=1.0) as client:
         yield client
 
 

@@ -97,6 +97,34 @@ def test_a_plan_of_another_revision_is_made_for_one_at_a_time(tmp_path: Path) ->
         assert client.get("/v1/plans?reference=next").json()["code"] == "PFR6920"
 
 
+def test_readings_that_take_long_do_not_delay_health(tmp_path: Path) -> None:
+    asked, let_go = threading.Semaphore(0), threading.Event()
+
+    class SlowDesk(FakeDesk):
+        def status(self) -> Mapping[str, Any]:
+            asked.release()
+            assert let_go.wait(20)
+            return super().status()
+
+    with serving(settings_in(tmp_path), SlowDesk()) as client, requests.Session() as session:
+        other = replace(client, session=session)
+        threads = [
+            threading.Thread(
+                target=requests.get,
+                args=(client.server.url + "/v1/status",),
+                kwargs={"headers": {"Authorization": f"Bearer {TOKENS[Role.READ]}"}, "timeout": 20},
+            )
+            for _ in range(12)
+        ]
+        for thread in threads:
+            thread.start()
+        assert all(asked.acquire(timeout=20) for _ in range(8)), "as many as there are threads"
+        assert other.get("/healthz").status_code == other.get("/readyz").status_code == 200
+        let_go.set()
+        for thread in threads:
+            thread.join(20)
+
+
 def test_history_is_that_of_the_journal(client: Client) -> None:
     client.desk.journal.note([Halted(fleet=FLEET, at=NOW, reason="smoke", by="ada")])
     everything = client.get("/v1/history", Role.READ)
@@ -164,6 +192,7 @@ def test_a_mistake_of_ours_is_a_problem_without_what_it_said(tmp_path: Path, cap
         ("localhost:1", 200),
         ("LOCALHOST", 200),
         ("[::1]:80", 200),
+        ("10.1.2.3:8099", 200),
         ("evil.example", 421),
         ("127.0.0.1.evil.example", 421),
         ("", 421),

@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 import requests
 
 from reconciler.model.error import OperatorError
+from reconciler.model.event import Event
 from reconciler.serving.application import application
 from reconciler.serving.server import Server
 from reconciler.settings.settings import ServingSettings
@@ -225,6 +227,26 @@ def test_a_key_that_does_not_fit_is_not_taken_and_the_old_pair_goes_on(
             assert shown_name(client) == "served"
         assert "was not replaced" in caplog.text
         assert shown_name(client) == "served"
+
+
+@pytest.mark.parametrize("left_out", ["certificate_file", "key_file"])
+def test_half_of_a_pair_is_not_served_without_tls(tmp_path: Path, left_out: str) -> None:
+    settings = replace(with_tls(tmp_path), **{left_out: None})
+    with pytest.raises(OperatorError, match="cannot be used for TLS"):
+        Server(application(FakeDesk(), settings), settings)
+
+
+class DeskWithoutEvents(FakeDesk):
+    def subscribe(self, tell: Callable[[Event], None]) -> Callable[[], None]:
+        raise RuntimeError("no events")
+
+
+def test_an_application_that_does_not_start_is_said_at_once(settings: ServingSettings) -> None:
+    server = Server(application(DeskWithoutEvents(), settings), settings)
+    begun = time.monotonic()
+    with pytest.raises(OperatorError, match="was not served"):
+        server.start()
+    assert time.monotonic() - begun < 9
 
 
 def test_files_that_are_no_certificate_are_said_at_the_start(tmp_path: Path) -> None:

@@ -131,10 +131,11 @@ def test_a_body_that_is_not_what_the_word_takes_changes_nothing(client: Client, 
     assert not client.desk.journal.bookmarks("")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 50_000])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 50_000, b'{"fleets": ["\\ud800"]}', b"1" * 60_000])
 def test_a_body_that_is_no_json_is_refused(client: Client, content: bytes) -> None:
     headers = {"Content-Type": "application/json"}
     assert client.ask("POST", "/v1/words/halt", headers=headers, data=content).json()["code"] == "PFR6916"
+    assert client.desk.journal.halts() == ()
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
