@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CACHE ?= .cache
 
-.PHONY: demo test lint lives clean
+.PHONY: demo test lint lives metrics clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,10 @@ lint: $(STAMP)
 # The drawings of docs/lives.md, from the code.
 lives: $(STAMP)
 	$(BIN)/python -m tests.tidy.lives
+
+# docs/metrics.md, from the code.
+metrics: $(STAMP)
+	$(BIN)/python -c "from reconciler.telemetry.metric_names import metrics_page; print(metrics_page(), end='')" > docs/metrics.md
 
 clean:
 	rm -rf $(VENV) $(CACHE)

@@ -24,6 +24,7 @@ from reconciler.telemetry.news import News, Severity
 from tests.particle.pretend import unused_port
 
 PASSWORD = "pa%ss-w0rd-of-ops"
+WRONG = "wrong-w0rd"
 NEWS = News(
     at=Instant(1_700_000_000),
     reason="RolloutHalted",
@@ -103,8 +104,8 @@ def test_a_password_is_given_and_a_wrong_one_is_in_no_error(server: Controller, 
     channel(server, user="ops:pa%25ss-w0rd-of-ops@").deliver(NEWS, timeout_seconds=5)
     assert post.logins == [(b"ops", PASSWORD.encode())]
     with pytest.raises(DeliveryError, match="SMTP 535") as caught:
-        channel(server, user="ops:wrong-w0rd@").deliver(NEWS, timeout_seconds=5)
-    assert "wrong-w0rd" not in "".join(traceback.format_exception(caught.value))
+        channel(server, user=f"ops:{WRONG}@").deliver(NEWS, timeout_seconds=5)
+    assert WRONG not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_server_that_refuses_is_an_error_without_its_words(server: Controller, post: Post) -> None:
