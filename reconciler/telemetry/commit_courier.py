@@ -1,7 +1,7 @@
 """The status of a commit on a forge: pending while it rolls out, success when every device is there, failure on a halt.
 
 It is a state and not news: what holds now is compared with what was shown last, and only a difference is sent. Where
-the counts are not known yet, as after a start, what was shown stands.
+the counts are not known yet, as after a start, a success stands.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class CommitCourier:
         commit = _digits(intents[0].revision.commit)
         halted = {halt.fleet: halt.reason for halt in self._journal.halts()}
         state = state_of(intents[0], self._settings.fleets, halted, self._counted())
-        if state is None and commit not in self._shown:
+        if state is None and self._shown.get(commit) != CommitState.SUCCESS:
             state = CommitState.PENDING, "the fleets are being looked at"
         if state is not None and all(each.commit != commit for each in wanted):
             wanted.append(CommitStatus(commit=commit, state=state[0], description=state[1]))
