@@ -19,16 +19,20 @@ def open_channels(
     settings: Iterable[ChannelSettings],
     *,
     proxies: Mapping[str, str] | None = None,
+    trust: str | None = None,
     now: Callable[[], float] = time.time,
 ) -> list[tuple[ChannelSettings, MessageChannel | StatusChannel]]:
-    """Every channel, with its files looked at. Raises ChannelError PFR6901 for the first that cannot be used."""
+    """Every channel, with its files looked at; for `proxies` and `trust` see `new_session`.
+
+    Raises ChannelError PFR6901 for the first that cannot be used.
+    """
     opened = []
     names: set[str] = set()
     for each in settings:
         if each.name in names:
             raise ChannelError(each.name, "there are two of this name")
         names.add(each.name)
-        opened.append((each, _open(each, Poster(proxies=proxies), now)))
+        opened.append((each, _open(each, Poster(proxies=proxies, trust=trust), now)))
     return opened
 
 

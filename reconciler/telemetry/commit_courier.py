@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from reconciler.journal.encoding import unreadable
 from reconciler.journal.journal import Journal
 from reconciler.model.instant import Instant
 from reconciler.model.revision import TakenIntent
@@ -59,7 +60,7 @@ class CommitCourier:
         self._not_before = 0.0
         self._failures = 0
         kept = journal.bookmark(f"{PREFIX}{self.name}")
-        self._shown: dict[str, str] = {} if kept is None else json.loads(kept)
+        self._shown: dict[str, str] = {} if kept is None else _shown_from(kept)
         self._due = 0
 
     @property
@@ -112,6 +113,13 @@ class CommitCourier:
         if state is not None and all(each.commit != commit for each in wanted):
             wanted.append(CommitStatus(commit=commit, state=state[0], description=state[1]))
         return wanted
+
+
+def _shown_from(text: str) -> dict[str, str]:
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise unreadable("what a forge was shown", text, error) from error
 
 
 def state_of(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from reconciler.journal.control_record import Line
+from reconciler.journal.encoding import unreadable
 from reconciler.journal.journal import Journal
 from reconciler.model.error import ReconcilerError
 from reconciler.settings.settings import ChannelSettings
@@ -42,7 +43,10 @@ _MATTERS: Final = "matters"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One try to tell people: by which channel, whether it went well, why not, and how many messages are left."""
+    """One try to tell people: by which channel, whether it went well, why not, and how many messages are left.
+
+    An empty channel: something was wrong before any channel came into it.
+    """
 
     channel: str
     ok: bool
@@ -71,8 +75,11 @@ class _Told:
 
 
 def _told_from(text: str) -> _Told:
-    document = json.loads(text)
-    return _Told(**{**document, "known": frozenset(document["known"]), "outbox": tuple(document["outbox"])})
+    try:
+        document = json.loads(text)
+        return _Told(**{**document, "known": frozenset(document["known"]), "outbox": tuple(document["outbox"])})
+    except (ValueError, KeyError, TypeError) as error:
+        raise unreadable("what a channel was told", text, error) from error
 
 
 @dataclass(slots=True)

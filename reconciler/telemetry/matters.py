@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
+from reconciler.journal.encoding import unreadable
 from reconciler.journal.journal import Journal
 from reconciler.model.attempt import AttemptState
 from reconciler.model.event import (
@@ -174,4 +175,7 @@ def _written(matter: Matter) -> str:
 
 
 def _read(text: str) -> Matter:
-    return Matter(**json.loads(text))
+    try:
+        return Matter(**json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise unreadable("a matter", text, error) from error

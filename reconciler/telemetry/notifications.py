@@ -11,23 +11,26 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Self, get_args
 
 from reconciler.journal.journal import Journal
-from reconciler.model.error import JournalError, ReconcilerError
-from reconciler.model.event import Event, IntentTaken, PlanMade
+from reconciler.model.error import JournalError
+from reconciler.model.event import AttemptMoved, DeviceArrived, Event, Finding, IntentTaken, PassEnded, PlanMade
 from reconciler.settings.settings import ChannelSettings
 from reconciler.telemetry.channel import MessageChannel, StatusChannel
 from reconciler.telemetry.commit_courier import PREFIX as STATUS_PREFIX
 from reconciler.telemetry.commit_courier import CommitCourier, Counted
 from reconciler.telemetry.courier import PREFIX as CHANNEL_PREFIX
-from reconciler.telemetry.courier import Courier, Delivery
+from reconciler.telemetry.courier import Courier, Delivery, why_not
 from reconciler.telemetry.matters import MatterEvent, Matters
 from reconciler.telemetry.pace import Pace
 
 _MATTER_EVENTS: Final = get_args(MatterEvent)
+
+_FREQUENT: Final = (AttemptMoved, DeviceArrived, PassEnded, Finding)
+"""Events that come by the thousand and tell people nothing at once."""
 
 Opened = tuple[ChannelSettings, MessageChannel | StatusChannel]
 """A channel and what was asked of it."""
@@ -54,12 +57,13 @@ class Telling:
         self._now = now
         self._pace = pace or Pace()
         self._grace_seconds = grace_seconds
-        self._counted: Mapping[str, Counted] = {}
+        self._report = report
+        self._counted: dict[str, Counted] = {}
         self._queue: deque[MatterEvent] = deque()
         self._stop = threading.Event()
         self._heard = threading.Event()
         _forget_others(journal, [settings.name for settings, _ in channels])
-        self._couriers = [self._courier(journal, settings, channel, report) for settings, channel in channels]
+        self._couriers = [self._courier(journal, settings, channel) for settings, channel in channels]
         self._matters = Matters(journal, number=max((each.told_matters for each in self._couriers), default=0))
         # The process before may have died between the journal and the event.
         self._queue.extend(IntentTaken(at=each.at, intent=each) for each in journal.intents(limit=1))
@@ -75,11 +79,12 @@ class Telling:
         if not self._couriers:
             return
         if isinstance(event, PlanMade):
-            new = {plan.fleet.name: Counted(at=event.at, summary=plan.summary) for plan in event.plan.fleets}
-            self._counted = {**self._counted, **new}
+            for plan in event.plan.fleets:
+                self._counted[plan.fleet.name] = Counted(at=event.at, summary=plan.summary)
         if isinstance(event, _MATTER_EVENTS):
             self._queue.append(event)
-        self._heard.set()
+        if not isinstance(event, _FREQUENT):
+            self._heard.set()
 
     def __enter__(self) -> Self:
         for thread in (self._keeper, *self._threads):
@@ -107,15 +112,13 @@ class Telling:
         return min((each.turn(self._now(), self._matters.all(), last=last) for each in self._couriers), default=60.0)
 
     def _courier(
-        self,
-        journal: Journal,
-        settings: ChannelSettings,
-        channel: MessageChannel | StatusChannel,
-        report: Callable[[Delivery], None],
+        self, journal: Journal, settings: ChannelSettings, channel: MessageChannel | StatusChannel
     ) -> Courier | CommitCourier:
         if isinstance(channel, MessageChannel):
-            return Courier(journal, settings, channel, pace=self._pace, report=report)
-        return CommitCourier(journal, settings, channel, counted=lambda: self._counted, pace=self._pace, report=report)
+            return Courier(journal, settings, channel, pace=self._pace, report=self._report)
+        return CommitCourier(
+            journal, settings, channel, counted=lambda: self._counted, pace=self._pace, report=self._report
+        )
 
     def _note(self) -> None:
         events = []
@@ -135,8 +138,9 @@ class Telling:
             try:
                 self._note()
                 pause = self._pace.poll
-            except ReconcilerError:
-                # The journal is down or closed: the loop says so, and tells it anew after the next start.
+            except Exception as error:  # noqa: BLE001  # see `_run`
+                # Most likely the journal is down, and the loop says so: what was heard is noted when it is back.
+                self._report(Delivery(channel="", ok=False, why=why_not(error)))
                 pause = 1.0
             if is_last:
                 return
@@ -150,7 +154,8 @@ class Telling:
             wake.clear()
             try:
                 pause = courier.turn(self._now(), self._matters.all(), last=is_last)
-            except ReconcilerError:
+            except Exception as error:  # noqa: BLE001  # a thread that ended would leave people untold for good
+                self._report(Delivery(channel=courier.name, ok=False, why=why_not(error)))
                 pause = self._pace.poll
             if is_last:
                 return

@@ -35,8 +35,9 @@ _TOO_MANY: Final = 429
 class Poster:
     """Connections of one channel."""
 
-    def __init__(self, *, proxies: Mapping[str, str] | None = None) -> None:
-        self._session = new_session(proxies=proxies)
+    def __init__(self, *, proxies: Mapping[str, str] | None = None, trust: str | None = None) -> None:
+        """`trust`: a file of certificates of authorities, in place of the public ones."""
+        self._session = new_session(proxies=proxies, trust=trust)
 
     def post(
         self,

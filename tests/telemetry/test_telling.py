@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from reconciler.journal.journal import Journal, Looked
 from reconciler.journal.memory import MemoryJournal
 from reconciler.model.console import ChangeKind, ConsoleChange, Latch
 from reconciler.model.device import DeviceId
+from reconciler.model.error import JournalError
 from reconciler.model.event import DeviceArrived, IntentTaken
 from reconciler.model.instant import Instant
 from reconciler.model.rollout_entry import (
@@ -21,6 +24,8 @@ from reconciler.model.rollout_entry import (
     WaveSoaking,
     WaveStarted,
 )
+from reconciler.settings.settings import ChannelKind, ChannelSettings
+from reconciler.telemetry import reports
 from reconciler.telemetry.channel import DeliveryError
 from reconciler.telemetry.courier import Delivery
 from reconciler.telemetry.matters import open_matters
@@ -29,6 +34,7 @@ from reconciler.telemetry.pace import Pace
 from tests.telemetry.world_of_news import (
     Clock,
     Remembering,
+    RememberingForge,
     an_intent,
     halted,
     recovered,
@@ -254,18 +260,18 @@ def test_a_burst_is_a_few_messages_in_which_no_bad_news_is_cut(journal: Journal,
 def test_a_channel_that_is_down_is_tried_less_and_less_often_and_loses_nothing(journal: Journal, clock: Clock) -> None:
     tries: list[float] = []
     channel = Remembering(down=DeliveryError("no connection"), before=lambda: tries.append(clock.at))
-    reports: list[Delivery] = []
-    told = telling(journal, (settings(), channel), clock=clock, report=reports.append)
+    told_of: list[Delivery] = []
+    told = telling(journal, (settings(), channel), clock=clock, report=told_of.append)
     journal.note([halted()])
     until_quiet(told, clock, 7200)
     pauses = [later - earlier for earlier, later in pairwise(tries)]
     assert pauses[0] < 10
     assert 800 < pauses[-1] < 1000
-    assert reports[0] == Delivery(channel="ops", ok=False, why="no connection", left=1)
+    assert told_of[0] == Delivery(channel="ops", ok=False, why="no connection", left=1)
     channel.down = None
     until_quiet(told, clock, 1000)
     assert channel.reasons == ["RolloutHalted"]
-    assert reports[-1].ok
+    assert told_of[-1].ok
 
 
 def test_who_asks_for_more_time_gets_it(journal: Journal, clock: Clock) -> None:
@@ -282,12 +288,12 @@ def test_a_channel_that_fails_in_a_way_that_nobody_foresaw_does_not_stop_the_oth
     journal: Journal, clock: Clock
 ) -> None:
     wrong, right = Remembering(down=ZeroDivisionError("https://secret.example")), Remembering()
-    reports: list[Delivery] = []
-    told = telling(journal, (settings("wrong"), wrong), (settings("right"), right), clock=clock, report=reports.append)
+    told_of: list[Delivery] = []
+    told = telling(journal, (settings("wrong"), wrong), (settings("right"), right), clock=clock, report=told_of.append)
     journal.note([halted()])
     until_quiet(told, clock)
     assert right.reasons == ["RolloutHalted"]
-    assert {each.why for each in reports if not each.ok} == {"unforeseen: ZeroDivisionError"}
+    assert {each.why for each in told_of if not each.ok} == {"unforeseen: ZeroDivisionError"}
 
 
 def test_words_of_strangers_are_made_harmless_and_short(journal: Journal, clock: Clock) -> None:
@@ -322,3 +328,24 @@ def test_a_channel_that_is_not_asked_for_any_more_leaves_nothing(journal: Journa
     telling(journal, (settings("old"), Remembering()), clock=clock)
     telling(journal, (settings("new"), Remembering()), clock=clock)
     assert list(journal.bookmarks("telling/")) == ["telling/channel/new"]
+
+
+@pytest.mark.parametrize("name", ["telling/channel/ops", "telling/matter/trouble/x", "telling/status/ops"])
+def test_a_bookmark_that_was_altered_is_an_error_with_a_code(journal: Journal, clock: Clock, name: str) -> None:
+    telling(journal, (settings(), Remembering()), clock=clock)
+    journal.set_bookmark(name, "{}")
+    forge = ChannelSettings(name="ops", kind=ChannelKind.GITHUB)
+    asked = forge if "status" in name else settings()
+    channel = RememberingForge() if "status" in name else Remembering()
+    journal.set_bookmark(name, "[1, 2]")
+    with pytest.raises(JournalError, match="PFR5011"):
+        telling(journal, (asked, channel), clock=clock)
+
+
+def test_the_page_has_every_reason() -> None:
+    room = Path(reports.__file__).parent
+    code = "".join((room / name).read_text(encoding="utf-8") for name in ("reports.py", "matters.py"))
+    reasons = set(re.findall(r'"((?:[A-Z][a-z]+){2,}|Troubled|Recovered)"', code))
+    page = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text(encoding="utf-8")
+    assert "RolloutHalted" in reasons
+    assert reasons == set(re.findall(r"`((?:[A-Z][a-z]+)+)`", page.partition("## Channels")[0]))

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.journal.control_record import Line, Numbered
+from reconciler.journal.memory import MemoryJournal
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.telemetry.notifications import Telling
 from reconciler.telemetry.pace import Pace
@@ -22,9 +24,13 @@ from tests.telemetry.world_of_news import Remembering, halted, settings, trouble
 
 QUICK = Pace(gather=0.01, rest=0.0, devices_rest=0.0, retry_first=0.05, retry_max=0.2, timeout=5.0, poll=0.02)
 
+SECRET = "https://hooks.example/T0psecret"
+
 PROCESS = """
 import sys
 from pathlib import Path
+from reconciler.journal.control_record import Line, Numbered
+from reconciler.journal.memory import MemoryJournal
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.settings.settings import ChannelKind, ChannelSettings
 from reconciler.telemetry.channels import open_channels
@@ -153,3 +159,24 @@ def test_to_tell_never_waits(tmp_path: Path) -> None:
             for number in range(10_000):
                 told.tell(troubled(at=number))
             assert time.monotonic() - began < 5
+
+
+def test_what_goes_wrong_once_in_a_thread_ends_no_thread() -> None:
+    class Odd(MemoryJournal):
+        wrong = 0
+
+        def line(self, line: Line, *, after: int, limit: int) -> tuple[Numbered, ...]:
+            if self.wrong:
+                self.wrong -= 1
+                raise RuntimeError(SECRET)
+            return super().line(line, after=after, limit=limit)
+
+    came = threading.Event()
+    channel, reports = Remembering(after=came.set), []
+    journal = Odd()
+    with Telling(journal, [(settings(), channel)], pace=QUICK, report=reports.append):
+        journal.wrong = 3
+        journal.note([halted()])
+        assert came.wait(20)
+    assert channel.reasons == ["RolloutHalted"]
+    assert [each.why for each in reports if not each.ok] == ["unforeseen: RuntimeError"] * 3
