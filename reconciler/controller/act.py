@@ -80,7 +80,7 @@ def _act(
         well_before=fresh.mode is DeviceMode.NORMAL if start.device_id not in run.ended else None,
     )
     try:
-        run.tools.journal.begin(attempt, permit=run.permits.get(fleet))
+        attempt = run.tools.journal.begin(attempt, permit=run.permits.get(fleet))
     except DeviceBusyError as error:
         run.turn_back(start.device_id, error.code, error.message)
         return

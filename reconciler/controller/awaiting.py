@@ -17,9 +17,10 @@ def is_awaited(run: Run, plan: FleetPlan, *, now: Instant) -> bool:
     """Whether this run has ended a step on a device of the fleet that may be back within the time of a step."""
     if run.stopping or run.story_of(plan.fleet.name).halted is not None:
         return False
-    waiting = (device_id for place in plan.waiting if place.reason in PASSING for device_id in place.devices)
     deadline = plan.fleet.rollout.step_deadline_seconds
-    return any(_is_expected(run, device_id, now, deadline) for device_id in waiting)
+    expected = [device_id for device_id in run.ended if _is_expected(run, device_id, now, deadline)]
+    waiting = (place.devices for place in plan.waiting if place.reason in PASSING) if expected else ()
+    return any(not frozenset(devices).isdisjoint(expected) for devices in waiting)
 
 
 def _is_expected(run: Run, device_id: DeviceId, now: Instant, deadline_seconds: float) -> bool:

@@ -12,6 +12,7 @@ from reconciler.controller.receiving import receiving
 from reconciler.controller.run import Run, Scope
 from reconciler.controller.suffering import note_suffering
 from reconciler.journal.journal import Permit
+from reconciler.journal.settling import latest_attempt
 from reconciler.model.device import DeviceId, Observation
 from reconciler.model.event import DeviceArrived, DeviceSetAside
 from reconciler.model.instant import Instant
@@ -102,6 +103,7 @@ def _ledger(run: Run, scope: Scope, plan: FleetPlan, in_flight: Sequence[InFligh
             for flight in in_flight
             if flight.attempt.fleet == fleet or flight.attempt.device_id in moving
         },
+        latest_attempt=latest_attempt(run.tools.journal, fleet=fleet),
         ended=run.ended,
         slots=frozenset(run.tools.journal.slots(fleet)),
         spent_until=run.spent_until.get(fleet),

@@ -146,6 +146,7 @@ class Run:
     health: dict[str, FleetHealth] = field(default_factory=dict)
     agreement: Agreement = field(init=False)
     bound: set[DeviceId] = field(init=False)
+    _has_read: bool = False
     _counting: threading.Lock = field(default_factory=threading.Lock)
     pictures: dict[str | None, Picture] = field(default_factory=dict)
     answers: Answers = field(init=False)
@@ -186,13 +187,19 @@ class Run:
         return self.kept_plans.approvals(fleet, self.story_of(fleet.name).approvals, files, now=self.latest)
 
     def read_on(self) -> None:
-        """Read what the journal has noted since, by this run or by a person's command."""
+        """Read what the journal has noted since, by this run or by a person's command, and tell of it.
+
+        Of what was there before this run nothing is told, nor of fleets that are not its own.
+        """
+        is_first, self._has_read = not self._has_read, True
         for noted in self.tools.journal.entries(after=self.entries_read):
             fleet = noted.entry.fleet
             self.stories[fleet] = self.story_of(fleet).told(noted.entry)
             self.entries_read = noted.number
             if isinstance(noted.entry, RolloutBegan | Retried):
                 self._forget_what_is_settled(fleet)
+            if not is_first and (fleet in self.fences or not self.fences):
+                self.tools.tell(RolloutMoved(at=noted.entry.at, entry=noted.entry))
 
     def add(self, fleet: str, entries: Sequence[RolloutEntry]) -> bool:
         """Note what follows for a fleet, durably, and what it comes to. An entry that cannot follow is not written.
@@ -209,8 +216,6 @@ class Run:
             self.read_on()
             return False
         self.read_on()
-        for entry in entries:
-            self.tools.tell(RolloutMoved(at=entry.at, entry=entry))
         return True
 
     def halt(self, fleet: str, reason: str, at: Instant) -> None:
@@ -237,7 +242,7 @@ class Run:
         self._forget_all_but(self.fences.keys())
         for fleet, story in self.stories.items():
             for attempt in () if story.rollout is None else reversed(self.tools.journal.attempts(fleet=fleet)):
-                if attempt.intended_at >= story.tries_since(attempt.device_id):
+                if story.uses_up_tries(attempt):
                     self._remember(attempt)
 
     def _remember(self, attempt: Attempt) -> None:
@@ -278,9 +283,8 @@ class Run:
     def _forget_what_is_settled(self, fleet: str) -> None:
         story = self.stories[fleet]
         for device_id, attempts in [*self.ended.items()]:
-            since = story.tries_since(device_id)
-            if attempts[0].fleet == fleet and attempts[-1].intended_at < since:
-                left = [attempt for attempt in attempts if attempt.intended_at >= since]
+            if attempts[0].fleet == fleet and not all(map(story.uses_up_tries, attempts)):
+                left = list(filter(story.uses_up_tries, attempts))
                 self.set_aside.pop(device_id, None)
                 if left:
                     self.ended[device_id] = left

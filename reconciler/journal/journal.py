@@ -179,8 +179,10 @@ class Journal(ControlRecord, Protocol):
        characters that UTF-8 cannot hold come back as their escapes.)
     """
 
-    def begin(self, attempt: Attempt, *, permit: Permit | None = None) -> None:
-        """Write down an attempt before its request leaves; with `concurrent_max` its device holds a slot afterwards.
+    def begin(self, attempt: Attempt, *, permit: Permit | None = None) -> Attempt:
+        """Write down an attempt before its request leaves, and return it with its number.
+
+        With `concurrent_max` its device holds a slot afterwards.
 
         Raises:
             FencedError: PFR5021, NoSlotError: PFR5022, RateError: PFR5023, the permit does not allow it;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import count, groupby
+from itertools import count, groupby, islice
 from operator import attrgetter
 from types import TracebackType
 from typing import Self
@@ -61,7 +61,7 @@ class MemoryJournal(MemoryControl):
         self._attempts: dict[str, Attempt] = {}  # in the order of begin
         self._open: dict[DeviceId, str] = {}
         self._moves: list[Move] = []
-        self._move_numbers = count(1)
+        self._move_numbers, self._numbers = count(1), count(1)
         self._reports: dict[DeviceId, ModuleReport] = {}
         self._plans: dict[str, KeptPlan] = {}
         self._console_states: dict[DeviceId, ConsoleState] = {}
@@ -70,10 +70,10 @@ class MemoryJournal(MemoryControl):
         self._limits = MemoryLimits(self._attempts)
         self._writes = MemoryWrites()
 
-    def begin(self, attempt: Attempt, *, permit: Permit | None = None) -> None:
+    def begin(self, attempt: Attempt, *, permit: Permit | None = None) -> Attempt:
         """See `Journal.begin`."""
         check_begin(attempt)
-        attempt = storable(attempt)
+        attempt = replace(storable(attempt), number=next(self._numbers))
         with self._exclusively(permit):
             open_id = self._open.get(attempt.device_id)
             if attempt.id in self._attempts:
@@ -85,6 +85,7 @@ class MemoryJournal(MemoryControl):
             self._limits.begin(attempt, permit)
             self._open[attempt.device_id] = attempt.id
             self._store(attempt, attempt.intended_at)
+            return attempt
 
     def record(
         self,
@@ -99,7 +100,9 @@ class MemoryJournal(MemoryControl):
         """See `Journal.record`."""
         attempt = storable(attempt)
         with self._exclusively(permit):
-            check_record(self._attempts.get(attempt.id), attempt)
+            kept = self._attempts.get(attempt.id)
+            check_record(kept, attempt)
+            attempt = replace(attempt, number=None if kept is None else kept.number)
             if not attempt.is_open:
                 del self._open[attempt.device_id]
             self._store(attempt, time_of_state(attempt) if at is None else at)
@@ -115,11 +118,12 @@ class MemoryJournal(MemoryControl):
     ) -> tuple[Attempt, ...]:
         """See `Journal.attempts`."""
         with self._exclusively():
-            return tuple(
+            found = (
                 attempt
                 for attempt in reversed(self._attempts.values())
                 if device_id in (None, attempt.device_id) and fleet in (None, attempt.fleet)
-            )[:limit]
+            )
+            return tuple(islice(found, limit))
 
     def moves(self, attempt_id: str) -> tuple[Move, ...]:
         """See `Journal.moves`."""

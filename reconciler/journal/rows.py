@@ -88,6 +88,7 @@ def attempt_from(row: Row[Any]) -> Attempt:
             failure=None if row.failure is None else FailureClass(row.failure),
             detail=row.detail,
             well_before=row.well_before,
+            number=row.number,
         ),
     )
 

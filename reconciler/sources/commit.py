@@ -15,9 +15,15 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.manifests.document import BYTES_MAX
-from reconciler.model.error import OperatorError
+from reconciler.model.error import OperatorError, SourceRefusedError
 from reconciler.sources.git import Entry, Repository, find_repository
 from reconciler.sources.manifest_set import Gathering, ManifestSet, is_manifest_name, outside, too_large
+
+FILES_MAX: Final = 10_000
+"""Manifests of one commit: a hundred times what the largest fleets that we know of are made of."""
+
+MANIFESTS_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Of all manifests of one commit together; rosters and binaries are counted one by one."""
 
 _LINKS_FOLLOWED_MAX: Final = 40
 """As the kernel has it: more of them one after the other are a loop."""
@@ -56,7 +62,7 @@ def read_manifests_at(revision: str, paths: Sequence[str | Path]) -> CommittedMa
 
 
 def manifests_of(repository: Repository, commit: str, spots: Sequence[Spot]) -> CommittedManifests:
-    """Read what lies at some spots of a commit. Raises OperatorError PFR6503, PFR6505."""
+    """Read what lies at some spots of a commit. Raises OperatorError PFR6503, PFR6505, PFR6512."""
     tree = _Tree(repository, commit)
     gathering = Gathering()
     found: dict[str, tuple[str, Entry]] = {}
@@ -70,6 +76,10 @@ def manifests_of(repository: Repository, commit: str, spots: Sequence[Spot]) -> 
             missing.append(spot.given)
         for name, path in readable:
             _look(tree, root.inside, name, path, found, gathering)
+    read_bytes = sum(entry.size for _, entry in found.values())
+    if len(found) > FILES_MAX or read_bytes > MANIFESTS_BYTES_MAX:
+        message = f"{len(found)} manifests of {read_bytes} bytes are more than {FILES_MAX} of {MANIFESTS_BYTES_MAX}"
+        raise SourceRefusedError("PFR6512", message, next_step="put device ids into rosters, or name a smaller folder")
     contents = repository.contents([entry for _, entry in found.values()])
     for name, entry in found.values():
         gathering.add(name, contents[entry.object_id])

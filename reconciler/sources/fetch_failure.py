@@ -89,7 +89,8 @@ _KINDS: Final = (
     ),
     _kind(
         r"not a git repository|bad object|unable to read|corrupt|did not send all|is empty|inflate|unresolved delta|"
-        r"cannot be (read|mapped)|missing (blob|tree|commit)|unable to (open|parse) object",
+        r"cannot be (read|mapped)|missing (blob|tree|commit)|unable to (open|parse) object|packfile|index v2 file|"
+        r"error in object|reference broken|shallow line|bad config",
         "PFR6505",
         "a repository cannot be read, {shown} or its mirror here",
         "it is fetched anew by itself; if that does not help, `git fsck` there says what is wrong",

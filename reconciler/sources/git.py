@@ -79,6 +79,10 @@ class Repository:
         """The id of what a reference leads to at once: a commit, or a tag object. Raises OperatorError PFR6505."""
         return self._text(("rev-parse", "--verify", "--end-of-options", reference)).decode("ascii").strip()
 
+    def kind_of(self, reference: str) -> str:
+        """What a reference comes to, tags followed: commit, tree or blob. Raises OperatorError PFR6505."""
+        return self._text(("cat-file", "-t", f"{reference}^{{}}")).decode("ascii").strip()
+
     def committed_at(self, commit: str) -> float:
         """When a commit says that it was made, in seconds since the epoch. Raises OperatorError PFR6505."""
         said = (

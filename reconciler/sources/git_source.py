@@ -12,17 +12,22 @@ from reconciler.model.instant import Instant
 from reconciler.model.revision import Revision
 from reconciler.settings.settings import GitSettings, Reference, Verification
 from reconciler.sources.address import address_of
-from reconciler.sources.commit import Spot, manifests_of, with_algorithm
+from reconciler.sources.commit import CommittedManifests, Spot, manifests_of, with_algorithm
 from reconciler.sources.manifest_set import ManifestSet
 from reconciler.sources.mirror import FOLLOWED, Mirror, MirrorBounds
 from reconciler.sources.signature import SignatureCheck
 
 _FULL_ID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 _NAME: Final = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]+")
-_UNREADABLE: Final = "PFR6505"
+_UNREADABLE: Final = frozenset({"PFR6504", "PFR6505"})
+_TOO_MUCH: Final = "PFR6503"
 _NOT_THERE: Final = "PFR6511"
 
 _Found = TypeVar("_Found")
+
+
+class _DamagedError(SourceUnreachableError):
+    """What was fetched cannot be read any more."""
 
 
 class GitSource:
@@ -59,7 +64,11 @@ class GitSource:
         """
         with self._mirror.held():
             self._mirror.refresh(self._wanted)
-            return self._read(self._followed)
+            try:
+                return self._read(self._followed)
+            except _DamagedError:
+                self._mirror.refresh(self._wanted)
+                return self._read(self._followed)
 
     def at(self, reference: str) -> Revision:
         """See `Source.at`. A branch comes before a tag of the same name; of a commit all digits are needed.
@@ -82,7 +91,15 @@ class GitSource:
         if not self._mirror.has(commit):
             self._bring(commit)
         spot = Spot(given=self._folder or ".", inside=self._folder)
-        found = self._read(lambda: manifests_of(self._mirror.repository, commit, [spot]))
+
+        def found_there() -> CommittedManifests:
+            return manifests_of(self._mirror.repository, commit, [spot])
+
+        try:
+            found = self._read(found_there)
+        except _DamagedError:
+            self._bring(commit)
+            found = self._read(found_there)
         if found.missing:
             next_step = "put them back, or correct `folder`; to give up all fleets, stop the controller"
             where = f"the folder {self._folder}" if self._folder else "the repository"
@@ -126,12 +143,10 @@ class GitSource:
     def _followed(self) -> Revision:
         """What was fetched, its signatures verified where that is asked for."""
         repository = self._mirror.repository
-        try:
-            commit = repository.commit_of(FOLLOWED)
-        except OperatorError:
-            self._mirror.distrust()
+        if repository.kind_of(FOLLOWED) != "commit":
             message = f"{self._address.shown} has no commit as {self._wanted}"
-            raise SourceRefusedError("PFR6511", message, next_step="follow a branch, or a tag of a commit") from None
+            raise SourceRefusedError("PFR6511", message, next_step="follow a branch, or a tag of a commit")
+        commit = repository.commit_of(FOLLOWED)
         if self._settings.reference is Reference.COMMIT and commit != self._wanted:
             raise SourceRefusedError("PFR6511", f"{self._wanted} is no commit", next_step="follow a commit by its id")
         return Revision(
@@ -165,17 +180,18 @@ class GitSource:
                 raise SourceRefusedError("PFR6515", message, next_step=next_step) from None
 
     def _read(self, read: Callable[[], _Found]) -> _Found:
-        """Read something from the mirror; one that is damaged is fetched anew at the next look."""
+        """Read something from the mirror; one that is damaged is fetched anew as soon as the repository is reached."""
         try:
             return read()
         except OperatorError as error:
-            if error.code != _UNREADABLE:
+            if error.code == _TOO_MUCH:
+                next_step = "keep the folder of the manifests small, without generated files"
+                raise SourceRefusedError("PFR6512", error.message, next_step=next_step) from None
+            if error.code not in _UNREADABLE:
                 raise
             self._mirror.distrust()
-            next_step = "nothing: it is fetched anew at the next look"
-            raise SourceUnreachableError(
-                "PFR6513", f"the mirror is damaged: {error.message}", next_step=next_step
-            ) from None
+            next_step = "nothing: it is fetched anew as soon as the repository is reached"
+            raise _DamagedError("PFR6513", f"the mirror is damaged: {error.message}", next_step=next_step) from None
 
 
 def _wanted(settings: GitSettings) -> str:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.model.error import OperatorError, SourceError, SourceRefusedError, SourceUnreachableError
+from reconciler.model.error import OperatorError, SourceRefusedError, SourceUnreachableError
 from reconciler.settings.settings import GitSettings
 from reconciler.sources.address import Address
 from reconciler.sources.credentials import NOBODYS, PRIVATE, Access, access_to
@@ -43,6 +43,7 @@ _LATER_DEPTH: Final = 50
 _NOT_GIVEN_OUT: Final = "PFR6511"
 _TOO_MUCH: Final = "PFR6512"
 _DAMAGED: Final = "PFR6505"
+_MALFORMED: Final = "PFR6520"
 
 _LOCK_SECONDS: Final = 5.0
 """Of patience with the last moments of a git that has failed or was ended: its children hold the lock, too."""
@@ -60,6 +61,7 @@ _CONFIGURATION: Final = (
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
     ("pack.threads", "1"),
+    ("core.bigFileThreshold", "8m"),
     ("core.askPass", ""),
     ("core.packedGitWindowSize", "32m"),
     ("core.packedGitLimit", "256m"),
@@ -88,6 +90,9 @@ class Mirror:
     settings: GitSettings
     bounds: MirrorBounds
     _distrusted: bool = False
+    _refused: tuple[str, SourceRefusedError] | None = None
+    """What was too much, or malformed, by its id: it is not fetched again at every look."""
+
     _lock: int | None = None
 
     @property
@@ -141,28 +146,27 @@ class Mirror:
         if not self.exists or self._distrusted or _bytes_below(self.folder) > self.bounds.mirror_bytes:
             self._replace(wanted)
             return
-        try:
-            if self._followed() == (wanted if _is_id(wanted) else self._advertised(self.folder, wanted)):
+        with self._mending(wanted):
+            tip = self._tip(self.folder, wanted)
+            if self._followed() == tip:
                 return
             self._compact()
-            self._fetch(self.folder, f"--depth={_LATER_DEPTH}", f"+{wanted}:{FOLLOWED}")
-        except SourceError as error:
-            if error.code != _DAMAGED:
-                raise
-            self._replace(wanted)
+            self._follow(self.folder, f"--depth={_LATER_DEPTH}", wanted, tip)
 
     def advertised(self, wanted: str) -> str:
         """The id that the repository has for a full reference now, without fetching it. Raises as `refresh` does."""
         if not self.exists:
             self._replace(wanted)
-        return self._advertised(self.folder, wanted)
+        return self._tip(self.folder, wanted)
 
     def bring(self, commit: str) -> None:
         """Fetch one commit by its id, without following it. Raises as `refresh` does."""
-        if not self.exists:
+        if not self.exists or self._distrusted:
             self._replace(commit)
-        elif not self.has(commit):
-            self._fetch(self.folder, "--depth=1", commit)
+            return
+        with self._mending(commit):
+            if not self.has(commit):
+                self._fetch(self.folder, "--depth=1", commit)
 
     def has(self, commit: str) -> bool:
         """Whether this commit is in the mirror."""
@@ -206,6 +210,16 @@ class Mirror:
             return frozenset()
         return frozenset(roots.output.decode("ascii").split()) & frozenset(shallow)
 
+    @contextmanager
+    def _mending(self, wanted: str) -> Iterator[None]:
+        """Replace the mirror where that may be why it cannot be fetched into."""
+        try:
+            yield
+        except SourceUnreachableError as error:
+            if error.code != _DAMAGED and self._is_whole():
+                raise
+            self._replace(wanted)
+
     def _replace(self, wanted: str) -> None:
         """Fetch into a new mirror, and put it in place of what is there."""
         if self.folder.is_dir() and any(self.folder.iterdir()) and self._marked(self.folder) is None:
@@ -214,10 +228,10 @@ class Mirror:
             raise SourceRefusedError("PFR6513", message, next_step=next_step)
         new, old = self._beside("new"), self._beside("old")
         self._make(new, "sha1")
-        tip = wanted if _is_id(wanted) else self._advertised(new, wanted)
+        tip = self._tip(new, wanted)
         if len(tip) != _SHA1_DIGITS:
             self._make(new, "sha256")
-        self._fetch(new, "--depth=1", f"+{wanted}:{FOLLOWED}")
+        self._follow(new, "--depth=1", wanted, tip)
         (new / _MARK).write_text(f"{self.address.shown}\n", encoding="utf-8")
         if self.folder.exists():
             self.folder.rename(old)
@@ -233,8 +247,23 @@ class Mirror:
         if made.failed:
             raise self._unusable(f"cannot be made: {made.error_line}", "check the disk and the folder")
 
-    def _advertised(self, folder: Path, wanted: str) -> str:
-        """The id that the repository has for a full reference now."""
+    def _follow(self, folder: Path, how_deep: str, wanted: str, tip: str) -> None:
+        """Fetch what is followed, which was seen to be at `tip`, unless that was refused before."""
+        if self._refused is not None and self._refused[0] == tip:
+            raise self._refused[1].with_traceback(None)
+        try:
+            self._fetch(folder, how_deep, f"+{wanted}:{FOLLOWED}")
+        except SourceRefusedError as error:
+            if error.code in {_TOO_MUCH, _MALFORMED}:
+                self._refused = (tip, error)
+            raise
+        finally:
+            _sweep(folder)
+
+    def _tip(self, folder: Path, wanted: str) -> str:
+        """The id that the repository has for a full reference now; an id is its own."""
+        if _is_id(wanted):
+            return wanted
         answer = self._talk(folder, ("ls-remote", "--refs", "--quiet", "origin", wanted), self.bounds.ask_seconds)
         for line in answer.output.decode("utf-8", "replace").splitlines():
             object_id, _, name = line.partition("\t")
@@ -282,6 +311,10 @@ class Mirror:
         known = self._read(("rev-parse", "--verify", "--quiet", "--end-of-options", FOLLOWED))
         return None if known.failed else known.output.decode("ascii").strip()
 
+    def _is_whole(self) -> bool:
+        """Whether what is followed is all there, as far as can be said without reading every file."""
+        return not self._read(("rev-list", "--objects", "--quiet", "--max-count=1", FOLLOWED)).failed
+
     def _compact(self) -> None:
         """Many small packs become one, with all that was ever fetched. That it fails costs time later, no more."""
         if len(list((self.folder / "objects/pack").glob("*.pack"))) > _PACKS_MAX:
@@ -298,9 +331,7 @@ class Mirror:
             shutil.rmtree(left, ignore_errors=True)
         if self._marked(self.folder) is None:
             return
-        for pattern in ("*.lock", "refs/**/*.lock", "objects/**/tmp_*", "objects/**/.tmp-*"):
-            for path in self.folder.glob(pattern):
-                path.unlink(missing_ok=True)
+        _sweep(self.folder)
 
     def _marked(self, folder: Path) -> str | None:
         try:
@@ -327,6 +358,13 @@ def _take(lock: int) -> None:
             time.sleep(0.02)
         else:
             return
+
+
+def _sweep(folder: Path) -> None:
+    """Take away the locks and halves of files that a git has left behind that did not come to its end."""
+    for pattern in ("*.lock", "refs/**/*.lock", "objects/**/tmp_*", "objects/**/.tmp-*"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def _is_id(text: str) -> bool:

@@ -37,7 +37,8 @@ _VARIABLES: Final = {
 }
 _GIT: Final = ("git", "--no-pager", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
 
-_LIMITED: Final = 'ulimit -f "$1" && ulimit -v "$2" && shift 2 && exec "$@"'
+# XFSZ is ignored so that git says "File too large" instead of dying without a word.
+_LIMITED: Final = 'trap "" XFSZ && ulimit -f "$1" && ulimit -v "$2" && shift 2 && exec "$@"'
 _FILE_BLOCK_BYTES: Final = 512
 _KIB: Final = 1024
 

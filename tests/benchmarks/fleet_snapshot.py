@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ _FIRST_PRODUCT = 20001
 _ALREADY_THERE = 0.25
 
 
-def write_snapshot(path: Path, devices: int, *, seed: int = 7) -> None:
+def write_snapshot(path: Path, devices: int, *, seed: int = 7, shares: Mapping[str, int] = PLATFORM_SHARES) -> None:
     """Write a snapshot of so many devices, one line a device."""
     # The same seed gives the same fleet; it is no secret.
     dice = random.Random(seed)
@@ -52,7 +52,7 @@ def write_snapshot(path: Path, devices: int, *, seed: int = 7) -> None:
     head = {"format_version": "1.0", "observed_at": OBSERVED_AT, "source": "cloud", "products": products}
     with path.open("w", encoding="utf-8") as file:
         file.write(json.dumps(head)[:-1] + ', "devices": [')
-        for number, device in enumerate(_devices(devices, dice)):
+        for number, device in enumerate(_devices(devices, dice, shares)):
             file.write(("," if number else "") + "\n" + json.dumps(device))
         file.write("]}\n")
 
@@ -76,8 +76,8 @@ def write_manifests(folder: Path) -> None:
         )
 
 
-def _devices(count: int, dice: random.Random) -> Iterator[dict[str, Any]]:
-    names = dice.choices(list(PLATFORM_SHARES), weights=list(PLATFORM_SHARES.values()), k=count)
+def _devices(count: int, dice: random.Random, shares: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+    names = dice.choices(list(shares), weights=list(shares.values()), k=count)
     for number, name in enumerate(names):
         yield _device(number, name, dice)
 

@@ -14,7 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ from reconciler.planning.planner import plan_fleets
 from reconciler.planning.selection import members_by_fleet
 from reconciler.planning.situation import situation_of
 from reconciler.sources import load_fleets
-from tests.benchmarks.fleet_snapshot import write_manifests, write_snapshot
+from tests.benchmarks.fleet_snapshot import PLATFORM_SHARES, write_manifests, write_snapshot
 
 CHANGED = 0.01
 _Result = TypeVar("_Result")
@@ -61,9 +61,9 @@ class Again:
     parts: dict[str, float]
 
 
-def world_of(devices: int, folder: Path, *, seed: int) -> World:
+def world_of(devices: int, folder: Path, *, seed: int, shares: Mapping[str, int] = PLATFORM_SHARES) -> World:
     """A generated fleet, read as any snapshot is."""
-    write_snapshot(folder / "fleet.json", devices, seed=seed)
+    write_snapshot(folder / "fleet.json", devices, seed=seed, shares=shares)
     write_manifests(folder / "manifests")
     return World(
         fleets=load_fleets([folder / "manifests"]),

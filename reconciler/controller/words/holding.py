@@ -12,6 +12,7 @@ from reconciler.controller.words.speaker import (
     unknown_fleet,
     until_in_words,
 )
+from reconciler.journal.settling import settled
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
 from reconciler.model.rollout import story_of
@@ -135,7 +136,7 @@ def _lift(speaker: Speaker, fleet: str) -> Told:
         stood.append(f"suspended {who}{until_in_words(story.suspended.until, now=at)}: {story.suspended.reason}")
     if not stood:
         return _nothing_to_lift(speaker, fleet)
-    journal.note([Resumed(fleet=fleet, at=at, by=speaker.by, settled_before=speaker.settled_before(fleet=fleet))])
+    journal.note([Resumed(fleet=fleet, at=at, by=speaker.by, **settled(journal, fleet=fleet))])
     message = f"fleet {fleet} may go on, failures are counted anew. It was {'; and it was '.join(stood)}"
     next_step = f"`apply` goes on where it was stopped; devices that are held: reconciler retry --fleet {fleet} --all"
     return Told(done=True, fleet=fleet, message=message, next_step=next_step)

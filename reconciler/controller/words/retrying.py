@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from reconciler.controller.words.speaker import Speaker, unknown_fleet
 from reconciler.journal.journal import Journal
+from reconciler.journal.settling import settled
 from reconciler.model.attempt import Attempt
 from reconciler.model.device import DeviceId
 from reconciler.model.failure import CONSEQUENCES
@@ -50,7 +51,7 @@ def _again(speaker: Speaker, cases: Sequence[_Case]) -> list[Told]:
                 at=speaker.moment(device_id=case.device_id),
                 device_id=case.device_id,
                 by=speaker.by,
-                settled_before=speaker.settled_before(device_id=case.device_id),
+                **settled(speaker.journal, device_id=case.device_id),
             )
             for case in cases
             if case.wrong and case.fleet is not None
@@ -95,8 +96,7 @@ def _story(journal: Journal, fleet: str | None) -> FleetStory:
 
 def _wrong(story: FleetStory, device_id: DeviceId, attempts: Sequence[Attempt]) -> str:
     """What failed on the device in this rollout and was not tried again by a person's word; empty: nothing."""
-    since = story.tries_since(device_id)
-    ended = [attempt for attempt in attempts if not attempt.is_open and attempt.intended_at >= since]
+    ended = [attempt for attempt in attempts if not attempt.is_open and story.uses_up_tries(attempt)]
     last = last_failure(ended)
     found = []
     if last is not None and last.failure is not None:

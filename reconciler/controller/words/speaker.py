@@ -12,7 +12,7 @@ from reconciler.journal.journal import Journal
 from reconciler.model.device import DeviceId
 from reconciler.model.duration import seconds_of
 from reconciler.model.error import OperatorError
-from reconciler.model.instant import NEVER, Instant, instant_from_iso
+from reconciler.model.instant import Instant, instant_from_iso
 from reconciler.render.step_words import duration_in_words, time_in_words
 from reconciler.render.word import Told
 
@@ -39,14 +39,6 @@ class Speaker:
     def moment(self, *, fleet: str | None = None, device_id: DeviceId | None = None) -> Instant:
         """When it is said: see `moment`."""
         return moment(self.journal, self.clock(), fleet=fleet, device_id=device_id)
-
-    def settled_before(self, *, fleet: str | None = None, device_id: DeviceId | None = None) -> Instant:
-        """Just after the latest attempt that there is, by its own clock; NEVER: there is none, so none is settled.
-
-        By a clock of ours that is ahead, failures that are yet to come would count for nothing.
-        """
-        latest = self.journal.attempts(fleet=fleet, device_id=device_id, limit=_LATEST)
-        return max((Instant(math.nextafter(attempt.intended_at, math.inf)) for attempt in latest), default=NEVER)
 
     def hearing_in_words(self, fleet: str) -> str:
         """Who hears it: the run that is going on, and what of the fleet ends its step first."""
