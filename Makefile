@@ -41,7 +41,7 @@ sbom: $(STAMP)
 	rm -rf $(CACHE)/dist $(CACHE)/package
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(CACHE)/dist .
 	$(PYTHON) -m venv $(CACHE)/package
-	$(CACHE)/package/bin/pip install --quiet --disable-pip-version-check "$$(ls $(CACHE)/dist/*.whl)[notify,postgres]"
+	$(CACHE)/package/bin/pip install --quiet --disable-pip-version-check "$$(ls $(CACHE)/dist/*.whl)[postgres]"
 	$(BIN)/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
 	  --output-file $(CACHE)/sbom.cdx.json $(CACHE)/package/bin/python
 

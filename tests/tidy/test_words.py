@@ -20,7 +20,7 @@ JUSTIFIED = re.compile(
 )
 MACHINE_PATH = re.compile(r"(?<![\w.}/])/(?:home|Users|root|work|tmp|mnt|private)/[\w.-]+")
 TEXTS = {".py", ".md", ".toml", ".yaml", ".yml", ".json", ".csv", ".txt", ""}
-OURS = ("reconciler", "tests", "docs", "schemas", "fleet-manifests", ".ci")
+OURS = ("reconciler", "tests", "docs", "schemas", "fleet-manifests", "deploy", ".ci")
 
 
 def python_files() -> list[Path]:
