@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CACHE ?= .cache
 
-.PHONY: demo test lint lives clean
+.PHONY: demo test lint lives sbom clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,15 @@ lint: $(STAMP)
 # The drawings of docs/lives.md, from the code.
 lives: $(STAMP)
 	$(BIN)/python -m tests.tidy.lives
+
+# What the package brings along, as CycloneDX: from its wheel in a venv of its own, as the container image has it.
+sbom: $(STAMP)
+	rm -rf $(CACHE)/dist $(CACHE)/package
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(CACHE)/dist .
+	$(PYTHON) -m venv $(CACHE)/package
+	$(CACHE)/package/bin/pip install --quiet --disable-pip-version-check "$$(ls $(CACHE)/dist/*.whl)[notify,postgres]"
+	$(BIN)/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
+	  --output-file $(CACHE)/sbom.cdx.json $(CACHE)/package/bin/python
 
 clean:
 	rm -rf $(VENV) $(CACHE)

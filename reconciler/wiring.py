@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -18,9 +18,10 @@ from reconciler.execution.cloud import CloudExecutor
 from reconciler.execution.product import CloudProductHands
 from reconciler.inventory.cloud import CloudInventory
 from reconciler.inventory.hearing import Hearing
+from reconciler.inventory.inventory import Inventory
 from reconciler.inventory.merge import merged
-from reconciler.inventory.signs import Signs
 from reconciler.inventory.vitals import CloudVitals
+from reconciler.inventory.watching import WatchingInventory
 from reconciler.journal.journal import Journal
 from reconciler.model.allowance import REQUESTS, Allowance
 from reconciler.model.device import Observation
@@ -32,7 +33,7 @@ from reconciler.particle.connect import connect_api, connect_stream
 from reconciler.particle.error import RefusedError
 from reconciler.particle.http import WirePatience
 from reconciler.particle.stream import EVENT_PREFIX, CloudEvent, EventStream
-from reconciler.particle.token import AccessToken
+from reconciler.particle.token import TokenSource
 from reconciler.sources import ManifestSet
 
 SENDS_AT_ONCE: Final = 16
@@ -49,14 +50,16 @@ class CloudSettings:
     """Where the cloud is and how to reach it.
 
     `firmware_cache` is a folder that keeps what is downloaded, or None. `patience` is the wire's, None: the usual one.
-    `requests` is how many may leave.
+    `requests` is how many may leave. `list_seconds`: all devices are looked at so seldom, and in between those of which
+    something was heard; None: every look is at all.
     """
 
     api_url: str
-    token: AccessToken
+    token: TokenSource
     firmware_cache: Path | None = None
     patience: WirePatience | None = None
     requests: Allowance = REQUESTS
+    list_seconds: float | None = None
 
 
 class CloudConnection:
@@ -65,35 +68,62 @@ class CloudConnection:
     Where manifests name products by number and by slug the cloud is asked at once which is which, so that no product is
     two: that may raise WireError. Without `manifests` it can only observe: applications are read from their folder when
     one is sent.
+
+
+    `on_news` is called, on any thread, when another look at a product may settle something.
     """
 
-    def __init__(self, settings: CloudSettings, fleets: FleetSet, manifests: ManifestSet | None = None) -> None:
+    def __init__(
+        self,
+        settings: CloudSettings,
+        fleets: FleetSet,
+        manifests: ManifestSet | None = None,
+        *,
+        on_news: Callable[[str | None], None] = lambda _: None,
+    ) -> None:
         self._settings = settings
-        self._manifests = manifests
-        self._streams: list[EventStream] = []
+        self._on_news = on_news
+        self._ears: dict[str | None, _Ears] = {}
         self._news = threading.Event()
-        self._eyes: list[CloudInventory] = []
+        self.scopes: Sequence[Scope] = ()
         self.api = connect_api(settings.api_url, settings.token, patience=settings.patience, requests=settings.requests)
         try:
-            self.scopes = [self._scope(words, fleets) for words in _products(self.api, fleets)]
+            self.follow(fleets, manifests)
         except BaseException:
             self.api.wire.close()
             raise
 
+    def follow(self, fleets: FleetSet, manifests: ManifestSet | None = None) -> Sequence[Scope]:
+        """From now on these fleets are meant: a scope for each of their products. What was heard stays remembered.
+
+        Raises WireError when the cloud cannot say which products are meant; then the fleets before are still meant.
+        """
+        self.scopes = [self._scope(words, fleets, manifests) for words in _products(self.api, fleets)]
+        for product in self._ears.keys() - {scope.product for scope in self.scopes}:
+            self._ears.pop(product).close()
+        return self.scopes
+
     def listen(self) -> None:
-        """Open the event stream of every product, and wait a little for it: what nobody hears is lost."""
-        for scope in self.scopes:
-            hearing, signs = scope.hearing, scope.hearing.signs
-            self._open(scope, EVENT_PREFIX, hearing.hear, hearing.miss)
-            for prefix in signs.streams:
-                self._open(scope, prefix, signs.hear, partial(signs.miss, prefix))
+        """Open the event streams of every product, and wait a little for them: what nobody hears is lost."""
+        opened = [stream for scope in self.scopes for stream in self._listen_to(scope)]
         deadline = time.monotonic() + _STREAM_WAIT_SECONDS
-        for stream in self._streams:
+        for stream in opened:
             stream.wait_connected(max(0.0, deadline - time.monotonic()))
+
+    def _listen_to(self, scope: Scope) -> Iterator[EventStream]:
+        """Open the streams that are not open yet, and close those that nobody wants any more."""
+        ears, signs = self._ears[scope.product], scope.hearing.signs
+        for prefix in ears.streams.keys() - {EVENT_PREFIX, *signs.streams}:
+            ears.streams.pop(prefix).stop()
+        if EVENT_PREFIX not in ears.streams:
+            yield self._open(scope, EVENT_PREFIX, ears.hearing.hear, ears.hearing.miss)
+        for prefix in signs.streams:
+            if prefix not in ears.streams:
+                yield self._open(scope, prefix, signs.hear, partial(signs.miss, prefix))
 
     def _open(
         self, scope: Scope, prefix: str, on_event: Callable[[CloudEvent], object], on_gap: Callable[[], None]
-    ) -> None:
+    ) -> EventStream:
         stream = connect_stream(
             self._settings.api_url,
             self._settings.token,
@@ -105,7 +135,8 @@ class CloudConnection:
         )
         scope.hearing.signs.attach(prefix, lambda: stream.connected)
         stream.start()
-        self._streams.append(stream)
+        self._ears[scope.product].streams[prefix] = stream
+        return stream
 
     def recall(self, journal: Journal) -> None:
         """Remember what devices said of their modules in earlier runs."""
@@ -119,7 +150,7 @@ class CloudConnection:
 
     def pause(self, silence_seconds: float, *, poll_seconds: float | None) -> None:
         """Wait until another look is worth its requests: for news of the steps under way, or for its time."""
-        looks = sum(eyes.requests_a_look for eyes in self._eyes)
+        looks = sum(scope.requests_a_look() for scope in self.scopes)
         rate = self._settings.requests.per_second
         pause = pause_after(looks, rate, poll_seconds=poll_seconds, silence=silence_seconds)
         time.sleep(pause.at_least)
@@ -129,8 +160,8 @@ class CloudConnection:
 
     def close(self) -> None:
         """End the event streams and all connections."""
-        for stream in self._streams:
-            stream.stop()
+        for ears in self._ears.values():
+            ears.close()
         self.api.wire.close()
 
     def __enter__(self) -> Self:
@@ -141,16 +172,18 @@ class CloudConnection:
     ) -> None:
         self.close()
 
-    def _scope(self, words: Sequence[str | None], fleets: FleetSet) -> Scope:
+    def _scope(self, words: Sequence[str | None], fleets: FleetSet, manifests: ManifestSet | None) -> Scope:
         product = words[0]
         of_product = replace(fleets, fleets=tuple(fleet for fleet in fleets.fleets if fleet.product in words))
         policies = [fleet.rollout.health for fleet in of_product.fleets]
-        signs = Signs(
+        if product not in self._ears:
+            self._ears[product] = _Ears(Hearing(clock=_wall_clock, on_news=partial(self._heard, product)))
+        hearing = self._ears[product].hearing
+        hearing.signs.expect(
             events=(event.name for policy in policies for event in policy.events),
             paths=(bound.path for policy in policies for bound in policy.vitals),
         )
-        hearing = Hearing(clock=_wall_clock, on_news=self._news.set, signs=signs)
-        applications = _Applications(of_product, self)
+        applications = _Applications(of_product, partial(self._application, manifests))
         eyes = CloudInventory(
             self.api,
             product=product,
@@ -158,7 +191,6 @@ class CloudConnection:
             clock=_wall_clock,
             contents_of={version for (_, version), binary in applications.named() if not _is_the_clouds(binary)},
         )
-        self._eyes.append(eyes)
         binaries = CloudBinaries(
             self.api,
             applications=applications,
@@ -167,28 +199,57 @@ class CloudConnection:
         return Scope(
             product=product,
             fleets=of_product,
-            ask_vitals=CloudVitals(self.api, product=product, signs=signs).ask,
-            inventory=eyes,
+            ask_vitals=CloudVitals(self.api, product=product, signs=hearing.signs).ask,
+            inventory=self._watching(eyes, hearing),
+            requests_a_look=lambda: eyes.requests_a_look,
             hearing=hearing,
             executor=CloudExecutor(self.api, product=product, binaries=binaries),
             answered_at=lambda: self.api.wire.answered_at,
             product_hands=None if product is None else CloudProductHands(self.api, product=product, binaries=binaries),
         )
 
-    def application(self, binary: ApplicationBinary) -> bytes | None:
+    def _watching(self, eyes: CloudInventory, hearing: Hearing) -> Inventory:
+        if self._settings.list_seconds is None:
+            return eyes
+        return WatchingInventory(
+            eyes,
+            hearing,
+            interval_seconds=self._settings.list_seconds,
+            requests_per_second=self._settings.requests.per_second,
+            monotonic=time.monotonic,
+        )
+
+    def _heard(self, product: str | None) -> None:
+        self._news.set()
+        self._on_news(product)
+
+    def _application(self, manifests: ManifestSet | None, binary: ApplicationBinary) -> bytes | None:
         """The bytes of an application that the manifests name; None when the product in the cloud holds them."""
-        if binary.file is not None and self._manifests is not None:
-            return self._manifests.binary(binary.file)
+        if binary.file is not None and manifests is not None:
+            return manifests.binary(binary.file)
         if binary.url is not None:
             return self.api.wire.read_bytes(binary.url, bytes_max=_APPLICATION_BYTES_MAX, authorised=False)
         return None
 
 
+@dataclass(slots=True)
+class _Ears:
+    """What was heard of one product, and the streams that it is heard from, by how the names of their events begin."""
+
+    hearing: Hearing
+    streams: dict[str, EventStream] = field(default_factory=dict)
+
+    def close(self) -> None:
+        """Nobody listens any more."""
+        for stream in self.streams.values():
+            stream.stop()
+
+
 class _Applications(Mapping[_ApplicationKey, bytes]):
     """The applications of some fleets and of all pins, each read when it is asked for."""
 
-    def __init__(self, fleets: FleetSet, connection: CloudConnection) -> None:
-        self._connection = connection
+    def __init__(self, fleets: FleetSet, read: Callable[[ApplicationBinary], bytes | None]) -> None:
+        self._read = read
         self._binaries = {
             (binary.platform, application.version): binary
             for application in _desired_applications(fleets)
@@ -200,7 +261,7 @@ class _Applications(Mapping[_ApplicationKey, bytes]):
         return self._binaries.items()
 
     def __getitem__(self, key: _ApplicationKey) -> bytes:
-        content = self._connection.application(self._binaries[key])
+        content = self._read(self._binaries[key])
         if content is None:
             raise KeyError(key)
         return content

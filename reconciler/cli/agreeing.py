@@ -13,15 +13,15 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.agreement_terms import Terms
-from reconciler.cli.carrying_out import agreement_on
 from reconciler.cli.going_on import still_agreed
 from reconciler.cli.inputs import Intent, text_width
 from reconciler.cli.plan_check import Checked, check_saved_plan
 from reconciler.cli.progress import Bars, Display, JsonLines, Lines, Silent
 from reconciler.cli.saying import say
+from reconciler.controller.agreement import Agreement, agreement_on
 from reconciler.controller.approvals import KeptPlans, keep, note_file_approvals, noted_approvals
 from reconciler.controller.report import Ending
-from reconciler.controller.run import Agreement, Run
+from reconciler.controller.run import Run
 from reconciler.journal.journal import Journal
 from reconciler.model.action import is_within
 from reconciler.model.plan import FleetPlan, Plan

@@ -13,13 +13,13 @@ from functools import partial
 from types import FrameType
 
 from reconciler.cli.progress import Display
+from reconciler.controller.agreement import Agreement
 from reconciler.controller.apply import Rest, run_to_rest
 from reconciler.controller.knowledge import Knowledge
-from reconciler.controller.run import Agreement, Run, Tools
+from reconciler.controller.run import Run, Tools
 from reconciler.firmware.catalog import Catalog
 from reconciler.inventory.checks import OutsideChecks
 from reconciler.journal.journal import Journal
-from reconciler.model.plan import Plan
 from reconciler.wiring import SENDS_AT_ONCE, CloudConnection
 
 
@@ -42,18 +42,6 @@ class Carried:
     run: Run
     rest: Rest
     interrupted: bool
-
-
-def agreement_on(plan_id: str, plan: Plan) -> Agreement:
-    """Everything that the plan would do."""
-    steps = {
-        device_id: frozenset(route.steps)
-        for fleet in plan.fleets
-        for route in fleet.routes
-        for device_id in route.devices
-    }
-    actions = frozenset(action for fleet in plan.fleets for action in fleet.actions)
-    return Agreement(plan_id=plan_id, steps=steps, actions=actions)
 
 
 def carry_out(

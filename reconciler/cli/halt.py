@@ -6,20 +6,9 @@ import click
 
 from reconciler.cli.display_options import output_options
 from reconciler.cli.journal_options import by_option, journal_option
-from reconciler.cli.word import (
-    force_option,
-    hearing_in_words,
-    journal_of_runs,
-    moment,
-    not_known,
-    tell,
-    unknown_fleet,
-    word_output_option,
-)
+from reconciler.cli.word import force_option, journal_of_runs, moment, speaker_on, tell, word_output_option
+from reconciler.controller.words.holding import halt, halt_all
 from reconciler.journal.location import JournalPlace
-from reconciler.journal.sql import SqlJournal
-from reconciler.render.step_words import time_in_words
-from reconciler.render.word import Told
 
 
 @click.command("halt")
@@ -51,24 +40,6 @@ def command(
     if bool(fleets) == everything:
         raise click.UsageError("name one FLEET or more, or give --all")
     with journal_of_runs(journal, create=force) as kept:
-        wanted = kept.fleets() if everything else tuple(dict.fromkeys(fleets))
-        told = [_halt(kept, fleet, reason, by, force=force or everything) for fleet in wanted]
-        if not told:
-            told = [Told(done=False, message="the journal knows no fleet yet, so nothing was halted")]
+        speaker = speaker_on(kept, by)
+        told = halt_all(speaker, reason=reason) if everything else halt(speaker, fleets, reason=reason, force=force)
         tell("halt", told, at=moment(kept), by=by, output=output, quiet=quiet)
-
-
-def _halt(kept: SqlJournal, fleet: str, reason: str, by: str, *, force: bool) -> Told:
-    unknown = None if force else unknown_fleet(kept, fleet)
-    if unknown is not None:
-        return not_known(unknown, fleet, "halt")
-    at = moment(kept, fleet=fleet)
-    kept.halt(fleet, reason, at, by=by)
-    # What stands now, not what was asked for: it may have been halted before, by a person or by itself.
-    standing = next(halt for halt in kept.halts() if halt.fleet == fleet)
-    if standing.at != at:
-        who = "by itself" if standing.by is None else f"by {standing.by}"
-        message = f"fleet {fleet} was halted already, {who} at {time_in_words(standing.at)}: {standing.reason}"
-    else:
-        message = f"fleet {fleet} is halted; {hearing_in_words(kept, fleet)}"
-    return Told(done=True, fleet=fleet, message=message, next_step=f"lift it with: reconciler resume {fleet}")

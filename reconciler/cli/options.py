@@ -11,12 +11,11 @@ from typing import Any, Final, TypeVar
 import click
 
 from reconciler.model.error import OperatorError
-from reconciler.particle.token import AccessToken
+from reconciler.particle.token import AccessToken, TokenSource
+from reconciler.particle.token_file import TokenFile
 
 DEFAULT_API_URL: Final = "https://api.particle.io"
 TOKEN_VARIABLE: Final = "PARTICLE_ACCESS_TOKEN"  # noqa: S105  # the variable's name, no token
-
-_TOKEN_FILE_BYTES_MAX: Final = 16 * 1024
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -26,7 +25,7 @@ class CloudAccess:
     """Where the API is, and the right to use it."""
 
     api_url: str
-    token: AccessToken
+    token: TokenSource
 
 
 def cloud_options(command: Command) -> Command:
@@ -34,7 +33,8 @@ def cloud_options(command: Command) -> Command:
     command = click.option(
         "--token-file",
         type=click.Path(path_type=Path, dir_okay=False),
-        help=f"File that holds the access token alone. Without it the token comes from {TOKEN_VARIABLE}.",
+        help="File that holds the access token alone; it may be replaced meanwhile. Without it the token comes from "
+        f"{TOKEN_VARIABLE}.",
     )(command)
     return click.option(
         "--api-url",
@@ -60,27 +60,15 @@ def cloud_access(api_url: str, token_file: Path | None) -> CloudAccess:
     return CloudAccess(api_url=checked_api_url(api_url), token=_token(token_file))
 
 
-def _token(token_file: Path | None) -> AccessToken:
-    text = os.environ.get(TOKEN_VARIABLE, "") if token_file is None else _read(token_file)
-    if not text.strip():
-        where = f"{TOKEN_VARIABLE} is not set" if token_file is None else f"{token_file} is empty"
+def _token(token_file: Path | None) -> TokenSource:
+    if token_file is not None:
+        return TokenFile(token_file)
+    text = os.environ.get(TOKEN_VARIABLE, "").strip()
+    if not text:
         raise OperatorError(
             "PFR3001",
-            f"no access token: {where}",
+            f"no access token: {TOKEN_VARIABLE} is not set",
             next_step=f"make a token for an API user with the scopes it needs, and put it into {TOKEN_VARIABLE} or a "
             "file for --token-file",
         )
-    return AccessToken(text.strip())
-
-
-def _read(token_file: Path) -> str:
-    try:
-        with token_file.open("rb") as file:
-            return file.read(_TOKEN_FILE_BYTES_MAX).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        problem = "it is no text"
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    raise OperatorError(
-        "PFR3012", f"the token file {token_file} cannot be read: {problem}", next_step="check --token-file"
-    )
+    return AccessToken(text)

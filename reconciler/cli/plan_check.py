@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reconciler.controller.run import Agreement
+from reconciler.controller.agreement import Agreement
 from reconciler.model.device import DeviceId
 from reconciler.model.error import OperatorError
 from reconciler.model.fleet import FleetSet, Share

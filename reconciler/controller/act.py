@@ -72,7 +72,7 @@ def _act(
         id=run.tools.new_id(),
         device_id=start.device_id,
         fleet=fleet,
-        plan_id=run.tools.agreement.plan_id,
+        plan_id=run.agreement.plan_id,
         step=start.step,
         state=AttemptState.INTENDED,
         intended_at=fresh.observed_at,
@@ -80,7 +80,7 @@ def _act(
         well_before=fresh.mode is DeviceMode.NORMAL if start.device_id not in run.ended else None,
     )
     try:
-        run.tools.journal.begin(attempt, permit=run.permits.get(fleet))
+        attempt = run.tools.journal.begin(attempt, permit=run.permits.get(fleet))
     except DeviceBusyError as error:
         run.turn_back(start.device_id, error.code, error.message)
         return

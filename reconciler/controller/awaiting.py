@@ -25,6 +25,6 @@ def is_awaited(run: Run, plan: FleetPlan, *, now: Instant) -> bool:
 
 def _is_expected(run: Run, device_id: DeviceId, now: Instant, deadline_seconds: float) -> bool:
     ended = run.ended.get(device_id)
-    if not ended or device_id not in run.tools.agreement.steps or held_until(ended, now) is not None:
+    if not ended or device_id not in run.bound or held_until(ended, now) is not None:
         return False
     return ended[0].ended_at is not None and now - ended[0].ended_at <= deadline_seconds

@@ -19,6 +19,7 @@ from reconciler.controller.product import act_on_product, settle_product
 from reconciler.controller.rollouts import Decided, decide
 from reconciler.controller.run import Run, Scope
 from reconciler.controller.settle import keep_reports, settle
+from reconciler.controller.sizes import guard_sizes
 from reconciler.rollout.verdict import Start
 
 
@@ -38,6 +39,9 @@ def reconcile_pass(run: Run, scope: Scope) -> bool:
     plan = picture.plan(scope.fleets)
     if note_console(run, scope, plan, picture):
         plan = picture.plan(scope.fleets)
+    run.agree_to(plan)
+    if run.tools.guards is not None:
+        guard_sizes(run, plan, run.tools.guards, observation.observed_at)
     note_health(run, scope, plan, picture)
     decided = decide(run, scope, plan, in_flight, picture)
     is_product_to_come = act_on_product(run, scope, plan, observation)

@@ -47,6 +47,12 @@ class Desk(Protocol):
     def plan(self, fleet: str | None = None) -> Mapping[str, Any] | None:
         """The last plan's document (`schemas/plan.v1.schema.json`), of one fleet or of all; None: there is none yet."""
 
+    def plan_at(self, reference: str) -> Mapping[str, Any] | None:
+        """The plan of another branch, tag or commit on what was seen last, and what it changes; None: nothing was seen.
+
+        The exception to the rule above: it fetches, and waits for that. Raises OperatorError, or ManifestError.
+        """
+
     def fetch_now(self) -> None:
         """Look at the source at once: somebody has pushed."""
 

@@ -61,7 +61,7 @@ def uploads_of(run: Run, scope: Scope, plan: FleetPlan, observation: Observation
     # Failed in this run; or agreed to, while it cannot be told what the product holds.
     doubtful = {action for action, ended in run.product_ended.items() if ended[0].failure}
     if product is None or product.holds is None:
-        doubtful |= run.tools.agreement.actions
+        doubtful |= run.agreement.actions
     doubtful = {action for action in doubtful if _is_upload(action) and action.product == plan.fleet.product}
     lacking: set[ProductAction] = {*plan.preparation, *doubtful, *(each.action for each in under_way)}
     awaited: set[ProductAction] = {action for action in plan.preparation if _may(run, scope, plan, action, now)}
@@ -134,7 +134,7 @@ def _may(run: Run, scope: Scope, plan: FleetPlan, action: ProductAction, now: In
         run.unapproved.add(action)
         return False
     run.unapproved.discard(action)
-    if action in run.product_held or not run.tools.agreement.allows(action):
+    if action in run.product_held or not run.agreement.allows(action):
         return False
     attempts: Sequence[ProductAttempt] = run.product_ended.get(action, ())
     # What was seen to be there and is gone again, somebody else takes back: no fight over it in one run.
@@ -171,7 +171,7 @@ def _send(run: Run, scope: Scope, hands: ProductHands, fleet: str, action: Produ
         id=run.tools.new_id(),
         product=scope.product,
         fleet=fleet,
-        plan_id=run.tools.agreement.plan_id,
+        plan_id=run.agreement.plan_id,
         action=action,
         state=AttemptState.INTENDED,
         intended_at=run.latest,

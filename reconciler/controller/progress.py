@@ -60,8 +60,7 @@ def ended_of(story: FleetStory, attempts: Iterable[Attempt]) -> Mapping[DeviceId
     """Every device's ended attempts of the rollout that are not settled, the latest first."""
     found: dict[DeviceId, list[Attempt]] = {}
     for attempt in attempts:
-        is_of_rollout = attempt.fleet == story.fleet and attempt.intended_at >= story.tries_since(attempt.device_id)
-        if is_of_rollout and not attempt.is_open:
+        if attempt.fleet == story.fleet and not attempt.is_open and story.uses_up_tries(attempt):
             found.setdefault(attempt.device_id, []).append(attempt)
     return found
 

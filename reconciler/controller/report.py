@@ -33,7 +33,7 @@ class Ending(Enum):
 
 def outcome_of(run: Run, traffic: Traffic, *, interrupted: bool) -> Outcome:
     """The counts of a run. Attempts that an earlier run left open count here when this run ended them."""
-    agreed = run.tools.agreement.steps
+    agreed = run.agreement.steps
     failed = failed_devices(run)
     return Outcome(
         devices_planned=len(agreed),
@@ -42,13 +42,13 @@ def outcome_of(run: Run, traffic: Traffic, *, interrupted: bool) -> Outcome:
         devices_waiting=len(agreed.keys() - run.arrived - failed),
         devices_refused=sum(plan.summary.refused for plan in run.plans.values()),
         steps_planned=sum(map(len, agreed.values())),
-        steps_done=sum(attempt.state is AttemptState.VERIFIED for attempt in run.ended_here),
-        steps_failed=sum(attempt.state is AttemptState.FAILED for attempt in run.ended_here),
+        steps_done=run.moved_here[AttemptState.VERIFIED],
+        steps_failed=run.moved_here[AttemptState.FAILED],
         steps_open=len(run.tools.journal.open_attempts()),
         requests=traffic.requests,
         requests_writing=traffic.writes,
         bytes_sent=traffic.bytes_sent,
-        actions_planned=len(run.tools.agreement.actions),
+        actions_planned=len(run.agreement.actions),
         actions_done=sum(attempts[0].state is AttemptState.VERIFIED for attempts in run.product_ended.values()),
         actions_failed=len(failed_actions(run)),
         halted_fleets=tuple(fleet for fleet in sorted(run.plans) if run.story_of(fleet).halted is not None),
@@ -95,7 +95,7 @@ def _is_failure(last: Attempt) -> bool:
 
 def stale_devices(run: Run) -> set[DeviceId]:
     """Devices that were agreed to and whose next step is not among the agreed ones any more."""
-    agreed = run.tools.agreement.steps
+    agreed = run.agreement.steps
     return {v.device_id for v in _waits(run) if v.hold is Hold.NOT_APPROVED and v.device_id in agreed}
 
 

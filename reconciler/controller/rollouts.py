@@ -12,6 +12,7 @@ from reconciler.controller.receiving import receiving
 from reconciler.controller.run import Run, Scope
 from reconciler.controller.suffering import note_suffering
 from reconciler.journal.journal import Permit
+from reconciler.journal.settling import latest_attempt
 from reconciler.model.device import DeviceId, Observation
 from reconciler.model.event import DeviceArrived, DeviceSetAside
 from reconciler.model.instant import Instant
@@ -54,7 +55,7 @@ def _decide(run: Run, scope: Scope, plan: FleetPlan, in_flight: Sequence[InFligh
         ledger,
         held=run.stopping or hold_of_fleet(plan, ledger.story, now) is not None,
         claims=picture.claims(plan.fleet),
-        plan_id=run.tools.agreement.plan_id,
+        plan_id=run.agreement.plan_id,
         now=now,
     )
     is_judged = run.add(fleet, judgement(seen))
@@ -95,13 +96,14 @@ def _ledger(run: Run, scope: Scope, plan: FleetPlan, in_flight: Sequence[InFligh
     uploads = uploads_of(run, scope, plan, observation)
     return Ledger(
         story=run.story_of(fleet),
-        agreed=run.tools.agreement.steps,
+        agreed=run.agreement.steps,
         approvals=run.approvals_of(plan.fleet, scope.fleets.approvals),
         in_flight={
             flight.attempt.device_id: flight
             for flight in in_flight
             if flight.attempt.fleet == fleet or flight.attempt.device_id in moving
         },
+        latest_attempt=latest_attempt(run.tools.journal, fleet=fleet),
         ended=run.ended,
         slots=frozenset(run.tools.journal.slots(fleet)),
         spent_until=run.spent_until.get(fleet),
@@ -123,8 +125,8 @@ def _not_seen_soaked(plan: FleetPlan, story: FleetStory, observation: Observatio
 
 
 def _note_arrivals(run: Run, plan: FleetPlan, now: Instant) -> None:
-    expected = run.tools.agreement.steps.keys() - run.arrived
-    for device_id in sorted(expected.intersection(plan.current)) if expected else ():
+    for device_id in sorted(run.bound.intersection(plan.current)):
+        run.bound.discard(device_id)
         run.arrived.add(device_id)
         run.tools.tell(DeviceArrived(at=now, fleet=plan.fleet.name, device_id=device_id))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from reconciler.controller.facts import facts_of
@@ -18,13 +19,16 @@ from reconciler.rollout.ledger import InFlight
 _FOUND_OPEN: Final = "found open at the start of a run"
 
 
-def disown_open_attempts(run: Run) -> None:
-    """At the start of a run: whatever is open was sent by a process that is gone, so nobody knows what came of it."""
+def disown_open_attempts(run: Run, *, but: Collection[str] = ()) -> None:
+    """At the start of a run: whatever is open was sent by a process that is gone, so nobody knows what came of it.
+
+    Not what is open in the fleets of `but`: those are in the hands of other runs of this process.
+    """
     for attempt in run.tools.journal.open_attempts():
-        if attempt.state is not AttemptState.UNKNOWN:
+        if attempt.state is not AttemptState.UNKNOWN and attempt.fleet not in but:
             run.record(attempt.lost_sight(_FOUND_OPEN))
     for on_product in run.tools.journal.open_product_attempts():
-        if on_product.state is not AttemptState.UNKNOWN:
+        if on_product.state is not AttemptState.UNKNOWN and on_product.fleet not in but:
             run.tools.journal.record_product(on_product.lost_sight(_FOUND_OPEN))
 
 

@@ -181,8 +181,7 @@ def _failed_device(story: FleetStory, attempts: Sequence[Attempt], now: Instant)
     last = last_failure(attempts)
     assert last is not None
     verified = (place for place, each in enumerate(attempts) if each.state is AttemptState.VERIFIED)
-    since = story.tries_since(last.device_id)
-    of_rollout = [attempt for attempt in attempts if attempt.intended_at >= since]
+    of_rollout = list(filter(story.uses_up_tries, attempts))
     return FailedDevice(
         attempt=last,
         tries=sum(each.state is AttemptState.FAILED for each in attempts[: next(verified, len(attempts))]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Final
 
 from reconciler.emulator.device import Device
@@ -18,7 +19,12 @@ def serial_number(device: Device) -> str:
 
 def mobile_secret(device: Device) -> str:
     """The code beside the serial number that the vendor's telephone application reads."""
-    return hashlib.sha256(device.id.encode()).hexdigest()[:_CODE_LENGTH].upper()
+    return _code(device.id)
+
+
+@lru_cache(maxsize=4096)
+def _code(device_id: str) -> str:
+    return hashlib.sha256(device_id.encode()).hexdigest()[:_CODE_LENGTH].upper()
 
 
 def imei(device: Device) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 from typing import Any, Final
 
 from reconciler.emulator.message import Answer, ApiError, as_int, json_answer
 from reconciler.emulator.state import Call, State
-from reconciler.firmware.binary import ParsedModule, parse_module
+from reconciler.firmware.binary import parse_module
 from reconciler.model.module import Dependency
 from reconciler.model.platform import PLATFORMS, Platform, platform_by_id
 from reconciler.model.release import Release
@@ -46,7 +47,7 @@ def get_release(call: Call) -> Answer:
         binary = binaries.module(platform, release.version, shipped.module.slot)
         assert binary is not None
         name = binaries.file_name(platform, release.version, shipped.module.slot)
-        modules.append({"filename": name, **_inside(parse_module(binary), binary)})
+        modules.append({"filename": name, **_inside(binary)})
     base_url = f"{call.state.base_url}/v1/firmware/device-os/v{release.version}"
     return json_answer({**_entry(platform, release), "base_url": base_url, "modules": modules})
 
@@ -96,8 +97,10 @@ def _entry(platform: Platform, release: Release) -> dict[str, Any]:
     }
 
 
-def _inside(parsed: ParsedModule, binary: bytes) -> dict[str, Any]:
+@lru_cache(maxsize=512)
+def _inside(binary: bytes) -> dict[str, Any]:
     """Prefix, suffix and checksum in the shape that the vendor's tools print (facts 1.11)."""
+    parsed = parse_module(binary)
     prefix, module = parsed.prefix, parsed.module
     stored = f"{parsed.crc:08x}"
     return {

@@ -98,6 +98,15 @@ class Signs:
         """How the names of the events begin that need a stream of their own, beside that of the cloud's own events."""
         return tuple(name for name in self.events if not name.startswith(EVENT_PREFIX))
 
+    def expect(self, *, events: Iterable[str], paths: Iterable[str]) -> None:
+        """From now on fleets expect these events and vitals; what was heard so far stays heard."""
+        with self._lock:
+            self.events = tuple(dict.fromkeys(events))
+            self._paths = tuple(dict.fromkeys(paths))
+            for prefix in self._ears.keys() - {EVENT_PREFIX, *self.streams}:
+                self._ears.pop(prefix)
+                self._unbroken_since.pop(prefix, None)
+
     def attach(self, prefix: str, connected: Callable[[], bool]) -> None:
         """A stream of the events with this prefix is there from now on; `connected` tells whether it is right now."""
         with self._lock:

@@ -22,16 +22,13 @@ from reconciler.model.instant import Instant
 from reconciler.model.module import Module, ModuleSlot
 from reconciler.model.rollout import stories_of
 from reconciler.model.rollout_entry import Approved, RolloutBegan, RolloutEntry
+from reconciler.model.since import Since
 from reconciler.model.step import FlashModule, Step
 
 
-def live_since(entries: Iterable[RolloutEntry]) -> dict[str, Instant]:
-    """From when on the attempts of each fleet's latest rollout count; `entries` are those of all fleets."""
-    return {
-        fleet: min(story.counting_since, story.rollout.began_at)
-        for fleet, story in stories_of(entries).items()
-        if story.rollout is not None
-    }
+def live_since(entries: Iterable[RolloutEntry]) -> dict[str, Since]:
+    """From when on attempts are of each fleet's latest rollout; `entries` are those of all fleets."""
+    return {fleet: story.began for fleet, story in stories_of(entries).items() if story.rollout is not None}
 
 
 def plans_named(entries: Iterable[RolloutEntry]) -> set[str]:
@@ -39,15 +36,11 @@ def plans_named(entries: Iterable[RolloutEntry]) -> set[str]:
     return {entry.plan_id for entry in entries if isinstance(entry, RolloutBegan | Approved)}
 
 
-def removable(
-    attempts: Sequence[Attempt], ended_before: Instant, still_counts_since: Mapping[str, Instant]
-) -> frozenset[str]:
+def removable(attempts: Sequence[Attempt], ended_before: Instant, live: Mapping[str, Since]) -> frozenset[str]:
     """The ids of those of one device's attempts, in the order of their beginning, that may be removed."""
     ended = [attempt for attempt in attempts if not attempt.is_open]
     stays = {attempt.id for attempt in ended if attempt.ended_at is None or attempt.ended_at >= ended_before}
-    stays |= {
-        attempt.id for attempt in ended if attempt.intended_at >= still_counts_since.get(attempt.fleet, float("inf"))
-    }
+    stays |= {attempt.id for attempt in ended if attempt.fleet in live and live[attempt.fleet].counts(attempt)}
     stays |= set({_subject(attempt): attempt.id for attempt in ended}.values())
     stays |= {lock.id for lock in [attempt for attempt in ended if lock_may_stand(attempt)][-1:]}
     stays |= _lessons(ended)

@@ -71,12 +71,27 @@ def _optional_devices(value: Any) -> frozenset[DeviceId] | None:
     return None if value is None else _devices(value)
 
 
-_SETTLED_BEFORE: Final[_Field] = ("settled_before", _optional_instant)
+def _attempts(value: Any) -> frozenset[str]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list of attempts")
+    return frozenset(map(_word, value))
+
+
+def _optional_count(value: Any) -> int | None:
+    return None if value is None else _count(value)
+
+
+_LATEST_ATTEMPT: Final[_Field] = ("latest_attempt", _optional_count)
+_SETTLED: Final[tuple[_Field, ...]] = (
+    ("settled_before", _optional_instant),
+    _LATEST_ATTEMPT,
+    ("under_way", _attempts),
+)
 
 _FORMS: Final[Mapping[str, tuple[type[RolloutEntry], tuple[_Field, ...]]]] = {
     "rollout_began": (
         RolloutBegan,
-        (("rollout_id", _word), ("intent", _word), ("plan_id", _word), ("devices", _count)),
+        (("rollout_id", _word), ("intent", _word), ("plan_id", _word), ("devices", _count), _LATEST_ATTEMPT),
     ),
     "wave_started": (WaveStarted, (("wave", _word), ("devices", _count), ("members", _optional_devices))),
     "wave_grew": (WaveGrew, (("wave", _word), ("members", _devices))),
@@ -88,10 +103,10 @@ _FORMS: Final[Mapping[str, tuple[type[RolloutEntry], tuple[_Field, ...]]]] = {
     "rollout_completed": (RolloutCompleted, ()),
     "rollout_superseded": (RolloutSuperseded, (("intent", _word),)),
     "device_unwell": (DeviceUnwell, (("device_id", _device), ("check", _word), ("why", _word))),
-    "halted": (Halted, (("reason", _word), ("by", _optional_word))),
-    "resumed": (Resumed, (("by", _word), _SETTLED_BEFORE)),
+    "halted": (Halted, (("reason", _word), ("by", _optional_word), ("overdue", _attempts))),
+    "resumed": (Resumed, (("by", _word), *_SETTLED)),
     "suspended": (Suspended, (("reason", _word), ("until", _optional_instant), ("by", _word))),
-    "retried": (Retried, (("device_id", _device), ("by", _word), _SETTLED_BEFORE)),
+    "retried": (Retried, (("device_id", _device), ("by", _word), *_SETTLED)),
     "approved": (
         Approved,
         (
@@ -106,7 +121,7 @@ _FORMS: Final[Mapping[str, tuple[type[RolloutEntry], tuple[_Field, ...]]]] = {
 }
 """Every kind of entry: its class, and its fields beside `fleet` and `at` with how each is read."""
 
-_LATER: Final = frozenset({"settled_before"})
+_LATER: Final = frozenset({"settled_before", "latest_attempt", "under_way", "overdue"})
 """Fields that entries of an earlier version do not have."""
 
 HALTING_KINDS: Final = ("halted", "resumed")

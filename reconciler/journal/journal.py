@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+from reconciler.journal.control_record import ControlRecord
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.console import ConsoleChange, ConsoleState, Latch
 from reconciler.model.device import DeviceId, ModuleReport
@@ -163,7 +164,7 @@ class NotedMeanwhileError(JournalError):
         )
 
 
-class Journal(Protocol):
+class Journal(ControlRecord, Protocol):
     """What was intended, sent and learnt. Every method may be called from several threads.
 
     What every implementation promises:
@@ -178,8 +179,10 @@ class Journal(Protocol):
        characters that UTF-8 cannot hold come back as their escapes.)
     """
 
-    def begin(self, attempt: Attempt, *, permit: Permit | None = None) -> None:
-        """Write down an attempt before its request leaves; with `concurrent_max` its device holds a slot afterwards.
+    def begin(self, attempt: Attempt, *, permit: Permit | None = None) -> Attempt:
+        """Write down an attempt before its request leaves, and return it with its number.
+
+        With `concurrent_max` its device holds a slot afterwards.
 
         Raises:
             FencedError: PFR5021, NoSlotError: PFR5022, RateError: PFR5023, the permit does not allow it;

@@ -67,6 +67,18 @@ def _is_held(handle: int) -> bool:
     return False
 
 
+def freed_by_force(journal: JournalPlace) -> bool:
+    """Free the lock of a run that hangs, where that can be done without ending its process: on a server.
+
+    False: it is as it was. A file's lock is its process's own, and is free when that process has ended.
+    """
+    if isinstance(journal, Path):
+        return False
+    from reconciler.journal.postgres_lock import cut_off  # noqa: PLC0415  # loads the database's driver
+
+    return cut_off(journal)
+
+
 @contextmanager
 def sole_run(journal: JournalPlace, *, now: Instant) -> Iterator[None]:
     """Be the only run on a journal for as long as the context lasts. Two names of one file are one journal.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import count, groupby
+from itertools import count, groupby, islice
 from operator import attrgetter
 from types import TracebackType
 from typing import Self
@@ -24,6 +23,7 @@ from reconciler.journal.journal import (
     ProductBusyError,
 )
 from reconciler.journal.lessons import DOUBT_FAILURES, Doubt, Lesson, modules_learnt
+from reconciler.journal.memory_control import MemoryControl
 from reconciler.journal.memory_limits import MemoryLimits
 from reconciler.journal.memory_writes import MemoryWrites
 from reconciler.journal.permits import FleetHaltedError
@@ -33,7 +33,6 @@ from reconciler.journal.rules import (
     check_plan,
     check_record,
     check_record_product,
-    closed_error,
     halted_now,
     lock_may_stand,
     storable,
@@ -54,31 +53,27 @@ from reconciler.model.step import FlashModule, LockApplication
 from reconciler.model.version import ApplicationVersion
 
 
-class MemoryJournal:
+class MemoryJournal(MemoryControl):
     """`Journal` in dictionaries under one lock. "Durable" is: until this process ends."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._closed = False
+        super().__init__()
         self._attempts: dict[str, Attempt] = {}  # in the order of begin
         self._open: dict[DeviceId, str] = {}
         self._moves: list[Move] = []
-        self._move_numbers = count(1)
+        self._move_numbers, self._numbers = count(1), count(1)
         self._reports: dict[DeviceId, ModuleReport] = {}
         self._plans: dict[str, KeptPlan] = {}
-        self._entries: list[RolloutEntry] = []
         self._console_states: dict[DeviceId, ConsoleState] = {}
-        self._console_changes: list[ConsoleChange] = []
-        self._latches: dict[DeviceId, Latch] = {}
         self._product_attempts: dict[str, ProductAttempt] = {}  # in the order of begin
         self._refusals: dict[int, SystemFlashRefusal] = {}
         self._limits = MemoryLimits(self._attempts)
         self._writes = MemoryWrites()
 
-    def begin(self, attempt: Attempt, *, permit: Permit | None = None) -> None:
+    def begin(self, attempt: Attempt, *, permit: Permit | None = None) -> Attempt:
         """See `Journal.begin`."""
         check_begin(attempt)
-        attempt = storable(attempt)
+        attempt = replace(storable(attempt), number=next(self._numbers))
         with self._exclusively(permit):
             open_id = self._open.get(attempt.device_id)
             if attempt.id in self._attempts:
@@ -90,6 +85,7 @@ class MemoryJournal:
             self._limits.begin(attempt, permit)
             self._open[attempt.device_id] = attempt.id
             self._store(attempt, attempt.intended_at)
+            return attempt
 
     def record(
         self,
@@ -104,7 +100,9 @@ class MemoryJournal:
         """See `Journal.record`."""
         attempt = storable(attempt)
         with self._exclusively(permit):
-            check_record(self._attempts.get(attempt.id), attempt)
+            kept = self._attempts.get(attempt.id)
+            check_record(kept, attempt)
+            attempt = replace(attempt, number=None if kept is None else kept.number)
             if not attempt.is_open:
                 del self._open[attempt.device_id]
             self._store(attempt, time_of_state(attempt) if at is None else at)
@@ -120,11 +118,12 @@ class MemoryJournal:
     ) -> tuple[Attempt, ...]:
         """See `Journal.attempts`."""
         with self._exclusively():
-            return tuple(
+            found = (
                 attempt
                 for attempt in reversed(self._attempts.values())
                 if device_id in (None, attempt.device_id) and fleet in (None, attempt.fleet)
-            )[:limit]
+            )
+            return tuple(islice(found, limit))
 
     def moves(self, attempt_id: str) -> tuple[Move, ...]:
         """See `Journal.moves`."""
@@ -231,7 +230,7 @@ class MemoryJournal:
         with self._exclusively():
             self._console_states |= {state.device_id: state for state in looked.states}
             self._console_changes += looked.changes
-            self._latches |= {latch.device_id: latch for latch in looked.latches}
+            self._all_latches += looked.latches
 
     def console_states(self) -> Mapping[DeviceId, ConsoleState]:
         """See `Journal.console_states`."""
@@ -252,16 +251,15 @@ class MemoryJournal:
     def latches(self) -> Mapping[DeviceId, Latch]:
         """See `Journal.latches`."""
         with self._exclusively():
-            return dict(self._latches)
+            return {latch.device_id: latch for latch in self._all_latches}
 
     def unlatch(self, device_id: DeviceId) -> bool:
         """See `Journal.unlatch`."""
         with self._exclusively():
-            latch = self._latches.get(device_id)
-            if latch is None or latch.lifted:
-                return False
-            self._latches[device_id] = replace(latch, lifted=True)
-            return True
+            held = [at for at, each in enumerate(self._all_latches) if each.device_id == device_id and not each.lifted]
+            for at in held:
+                self._all_latches[at] = replace(self._all_latches[at], lifted=True)
+            return bool(held)
 
     def begin_product(self, attempt: ProductAttempt, *, permit: Permit | None = None) -> None:
         """See `Journal.begin_product`."""
@@ -372,9 +370,7 @@ class MemoryJournal:
 
     @contextmanager
     def _exclusively(self, permit: Permit | None = None) -> Iterator[None]:
-        with self._lock:
-            if self._closed:
-                raise closed_error()
+        with super()._exclusively():
             self._limits.check_epoch(permit)
             yield
 

@@ -15,14 +15,15 @@ _ONE_AT_A_TIME: Final = threading.Lock()
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
-def migrate(connection: Connection) -> None:
+def migrate(connection: Connection, to: str = "head") -> None:
     """Make the journal behind a connection what `tables.py` says, from nothing or from any format before.
 
-    All of it happens in the connection's own transaction, which is left open.
+    `to` is the format to stop at, for tests that want an older one. All of it happens in the connection's own
+    transaction, which is left open.
     """
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     # Alembic keeps what is under way in variables of its modules.
     with _ONE_AT_A_TIME:
-        command.upgrade(config, "head")
+        command.upgrade(config, to)

@@ -22,11 +22,14 @@ _HOST_CHARACTERS: Final = 11
 """PostgreSQL cuts the name of a connection at 63."""
 
 
-_HOLDER: Final = text("""
-SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid)
+_HELD: Final = """
+FROM pg_stat_activity JOIN pg_locks USING (pid)
 WHERE locktype = 'advisory' AND granted AND classid = 0 AND objid = :lock AND objsubid = 1
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-""")
+"""
+
+_HOLDER: Final = text(f"SELECT application_name {_HELD}")
+_CUT: Final = text(f"SELECT pg_terminate_backend(pid) {_HELD}")
 
 
 @contextmanager
@@ -47,6 +50,15 @@ def holder_words(place: PostgresPlace) -> str | None:
     """Who holds the lock; None: nobody. Raises JournalError."""
     with _connected(place) as connection, translated_errors(place):
         return _holder(connection)
+
+
+def cut_off(place: PostgresPlace) -> bool:
+    """End the connection that holds the lock, which frees it; False: there is none that this user may end.
+
+    The run behind it may live on, and is fenced as soon as the right to write has passed on. Raises JournalError.
+    """
+    with _connected(place) as connection, translated_errors(place):
+        return bool(connection.execute(_CUT, {"lock": RUN_LOCK}).scalars().first())
 
 
 def _holder(connection: Connection) -> str | None:

@@ -25,7 +25,7 @@ from reconciler.journal.encoding import (
 from reconciler.journal.entries import decode_entry, encode_entry
 from reconciler.journal.journal import KeptPlan, KeptWrite, Move, Noted
 from reconciler.journal.lessons import Doubt, Lesson
-from reconciler.journal.rules import storable_entry, storable_words, storable_write
+from reconciler.journal.rules import storable_entry, storable_intent, storable_words, storable_write
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
 from reconciler.model.console import ChangeKind, ConsoleChange, ConsoleState, Latch
 from reconciler.model.device import DeviceId, ModuleReport
@@ -33,6 +33,7 @@ from reconciler.model.external_write import ExternalWrite, Facts
 from reconciler.model.instant import Instant
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.refusal import SystemFlashRefusal
+from reconciler.model.revision import Revision, TakenIntent
 from reconciler.model.rollout_entry import RolloutEntry, entry_kind
 from reconciler.model.step import FlashModule
 
@@ -87,6 +88,7 @@ def attempt_from(row: Row[Any]) -> Attempt:
             failure=None if row.failure is None else FailureClass(row.failure),
             detail=row.detail,
             well_before=row.well_before,
+            number=row.number,
         ),
     )
 
@@ -213,7 +215,7 @@ def console_state_from(row: Row[Any]) -> ConsoleState:
             seen_at=Instant(row.seen_at),
             fleet=row.fleet,
             selection=row.selection,
-            groups=_groups(row.groups),
+            groups=_words(row.groups),
             lock=row.lock,
             release=row.release,
             development=row.development,
@@ -226,11 +228,11 @@ def console_state_from(row: Row[Any]) -> ConsoleState:
 
 
 @lru_cache(maxsize=1024)
-def _groups(text: str) -> tuple[str, ...]:
-    groups = json.loads(text)
-    if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
+def _words(text: str) -> tuple[str, ...]:
+    words = json.loads(text)
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise ValueError(text)
-    return tuple(groups)
+    return tuple(words)
 
 
 def console_change_row(change: ConsoleChange) -> dict[str, Any]:
@@ -321,6 +323,43 @@ def refusal_row(refusal: SystemFlashRefusal) -> dict[str, Any]:
 def refusal_from(row: Row[Any]) -> SystemFlashRefusal:
     """What was learnt of a product, from a row of `refusals`."""
     return SystemFlashRefusal(product_id=row.product_id, at=Instant(row.at), words=row.words)
+
+
+def intent_row(intent: TakenIntent) -> dict[str, Any]:
+    """The row of a taken intent."""
+    intent = storable_intent(intent)
+    revision = intent.revision
+    return {
+        "source": revision.source,
+        "reference": revision.name,
+        "revision": revision.commit,
+        "committed_at": revision.committed_at,
+        "signer": revision.signer,
+        "digest": intent.digest,
+        "fleets": json.dumps(intent.fleets),
+        "taken_at": intent.at,
+        "taken_by": intent.by,
+    }
+
+
+def intent_from(row: Row[Any]) -> TakenIntent:
+    """The taken intent of a row of `intents`."""
+    return _read(
+        row,
+        lambda: TakenIntent(
+            revision=Revision(
+                source=row.source,
+                name=row.reference,
+                commit=row.revision,
+                committed_at=Instant(row.committed_at),
+                signer=row.signer,
+            ),
+            digest=row.digest,
+            fleets=_words(row.fleets),
+            at=Instant(row.taken_at),
+            by=row.taken_by,
+        ),
+    )
 
 
 def _optional_instant(value: float | None) -> Instant | None:

@@ -14,6 +14,7 @@ from reconciler.model.external_write import ExternalWrite, Facts
 from reconciler.model.failure import CONSEQUENCES
 from reconciler.model.instant import Instant
 from reconciler.model.product_attempt import ProductAttempt
+from reconciler.model.revision import TakenIntent
 from reconciler.model.rollout_entry import Halted, Resumed, RolloutEntry
 from reconciler.model.step import LockApplication
 
@@ -41,6 +42,24 @@ def storable_entry(entry: RolloutEntry) -> RolloutEntry:
         name: words for name, text in texts.items() if isinstance(text, str) and (words := storable_words(text)) != text
     }
     return replace(entry, **changed) if changed else entry  # type: ignore[arg-type]  # mypy cannot type replace(**mapping)
+
+
+def storable_intent(intent: TakenIntent) -> TakenIntent:
+    """The intent with words that UTF-8 can hold."""
+    revision = intent.revision
+    return replace(
+        intent,
+        revision=replace(
+            revision,
+            source=storable_words(revision.source),
+            name=storable_words(revision.name),
+            commit=storable_words(revision.commit),
+            signer=None if revision.signer is None else storable_words(revision.signer),
+        ),
+        digest=storable_words(intent.digest),
+        fleets=tuple(map(storable_words, intent.fleets)),
+        by=None if intent.by is None else storable_words(intent.by),
+    )
 
 
 def halted_now(entries: Iterable[RolloutEntry]) -> dict[str, Halted]:

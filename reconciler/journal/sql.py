@@ -8,12 +8,13 @@ from typing import Self
 from reconciler.journal.location import JournalPlace
 from reconciler.journal.sql_attempts import SqlAttempts
 from reconciler.journal.sql_console import SqlConsole
+from reconciler.journal.sql_control import SqlControl
 from reconciler.journal.sql_products import SqlProducts
 from reconciler.journal.sql_rollouts import SqlRollouts
 from reconciler.journal.sql_upkeep import SqlUpkeep
 
 
-class SqlJournal(SqlAttempts, SqlRollouts, SqlConsole, SqlProducts, SqlUpkeep):
+class SqlJournal(SqlAttempts, SqlRollouts, SqlConsole, SqlProducts, SqlControl, SqlUpkeep):
     """`Journal` in a database at `path`, put together from its parts."""
 
     path: JournalPlace

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, select, update
@@ -41,7 +42,7 @@ _NOTHING_SENT: Final = sorted(failure.value for failure in REACHED_NO_DEVICE)
 class SqlAttempts(SqlStore):
     """Attempts on devices."""
 
-    def begin(self, attempt: Attempt, *, permit: Permit | None = None) -> None:
+    def begin(self, attempt: Attempt, *, permit: Permit | None = None) -> Attempt:
         """See `Journal.begin`."""
         check_begin(attempt)
         attempt = storable(attempt)
@@ -54,6 +55,9 @@ class SqlAttempts(SqlStore):
                 self._take_slot(connection, attempt, permit)
                 _check_rates(connection, attempt, permit)
             self._add_move(connection, attempt, attempt.intended_at)
+            columns = tables.attempts.c
+            number = select(columns.number).where(columns.id == attempt.id)
+            return replace(attempt, number=connection.execute(number).scalar_one())
 
     def record(
         self,

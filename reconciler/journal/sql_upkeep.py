@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
@@ -19,8 +20,18 @@ _AT_ONCE: Final = 500
 """Ids in one statement: below every database's limit of parameters."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Right:
+    """The right to write for a scope, as it was taken last: by whom (a plan's id, or a person's words), and when."""
+
+    scope: str
+    epoch: int
+    holder: str
+    at: Instant
+
+
 class SqlUpkeep(SqlStore):
-    """Compaction and counts."""
+    """Compaction, counts, and who may write."""
 
     def compact(self, *, ended_before: Instant, at: Instant) -> Compacted:
         """See `Journal.compact`. One transaction; the triggers let go of what is older, for as long as it lasts."""
@@ -49,6 +60,13 @@ class SqlUpkeep(SqlStore):
                 table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
                 for table in tables.metadata.sorted_tables
             }
+
+    def rights(self) -> tuple[Right, ...]:
+        """Who has the right to write for every scope that was ever taken, in the order of their names."""
+        newest = select(func.max(tables.epochs.c.number)).group_by(tables.epochs.c.scope)
+        found = self._all(select(tables.epochs).where(tables.epochs.c.number.in_(newest)))
+        rights = (Right(scope=row.scope, epoch=row.epoch, holder=row.holder, at=Instant(row.at)) for row in found)
+        return tuple(sorted(rights, key=lambda right: right.scope))
 
 
 def _removable(connection: Connection, ended_before: Instant) -> Iterator[str]:

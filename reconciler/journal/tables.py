@@ -1,10 +1,12 @@
-"""The tables of the journal, in SQLite and PostgreSQL alike. Format 2; `migrations/` makes them and says how they came.
+"""The tables of the journal, in SQLite and PostgreSQL alike. Format 3; `migrations/` makes them and says how they came.
 
 `attempts` has one row an attempt, as it is now; `moves` one for every state that it entered; `writes` one for every
 request that left to change something. `rollout_entries` has one row an entry of the life of a rollout, as JSON by
 `entries.py`. `console_states` has one row a device, as it was last seen; `console_changes` and `latches` are only ever
 added to. `slots` has the devices that hold a place among those of their fleet that may be changed at once; `epochs`
-says who took the right to write for what, the newest of a scope counts. Triggers keep the journal append-only even
+says who took the right to write for what, the newest of a scope counts. `intents` has one row for every time that the
+manifests of a revision became what is desired; `bookmarks` is what a controller must not forget over a restart, by
+name, and the only table besides `slots` whose rows go. Triggers keep the journal append-only even
 against statements that this room does not contain; the one exception are `compactions`, which stay as its record.
 Times are seconds since the Unix epoch, UTC. Steps and modules are JSON by `encoding.py`.
 """
@@ -31,7 +33,7 @@ from sqlalchemy import (
 
 from reconciler.model.attempt import OPEN_STATES
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """The newest of `migrations/`. In an SQLite file it stands as `user_version`, too, where older programs look."""
 
 APPLICATION_ID: Final = 0x50465231
@@ -276,4 +278,30 @@ compactions = Table(
     Column("writes", _WHOLE, nullable=False),
     Column("plans", _WHOLE, nullable=False),
     sqlite_autoincrement=True,
+)
+
+intents = Table(
+    "intents",
+    metadata,
+    Column("number", _WHOLE, primary_key=True),
+    Column("source", _WORDS, nullable=False),
+    Column("reference", _WORDS, nullable=False),
+    Column("revision", _WORDS, nullable=False),
+    Column("committed_at", Float, nullable=False),
+    Column("signer", _WORDS),
+    Column("digest", _WORDS, nullable=False),
+    Column("fleets", _WORDS, nullable=False),
+    Column("taken_at", Float, nullable=False),
+    Column("taken_by", _WORDS),
+    sqlite_autoincrement=True,
+)
+
+Index("intents_of_a_source", intents.c.source, intents.c.number)
+
+bookmarks = Table(
+    "bookmarks",
+    metadata,
+    Column("name", _WORDS, primary_key=True),
+    Column("value", _WORDS, nullable=False),
+    sqlite_with_rowid=False,
 )

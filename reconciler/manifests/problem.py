@@ -53,6 +53,10 @@ class ProblemCode(StrEnum):
     APPROVAL = "PFR1220"
     HEALTH = "PFR1230"
 
+    SETTINGS = "PFR1301"
+    SETTINGS_FILE = "PFR1302"
+    SETTINGS_VARIABLE = "PFR1303"
+
     @property
     def headline(self) -> str:
         """What this kind of problem is, in one line."""
@@ -94,6 +98,9 @@ _HEADLINES: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.INTEGRITY: "The application's file is not the one that sha256 names",
     ProblemCode.APPROVAL: "The approval does not fit the fleets",
     ProblemCode.HEALTH: "What is asked of the devices' health does not fit together",
+    ProblemCode.SETTINGS: "The settings do not fit together",
+    ProblemCode.SETTINGS_FILE: "A file that the settings name cannot be used",
+    ProblemCode.SETTINGS_VARIABLE: "A variable of the environment is no setting",
 }
 
 
@@ -121,7 +128,7 @@ class ManifestErrors(ManifestError):  # noqa: N818  # it carries all of them
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(
             sorted(
-                dict.fromkeys(map(_without_passwords, problems)),
+                dict.fromkeys(map(without_passwords, problems)),
                 key=lambda p: (p.place.file, p.place.line, p.place.column, p.code, p.message),
             )
         )
@@ -134,7 +141,7 @@ class ManifestErrors(ManifestError):  # noqa: N818  # it carries all of them
         )
 
 
-def _without_passwords(problem: Problem) -> Problem:
+def without_passwords(problem: Problem) -> Problem:
     """Problems end up in logs and reviews; what an address holds of a user does not. Columns stay where they are."""
 
     def hidden(text: str) -> str:

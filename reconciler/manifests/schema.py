@@ -20,6 +20,7 @@ SCHEMA_FILES: Final = {
     "RolloutPolicy": "rolloutpolicy.v1alpha1.schema.json",
     "DeviceOverride": "deviceoverride.v1alpha1.schema.json",
     "PlanApproval": "planapproval.v1alpha1.schema.json",
+    "ControllerSettings": "controllersettings.v1alpha1.schema.json",
     "snapshot": "snapshot.v1.schema.json",
     "plan": "plan.v1.schema.json",
     "status": "status.v1.schema.json",

@@ -8,7 +8,7 @@ value fits and that has the fewest problems is reported, not "not valid under an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -41,13 +41,13 @@ def kind_of(document: Document) -> str | None:
     return kind.value if kind is not None and isinstance(kind.value, str) and kind.value in MANIFEST_KINDS else None
 
 
-def check(document: Document) -> tuple[Node | None, tuple[Problem, ...]]:
-    """Hold a document against the schema of its kind.
+def check(document: Document, kinds: Sequence[str] = MANIFEST_KINDS) -> tuple[Node | None, tuple[Problem, ...]]:
+    """Hold a document against the schema of its kind, which must be one of `kinds`.
 
     Returns:
         What is left when everything that has a problem is taken out (None: nothing), and the problems.
     """
-    wrong_kind = tuple(_kind_problems(document))
+    wrong_kind = tuple(_kind_problems(document, kinds))
     if wrong_kind:
         return None, wrong_kind
     kind = str(document.root.members["kind"].value)
@@ -72,7 +72,7 @@ def _pattern(_: Validator, pattern: str, instance: object, __: Mapping[str, Any]
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
-def _kind_problems(document: Document) -> Iterator[Problem]:
+def _kind_problems(document: Document, kinds: Sequence[str]) -> Iterator[Problem]:
     root = document.root
     if not isinstance(root.value, dict):
         place = document.place(root)
@@ -80,7 +80,7 @@ def _kind_problems(document: Document) -> Iterator[Problem]:
             place, ProblemCode.WRONG_TYPE, "a manifest is a mapping with apiVersion, kind, metadata, spec"
         )
         return
-    for key, known in (("apiVersion", (API_VERSION,)), ("kind", MANIFEST_KINDS)):
+    for key, known in (("apiVersion", (API_VERSION,)), ("kind", kinds)):
         node = root.members.get(key)
         if node is None:
             message = f"the manifest has no {key}; it is {one_of(known)}"

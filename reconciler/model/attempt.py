@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -90,7 +90,7 @@ class Attempt:
 
     `handshake_before` is the device's last handshake as seen before the send; a newer one proves a new session.
     `plan_id` and `fleet` say on whose behalf. `well_before`: whether the device ran its application before the first
-    step of its rollout; None: nobody looked.
+    step of its rollout; None: nobody looked. `number` is the journal's: who began later has a higher one.
     """
 
     id: str
@@ -107,6 +107,7 @@ class Attempt:
     failure: FailureClass | None = None
     detail: str = ""
     well_before: bool | None = None
+    number: int | None = field(default=None, compare=False)
 
     @property
     def is_open(self) -> bool:

@@ -3,6 +3,9 @@
     ReconcilerError            every error that a person sees: a code, a message, a next step
     |- ManifestError           the author of a manifest must change it            PFR1xxx
     |- OperatorError           the operator must act: credentials, files, network
+    |  |- SourceError          where manifests come from                          PFR65xx
+    |  |  |- SourceUnreachableError  not now: try again
+    |  |  `- SourceRefusedError      it is not what was asked for: a person must act
     |  |- WireError            the cloud or the way to it                         PFR3xxx
     |  |- FirmwareError        a binary or a catalog that cannot be used          PFR4xxx
     |  `- JournalError         the record of attempts                             PFR5xxx
@@ -37,6 +40,18 @@ class ManifestError(ReconcilerError):
 
 class OperatorError(ReconcilerError):
     """The operator must act."""
+
+
+class SourceError(OperatorError):
+    """Manifests cannot be had from where they come from; those that were taken before stand."""
+
+
+class SourceUnreachableError(SourceError):
+    """Not now: the network, the server, the disk. Trying again may help without anybody doing anything."""
+
+
+class SourceRefusedError(SourceError):
+    """What is there is not what was asked for: not signed, another server, no access. Trying again changes nothing."""
 
 
 class WireError(OperatorError):

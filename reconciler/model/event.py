@@ -68,6 +68,17 @@ class ProductAttemptMoved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOffered:
+    """A fleet waits for a person's approval of this plan, which the journal keeps; so many devices wait for it."""
+
+    at: Instant
+    fleet: str
+    plan_id: str
+    digest: str
+    devices: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """Something a person should know that changes nothing that is under way."""
 
@@ -142,7 +153,7 @@ class PassEnded:
     code: str | None = None
 
 
-ControllerEvent = IntentTaken | IntentRefused | Troubled | Recovered | PassEnded
+ControllerEvent = PlanOffered | IntentTaken | IntentRefused | Troubled | Recovered | PassEnded
 """What happens to a controller that runs for long, whatever its fleets do."""
 
 FleetEvent = (

@@ -22,6 +22,7 @@ from functools import reduce
 from types import MappingProxyType
 from typing import Final, assert_never
 
+from reconciler.model.attempt import Attempt
 from reconciler.model.device import DeviceId
 from reconciler.model.error import BugError
 from reconciler.model.instant import NEVER, Instant
@@ -42,6 +43,7 @@ from reconciler.model.rollout_entry import (
     WaveSoaking,
     WaveStarted,
 )
+from reconciler.model.since import ALWAYS, Since
 
 
 class RolloutState(StrEnum):
@@ -137,8 +139,8 @@ class FleetStory:
 
     - `rollout`: the latest one; `complete_before_halt` tells where a resumed one goes back to.
     - `halted`, `suspended`: a person's or the rollout's own word that still stands.
-    - `counting_since`: attempts that were intended before it do not count against the limits: of an earlier rollout, or
-      seen by the person who resumed the fleet. `retried`: the same of a device that a person wanted to be tried again.
+    - `began`: which attempts are of this rollout. `counting`: those that count against its limits, since a person
+      resumed the fleet. `retried`: those that count of a device that a person wanted to be tried again.
     - `told_at`: when a person last settled the fleet, `told_of` the same of a device, by the clock of their words.
     - `unwell`: devices that a check found unwell since then, by the first finding.
     - `approvals`: of this rollout, or given before it began.
@@ -148,22 +150,22 @@ class FleetStory:
     rollout: Rollout | None = None
     halted: Halted | None = None
     suspended: Suspended | None = None
-    counting_since: Instant = NEVER
-    retried: Mapping[DeviceId, Instant] = field(default_factory=dict)
+    began: Since = ALWAYS
+    counting: Since = ALWAYS
+    retried: Mapping[DeviceId, Since] = field(default_factory=dict)
     told_at: Instant = NEVER
     told_of: Mapping[DeviceId, Instant] = field(default_factory=dict)
     unwell: Mapping[DeviceId, DeviceUnwell] = field(default_factory=dict)
     approvals: tuple[Approved, ...] = ()
     complete_before_halt: bool = False
 
-    def tries_since(self, device_id: DeviceId) -> Instant:
-        """Attempts on the device that were intended before this use up no tries: of an earlier rollout, or settled."""
-        began_at = NEVER if self.rollout is None else self.rollout.began_at
-        return max(began_at, self.retried.get(device_id, NEVER))
+    def uses_up_tries(self, attempt: Attempt) -> bool:
+        """Whether an attempt on a device of the fleet is of this rollout, and was not settled by a `retry`."""
+        return self.began.counts(attempt) and self.retried.get(attempt.device_id, ALWAYS).counts(attempt)
 
-    def counts_since(self, device_id: DeviceId) -> Instant:
-        """Attempts on the device that were intended before this do not count against the limits."""
-        return max(self.counting_since, self.retried.get(device_id, NEVER))
+    def counts(self, attempt: Attempt) -> bool:
+        """Whether an attempt of the fleet counts against the limits, if it fails."""
+        return self.uses_up_tries(attempt) and self.counting.counts(attempt)
 
     def settled_at(self, device_id: DeviceId) -> Instant:
         """What was found on the device before this has been seen by a person, or is of an earlier rollout."""
@@ -190,7 +192,7 @@ class FleetStory:
                 return replace(self, unwell={device_id: entry, **self.unwell})
             case Retried(device_id=device_id):
                 unwell = {other: found for other, found in self.unwell.items() if other != device_id}
-                retried = {**self.retried, device_id: _settled_before(entry)}
+                retried = {**self.retried, device_id: _since(entry)}
                 return replace(self, retried=retried, told_of={**self.told_of, device_id: entry.at}, unwell=unwell)
             case (
                 RolloutCompleted() | RolloutSuperseded() | WaveStarted() | WaveGrew() | WaveSoaking() | WaveCompleted()
@@ -225,7 +227,8 @@ class FleetStory:
         return replace(
             self,
             rollout=rollout,
-            counting_since=began.at,
+            began=Since(at=began.at, latest_attempt=began.latest_attempt),
+            counting=ALWAYS,
             retried={},
             told_at=began.at,
             told_of={},
@@ -251,7 +254,7 @@ class FleetStory:
             rollout=rollout,
             halted=None,
             suspended=None,
-            counting_since=_settled_before(entry),
+            counting=_since(entry, known=frozenset() if self.halted is None else self.halted.overdue),
             told_at=entry.at,
             unwell={},
         )
@@ -260,6 +263,8 @@ class FleetStory:
         if self.rollout is None:
             raise _impossible(f"{type(entry).__name__} in fleet {self.fleet}, where no rollout has begun")
         match entry:
+            case RolloutCompleted() | WaveSoaking() | WaveGrew() | WaveCompleted() if self.halted is not None:
+                raise _impossible(f"{type(entry).__name__} in fleet {self.fleet}, which is halted")
             case RolloutCompleted():
                 moved = self.rollout.moved(RolloutState.COMPLETE)
             case RolloutSuperseded():
@@ -286,9 +291,10 @@ def stories_of(entries: Iterable[RolloutEntry]) -> Mapping[str, FleetStory]:
     return stories
 
 
-def _settled_before(word: Resumed | Retried) -> Instant:
-    """Never later than the word itself: what is intended after it is not settled by it, whoever's clock is ahead."""
-    return word.at if word.settled_before is None else word.settled_before
+def _since(word: Resumed | Retried, *, known: frozenset[str] = frozenset()) -> Since:
+    """What a word settles. `known` are attempts under way of which the person was told that they had failed."""
+    at = word.at if word.settled_before is None else word.settled_before
+    return Since(at=at, latest_attempt=word.latest_attempt, under_way=word.under_way - known)
 
 
 def _wave_started(rollout: Rollout, entry: WaveStarted) -> Rollout:

@@ -16,7 +16,8 @@ from reconciler.model.instant import Instant
 class RolloutBegan:
     """The first device of a fleet may start towards an intent (`Desired.intent`).
 
-    `devices` is how many devices it concerns at its beginning: the whole of which its waves are percentages.
+    `devices` is how many devices it concerns at its beginning: the whole of which its waves are percentages. Attempts
+    up to number `latest_attempt` are not of it; None, of an earlier version: those that were intended before `at`.
     """
 
     fleet: str
@@ -25,6 +26,7 @@ class RolloutBegan:
     intent: str
     plan_id: str
     devices: int
+    latest_attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,26 +105,33 @@ class DeviceUnwell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Halted:
-    """Nothing more starts in the fleet until a person resumes it. `by` is the person; None: the rollout itself."""
+    """Nothing more starts in the fleet until a person resumes it. `by` is the person; None: the rollout itself.
+
+    `overdue` are attempts that counted as failed only because their deadline had passed: whoever resumes knows of them.
+    """
 
     fleet: str
     at: Instant
     reason: str
     by: str | None = None
+    overdue: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed:
     """A person has seen the failures so far; from now on they are counted anew.
 
-    `at` is by the person's clock, which may be ahead of the cloud's by hours. `settled_before` is by the cloud's, as
-    attempts are: of those that were intended before it the person knew. None: `at` has to do for it.
+    What is settled is what the person could know of: attempts up to number `latest_attempt`, but for those `under_way`,
+    whose failures are still to be seen. `at` is by the person's clock, which may be ahead of the cloud's by hours.
+    Entries of earlier versions have no numbers: there `settled_before`, by the cloud's clock, has to do, or else `at`.
     """
 
     fleet: str
     at: Instant
     by: str = ""
     settled_before: Instant | None = None
+    latest_attempt: int | None = None
+    under_way: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,13 +147,15 @@ class Suspended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retried:
-    """A person wants a device to be tried again, whatever failed on it before. For `settled_before` see `Resumed`."""
+    """A person wants a device to be tried again, whatever failed on it before. What is settled, see `Resumed`."""
 
     fleet: str
     at: Instant
     device_id: DeviceId
     by: str = ""
     settled_before: Instant | None = None
+    latest_attempt: int | None = None
+    under_way: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,12 @@ from reconciler.particle.api import ParticleApi
 from reconciler.particle.budget import RequestBudget
 from reconciler.particle.http import CloudWire, WirePatience
 from reconciler.particle.stream import EVENT_PREFIX, CloudEvent, EventStream, StreamPatience
-from reconciler.particle.token import AccessToken
+from reconciler.particle.token import TokenSource
 
 
 def connect_api(
     api_url: str,
-    token: AccessToken,
+    token: TokenSource,
     *,
     requests: Allowance = REQUESTS,
     patience: WirePatience | None = None,
@@ -42,7 +42,7 @@ def connect_api(
 
 def connect_stream(
     api_url: str,
-    token: AccessToken,
+    token: TokenSource,
     product: str | None,
     *,
     prefix: str = EVENT_PREFIX,

@@ -6,6 +6,8 @@ The rules:
 - Nothing waits for ever: connecting, silence on the line, and the whole of an answer each have a limit.
 - Every failure leaves as a class of `error.py`, raised outside the handler of the library's exception, so that neither
   its traceback nor its attributes, which hold the Authorization header, travel with ours.
+- The token is asked for before every request. Where the cloud refuses it (401: nothing was done) and there is another
+  one by then, the request is sent once more with that one.
 - Redirects are not followed: the API sends none, and a captive portal is not the API. Only reads without the token are
   led on, see `redirect.py`; and what such an address answers says nothing of the token or of the cloud's limits.
 """
@@ -24,7 +26,6 @@ from typing import Any, Final, TypeVar
 import msgspec
 import requests
 import urllib3.exceptions
-from requests.auth import AuthBase
 
 from reconciler.model.device import DeviceId
 from reconciler.model.error import BugError, WireError
@@ -45,7 +46,7 @@ from reconciler.particle.error import (
 from reconciler.particle.failure import clause, date_of, never_left, retry_after_seconds, unforeseen
 from reconciler.particle.redirect import REDIRECTS_MAX, absolute, leads_to
 from reconciler.particle.session import checked_api_url, new_session
-from reconciler.particle.token import AccessToken
+from reconciler.particle.token import AccessToken, TokenSource
 from reconciler.particle.traffic import Traffic, TrafficCount
 from reconciler.particle.words import BODY_BYTES_MAX, cloud_words
 
@@ -81,15 +82,6 @@ class WirePatience:
     write_silence: float = 30.0
 
 
-class _Bearer(AuthBase):
-    def __init__(self, token: AccessToken) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = self._token.header()
-        return request
-
-
 class CloudWire:
     """The way to one Particle API. May be used by many threads at once.
 
@@ -102,7 +94,7 @@ class CloudWire:
         self,
         *,
         api_url: str,
-        token: AccessToken,
+        token: TokenSource,
         budget: RequestBudget,
         clock: Callable[[], float],
         sleep: Callable[[float], None],
@@ -246,22 +238,32 @@ class CloudWire:
 
     def _once(self, call: Call, *, silence_seconds_max: float) -> Answer:
         """Send it once, and judge the status. Everything but a 2xx leaves as an error."""
+        if call.authorised:
+            token = self.token.current()
+            answer = self._asked(call, token, silence_seconds_max)
+            if answer.status == HTTPStatus.UNAUTHORIZED and self.token.renewed(token):
+                answer = self._asked(call, self.token.current(), silence_seconds_max)
+        else:
+            answer = self._asked(call, None, silence_seconds_max)
+            answer, call = self._led_on(call, answer, silence_seconds_max)
+        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            raise self._judged(call, answer)
+        return answer
+
+    def _asked(self, call: Call, token: AccessToken | None, silence_seconds_max: float) -> Answer:
+        """The answer to the call with this token, which is noted."""
         self._take_slot(call, silence_seconds_max)
         self._thread.answered_at = None
         try:
-            answer = self._exchange(call)
+            answer = self._exchange(call, token)
         except MayHaveArrivedError as error:
             self._note(call, None, error.message)
             raise
-        if call.authorised:
+        if token is not None:
             self._thread.answered_at = date_of(answer.headers)
             if call.is_write:
                 # Only of writes: to look through every page of a list for the token costs more than to read it.
                 self._note(call, answer.status, cloud_words(answer.body, self.token))
-        else:
-            answer, call = self._led_on(call, answer, silence_seconds_max)
-        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-            raise self._judged(call, answer)
         return answer
 
     def _note(self, call: Call, status: int | None, answer: str) -> None:
@@ -284,7 +286,7 @@ class CloudWire:
                 break
             call = replace(call, url=url)
             self._take_slot(call, silence_seconds_max)
-            answer = self._exchange(call)
+            answer = self._exchange(call, None)
         return answer, call
 
     def _judged(self, call: Call, answer: Answer) -> WireError:
@@ -304,11 +306,11 @@ class CloudWire:
             return MayHaveArrivedError(message)
         return NoAnswerError(message) if answer.status >= HTTPStatus.BAD_REQUEST else GarbledError(message)
 
-    def _exchange(self, call: Call) -> Answer:
+    def _exchange(self, call: Call, token: AccessToken | None) -> Answer:
         failure: WireError | BugError
         limit = self._patience.write if call.is_write else self._patience.read
         try:
-            prepared = self._prepared(call)
+            prepared = self._prepared(call, token)
             self._traffic.sent(write=call.is_write, body_bytes=_body_bytes(prepared), device_id=call.device_id)
             response = self._session.send(
                 prepared, stream=True, allow_redirects=False, timeout=(self._patience.connect, limit)
@@ -321,13 +323,13 @@ class CloudWire:
             return self._received(call, response)
         raise failure
 
-    def _prepared(self, call: Call) -> requests.PreparedRequest:
+    def _prepared(self, call: Call, token: AccessToken | None) -> requests.PreparedRequest:
         request = requests.Request(
             call.method,
             call.url,
             params=dict(call.query) if call.query else None,
             json=call.json,
-            auth=_Bearer(self.token) if call.authorised else None,
+            auth=None if token is None else token.authorise,
         )
         if call.upload is not None:
             upload = call.upload

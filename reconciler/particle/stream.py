@@ -33,7 +33,7 @@ from reconciler.particle.failure import clause, retry_after_seconds
 from reconciler.particle.records import usable_device_id
 from reconciler.particle.session import checked_api_url, new_session
 from reconciler.particle.sse import EventParser, ServerEvent
-from reconciler.particle.token import AccessToken
+from reconciler.particle.token import AccessToken, TokenSource
 
 EVENT_PREFIX: Final = "spark"
 """Only what the cloud and Device OS say; the events of applications can be many and say nothing to us. Those that a
@@ -104,7 +104,7 @@ class EventStream:
         self,
         *,
         api_url: str,
-        token: AccessToken,
+        token: TokenSource,
         product: str | None,
         prefix: str = EVENT_PREFIX,
         on_event: Callable[[CloudEvent], object],
@@ -193,17 +193,18 @@ class EventStream:
 
     def _listen_once(self) -> None:
         try:
+            token = self._token.current()
             response = self._session.get(
                 self._url,
                 params={"nonce": self._dice.randrange(1 << 32)},
                 headers={"Accept": "text/event-stream"},
-                auth=self._authorised,
+                auth=token.authorise,
                 stream=True,
                 allow_redirects=False,
                 timeout=(self._patience.connect, self._patience.idle),
             )
             try:
-                self._follow(response)
+                self._follow(response, token)
             finally:
                 with self._lock:
                     self._response = None
@@ -214,17 +215,15 @@ class EventStream:
             self._trouble = "an error of ours, see the log"
             self._log("the event stream met an error of ours")
 
-    def _authorised(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = self._token.header()
-        return request
-
-    def _follow(self, response: requests.Response) -> None:
+    def _follow(self, response: requests.Response, token: AccessToken) -> None:
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if response.status_code != HTTPStatus.OK or kind != "text/event-stream":
             said = self._token.redacted(kind) or "without a type"
             self._trouble = f"the cloud answered {response.status_code} {said}"
             if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
                 self._budget.open_none(retry_after_seconds(response.headers) or 0.0)
+            elif response.status_code == HTTPStatus.UNAUTHORIZED:
+                self._token.renewed(token)
             return
         with self._lock:
             self._response = response

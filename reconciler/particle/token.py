@@ -1,15 +1,18 @@
-"""The access token: a value that does not show itself."""
+"""The access token: a value that does not show itself, and where the one that is good now comes from."""
 
 from __future__ import annotations
 
 import re
 from base64 import b64encode
 from collections.abc import Iterator
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 from urllib.parse import quote
 from weakref import WeakSet
 
 from reconciler.model.error import WireError
+
+if TYPE_CHECKING:  # a plan on a snapshot loads this file and needs no network
+    from requests import PreparedRequest
 
 _SENDABLE: Final = re.compile(r"[\x21-\x7e]{1,4096}")
 
@@ -17,6 +20,19 @@ REDACTED: Final = "[access token]"
 
 _TELLING: Final = 12
 """Characters in a row that are too many to show."""
+
+
+class TokenSource(Protocol):
+    """Where the token for the next request comes from. May be asked by many threads at once."""
+
+    def current(self) -> AccessToken:
+        """The token that is good now, as far as is known."""
+
+    def renewed(self, refused: AccessToken) -> bool:
+        """Whether there is another token than this one, which the cloud has refused: then to ask again has a point."""
+
+    def redacted(self, text: str) -> str:
+        """The text without any token that is or was in use."""
 
 
 class AccessToken:
@@ -42,6 +58,23 @@ class AccessToken:
     def header(self) -> str:
         """The value of the Authorization header."""
         return f"Bearer {self._text}"
+
+    def authorise(self, request: PreparedRequest) -> PreparedRequest:
+        """Put the token into a request: what `requests` takes for `auth`."""
+        request.headers["Authorization"] = self.header()
+        return request
+
+    def current(self) -> AccessToken:
+        """Itself: a token is the simplest source of one."""
+        return self
+
+    def renewed(self, refused: AccessToken) -> bool:
+        """Never: there is no other one."""
+        return refused is not self
+
+    def same_as(self, other: AccessToken) -> bool:
+        """Whether both are one text. No `==`: the set of those in use is by identity."""
+        return self._text == other._text
 
     def redacted(self, text: str) -> str:
         """The text without the token, for what strangers wrote and people will read.

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from reconciler.particle.token import AccessToken
+from reconciler.particle.token import TokenSource
 
 BODY_BYTES_MAX: Final = 64 * 1024
 """No error body is read further than this; an error page of a proxy is a few kilobytes."""
@@ -17,7 +17,7 @@ _MEMBERS: Final = ("error", "error_description", "errors", "info", "message")
 """Where the cloud puts its words (facts 5.12): mostly the first two, some endpoints the others."""
 
 
-def cloud_words(body: bytes, token: AccessToken) -> str:
+def cloud_words(body: bytes, token: TokenSource) -> str:
     """One line of at most 240 characters from the body of an answer, whatever it is: JSON, HTML, bytes, nothing."""
     text = token.redacted(body[:BODY_BYTES_MAX].decode("utf-8", errors="replace"))
     try:
@@ -40,7 +40,7 @@ def _words_of(document: Mapping[str, object]) -> str:
     return ": ".join(found)
 
 
-def _one_line(token: AccessToken, text: str) -> str:
+def _one_line(token: TokenSource, text: str) -> str:
     # A terminal obeys escape sequences; whoever answers does not get to draw on it.
     printable = "".join(character if character.isprintable() else " " for character in text)
     line = token.redacted(" ".join(printable.split()))

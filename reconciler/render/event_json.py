@@ -18,6 +18,7 @@ from reconciler.model.event import (
     IntentTaken,
     PassEnded,
     PlanMade,
+    PlanOffered,
     ProductAttemptMoved,
     Recovered,
     RolloutMoved,
@@ -84,6 +85,8 @@ def _of_fleet(event: FleetEvent) -> dict[str, Any]:
 
 def _of_controller(event: ControllerEvent) -> dict[str, Any]:
     match event:
+        case PlanOffered(fleet=fleet, plan_id=plan_id, digest=digest, devices=devices):
+            return {"event": "plan_offered", "fleet": fleet, "plan_id": plan_id, "digest": digest, "devices": devices}
         case IntentTaken(intent=intent):
             return {"event": "intent_taken", **intent_document(intent)}
         case IntentRefused(revision=revision, code=code, message=message, next_step=next_step):

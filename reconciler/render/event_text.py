@@ -16,6 +16,7 @@ from reconciler.model.event import (
     IntentRefused,
     IntentTaken,
     PassEnded,
+    PlanOffered,
     ProductAttemptMoved,
     Recovered,
     RolloutMoved,
@@ -60,6 +61,8 @@ def _of_fleet(event: FleetEvent, *, verbose: bool) -> str:
 
 def _of_controller(event: ControllerEvent, *, verbose: bool) -> str:
     match event:
+        case PlanOffered(fleet=fleet, plan_id=plan_id, devices=devices):
+            return f"{fleet}: {devices:,} devices wait for an approval: reconciler approve {plan_id}"
         case IntentTaken(intent=intent):
             word = f", by the word of {intent.by}" if intent.by else ""
             signer = f", signed by {intent.revision.signer}" if intent.revision.signer else ""

@@ -131,8 +131,8 @@ def entry_document(entry: RolloutEntry) -> dict[str, Any]:
                 pass
             case "device_id":
                 document["device"] = value
-            case "members":
-                document["members"] = None if value is None else sorted(value)
+            case "members" | "under_way" | "overdue":
+                document[field.name] = None if value is None else sorted(value)
             case name if name in _TIMES:
                 document[name] = _time(value)
             case name:

@@ -1,4 +1,4 @@
-"""What came of a person's word (`halt`, `suspend`, `resume`, `retry`), as values, for people and for machines. Pure."""
+"""What came of a person's word (`halt`, `approve` and the like), as values, for people and for machines. Pure."""
 
 from __future__ import annotations
 

@@ -35,7 +35,8 @@ class Ledger:
 
     - `story`: the life of its rollouts.
     - `approvals`: what people agreed to, where the fleet or a wave asks for that.
-    - `in_flight`: the open attempts on its devices.
+    - `in_flight`: the open attempts on its devices. `latest_attempt`: the number of the last one that began in it, if
+      any; None: nobody looked.
     - `ended`: every device's ended attempts of this rollout, the latest first.
     - `slots`: devices that are being changed, from their first step until they are there or left alone.
     - `spent_until`: when the fleet's budget of a minute or a day allows more; None: as far as is known it does.
@@ -52,6 +53,7 @@ class Ledger:
     agreed: Mapping[DeviceId, frozenset[Step]]
     approvals: Approvals = NO_APPROVALS
     in_flight: Mapping[DeviceId, InFlight] = field(default_factory=dict)
+    latest_attempt: int | None = None
     ended: Mapping[DeviceId, Sequence[Attempt]] = field(default_factory=dict)
     slots: frozenset[DeviceId] = frozenset()
     spent_until: Instant | None = None
@@ -79,17 +81,23 @@ def failed_devices(plan: FleetPlan, ledger: Ledger) -> frozenset[DeviceId]:
         for device_id, attempts in ledger.ended.items()
         if device_id not in current
         and attempts[0].fleet == fleet
-        and attempts[0].intended_at >= story.counts_since(device_id)
+        and story.counts(attempts[0])
         and (device_id in ledger.suffering or counts_against_rollout(attempts))
     }
-    overdue = {
-        device_id
-        for device_id, flight in ledger.in_flight.items()
-        if flight.attempt.fleet == fleet
+    return frozenset(failed | {attempt.device_id for attempt in overdue_attempts(plan, ledger)} | story.unwell.keys())
+
+
+def overdue_attempts(plan: FleetPlan, ledger: Ledger) -> frozenset[Attempt]:
+    """The open attempts that count against the limits because their deadline has passed."""
+    overdue = [
+        flight.attempt
+        for flight in ledger.in_flight.values()
+        if flight.attempt.fleet == plan.fleet.name
         and not flight.within_deadline
-        and flight.attempt.intended_at >= story.counts_since(device_id)
-    }
-    return frozenset(failed | (overdue and overdue.intersection(plan.devices)) | story.unwell.keys())
+        and ledger.story.counts(flight.attempt)
+    ]
+    devices = plan.devices if overdue else ()
+    return frozenset(attempt for attempt in overdue if attempt.device_id in devices)
 
 
 def hold_for_this_run(route: Route, device_id: DeviceId, ledger: Ledger) -> Hold | None:

@@ -41,7 +41,7 @@ from reconciler.model.rollout_entry import (
 from reconciler.planning.claims import Claims
 from reconciler.planning.waves import placed, rollout_order, rollout_salt, waves_of
 from reconciler.rollout.approval import NO_APPROVALS, Approvals
-from reconciler.rollout.ledger import Ledger, failed_devices
+from reconciler.rollout.ledger import Ledger, failed_devices, overdue_attempts
 from reconciler.rollout.retry import halts_fleet
 from reconciler.rollout.standing import standings
 from reconciler.rollout.verdict import Hold
@@ -139,7 +139,8 @@ def _next_entry(seen: Pass, story: FleetStory) -> RolloutEntry | None:
         return None
     reason = _why_to_halt(seen, story)
     if reason is not None:
-        return Halted(fleet=fleet.name, at=now, reason=reason)
+        overdue = frozenset(attempt.id for attempt in overdue_attempts(seen.plan, seen.ledger))
+        return Halted(fleet=fleet.name, at=now, reason=reason, overdue=overdue)
     is_rolling = rollout is not None and rollout.state is RolloutState.ROLLING
     is_ours = rollout is not None and rollout.intent == fleet.desired.intent
     if is_rolling and not is_ours:
@@ -191,6 +192,7 @@ def _began(seen: Pass, before: Rollout | None) -> RolloutBegan | None:
         intent=fleet.desired.intent,
         plan_id=seen.plan_id,
         devices=summary.upgrade + summary.waiting,
+        latest_attempt=seen.ledger.latest_attempt,
     )
 
 

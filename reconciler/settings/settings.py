@@ -122,14 +122,21 @@ class TokenSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingSettings:
-    """Where the controller answers. Without `tokens` only health, readiness and metrics are served."""
+    """Where the controller answers. Without `tokens` only health, readiness and metrics are served.
+
+    Other machines reach it without TLS only with `allow_plaintext`, and without tokens only with `allow_anonymous`.
+    `hosts` are the names that it is asked by, without ports. None: on loopback its own, elsewhere any.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8099
     certificate_file: str | None = None
     key_file: str | None = None
+    allow_plaintext: bool = False
+    allow_anonymous: bool = False
     tokens: tuple[TokenSettings, ...] = ()
     webhooks: tuple[WebhookSettings, ...] = ()
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +169,8 @@ class LogSettings:
 class ControllerSettings:
     """All of them. `journal` is a path or a `postgresql://` address; `interval_seconds` between looks at idle products.
 
-    `grace_seconds`: from the request to stop to the end. `state` is the folder of what the controller keeps.
+    `grace_seconds`: from the request to stop to the end. `state` is the folder of what the controller keeps. Read from
+    a file, all paths are absolute, and `journal` is given.
     """
 
     git: GitSettings

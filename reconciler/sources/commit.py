@@ -15,9 +15,15 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.manifests.document import BYTES_MAX
-from reconciler.model.error import OperatorError
+from reconciler.model.error import OperatorError, SourceRefusedError
 from reconciler.sources.git import Entry, Repository, find_repository
 from reconciler.sources.manifest_set import Gathering, ManifestSet, is_manifest_name, outside, too_large
+
+FILES_MAX: Final = 10_000
+"""Manifests of one commit: a hundred times what the largest fleets that we know of are made of."""
+
+MANIFESTS_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Of all manifests of one commit together; rosters and binaries are counted one by one."""
 
 _LINKS_FOLLOWED_MAX: Final = 40
 """As the kernel has it: more of them one after the other are a loop."""
@@ -56,7 +62,7 @@ def read_manifests_at(revision: str, paths: Sequence[str | Path]) -> CommittedMa
 
 
 def manifests_of(repository: Repository, commit: str, spots: Sequence[Spot]) -> CommittedManifests:
-    """Read what lies at some spots of a commit. Raises OperatorError PFR6503, PFR6505."""
+    """Read what lies at some spots of a commit. Raises OperatorError PFR6503, PFR6505, PFR6512."""
     tree = _Tree(repository, commit)
     gathering = Gathering()
     found: dict[str, tuple[str, Entry]] = {}
@@ -70,12 +76,16 @@ def manifests_of(repository: Repository, commit: str, spots: Sequence[Spot]) -> 
             missing.append(spot.given)
         for name, path in readable:
             _look(tree, root.inside, name, path, found, gathering)
+    read_bytes = sum(entry.size for _, entry in found.values())
+    if len(found) > FILES_MAX or read_bytes > MANIFESTS_BYTES_MAX:
+        message = f"{len(found)} manifests of {read_bytes} bytes are more than {FILES_MAX} of {MANIFESTS_BYTES_MAX}"
+        raise SourceRefusedError("PFR6512", message, next_step="put device ids into rosters, or name a smaller folder")
     contents = repository.contents([entry for _, entry in found.values()])
     for name, entry in found.values():
         gathering.add(name, contents[entry.object_id])
     shelf = CommitShelf(tree=tree, roots=tuple(roots))
     return CommittedManifests(
-        commit=_with_algorithm(commit), manifests=gathering.finished(shelf), missing=tuple(missing)
+        commit=with_algorithm(commit), manifests=gathering.finished(shelf), missing=tuple(missing)
     )
 
 
@@ -98,7 +108,7 @@ def working_revision(paths: Sequence[str | Path], files: Iterable[str]) -> str |
     except OperatorError:
         return None
     branch, commit = head
-    return f"{branch}@{_with_algorithm(commit)}{'-dirty' if dirty else ''}"
+    return f"{branch}@{with_algorithm(commit)}{'-dirty' if dirty else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,5 +256,6 @@ def _is_below(path: str, folder: str) -> bool:
     return not folder or path == folder or path.startswith(f"{folder}/")
 
 
-def _with_algorithm(commit: str) -> str:
+def with_algorithm(commit: str) -> str:
+    """A commit's id as plans and journals have it: `sha1:…` or `sha256:…`."""
     return f"{'sha1' if len(commit) == _SHA1_DIGITS else 'sha256'}:{commit}"

@@ -2,9 +2,7 @@
 
 The rules:
 - Reading only. No work tree is written, no lock is taken (GIT_OPTIONAL_LOCKS), nothing is fetched: a clone that lacks
-  an object is an error that says so.
-- Nothing of the caller's Git environment is heeded but where its own configuration lies (a hook that starts us must not
-  point us at another index or repository), and no hook, pager, monitor or replaced object of the repository counts.
+  an object is an error that says so. (`mirror.py` fetches, by the same `process.py`.)
 - What a person wrote never becomes an option: revisions go behind `--end-of-options`, paths behind `--` and are taken
   literally, contents are asked for by object id.
 - Every call has a deadline and a limit to what it may answer.
@@ -12,20 +10,16 @@ The rules:
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import signal
-import subprocess  # the system's git is the most faithful reader of its own format
-import tempfile
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from reconciler.manifests.problem import did_you_mean
 from reconciler.model.error import OperatorError
+from reconciler.sources.process import Bounds, Ran, Setting, run_git
 
 SECONDS_MAX: Final = 60.0
 """Of one call. Git answers in milliseconds; only a dead network drive takes so long."""
@@ -33,23 +27,14 @@ SECONDS_MAX: Final = 60.0
 _LIST_BYTES_MAX: Final = 128 * 1024 * 1024
 """Of one list of files: about a million paths."""
 
-_ERROR_BYTES_MAX: Final = 2_000
 _NAMES_SHOWN_MAX: Final = 20_000
 
-_KEPT_VARIABLES: Final = ("PATH", "HOME", "XDG_CONFIG_HOME", "TMPDIR", "SYSTEMROOT", "GIT_CONFIG_GLOBAL")
-_VARIABLES: Final = {
-    "LC_ALL": "C",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_ALLOW_PROTOCOL": "",  # none: older versions of git know no GIT_NO_LAZY_FETCH
-    "GIT_LITERAL_PATHSPECS": "1",
-}
-_OPTIONS: Final = ("--no-pager", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
-
 _LINK: Final = "120000"
+_LATEST_SECONDS: Final = 253_402_300_799.0
+"""The end of the year 9999: a commit may claim any time, and no calendar goes on."""
+
+MIRROR_VARIABLES: Final = {"GIT_DIR": ".", "GIT_CONFIG_GLOBAL": os.devnull}
+"""Of every run in a mirror of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +58,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """One repository. `folder` is the top of its work tree, or the repository itself when it is a bare one."""
+    """One repository. `folder` is the top of its work tree, or the repository itself when it is a bare one.
+
+    `is_mirror`: a bare one of ours. It is not looked for above the folder, and nobody's configuration counts there.
+    """
 
     folder: Path
+    is_mirror: bool = False
 
     def commit_of(self, revision: str) -> str:
         """The id of the commit that a person's revision means. Raises OperatorError PFR6504: there is none."""
@@ -85,6 +74,21 @@ class Repository:
             if answer is not None and _is_object_id(found := answer.decode("ascii", "replace").strip()):
                 return found
         raise self._unknown(revision)
+
+    def object_of(self, reference: str) -> str:
+        """The id of what a reference leads to at once: a commit, or a tag object. Raises OperatorError PFR6505."""
+        return self._text(("rev-parse", "--verify", "--end-of-options", reference)).decode("ascii").strip()
+
+    def kind_of(self, reference: str) -> str:
+        """What a reference comes to, tags followed: commit, tree or blob. Raises OperatorError PFR6505."""
+        return self._text(("cat-file", "-t", f"{reference}^{{}}")).decode("ascii").strip()
+
+    def committed_at(self, commit: str) -> float:
+        """When a commit says that it was made, in seconds since the epoch. Raises OperatorError PFR6505."""
+        said = (
+            self._text(("log", "-1", "--no-show-signature", "--format=%ct", commit)).decode("ascii", "replace").strip()
+        )
+        return min(float(said), _LATEST_SECONDS) if said.isdigit() else 0.0
 
     def head(self) -> tuple[str, str] | None:
         """The branch (`HEAD` when none is checked out) and the id of the commit; None before the first commit."""
@@ -141,7 +145,7 @@ class Repository:
         """The paths that Git keeps at or below these paths; what it ignores or does not know is not among them."""
         return frozenset(map(os.fsdecode, self._text(("ls-files", "-z", "--", *paths)).split(b"\0")[:-1]))
 
-    def _text(self, arguments: Sequence[str], *, stdin: bytes = b"", bytes_max: int = _LIST_BYTES_MAX) -> bytes:
+    def _text(self, arguments: Sequence[str], *, stdin: bytes = b"", bytes_max: int | None = None) -> bytes:
         answer = self._answer(arguments, stdin=stdin, bytes_max=bytes_max)
         assert answer is not None
         return answer
@@ -151,14 +155,15 @@ class Repository:
         arguments: Sequence[str],
         *,
         stdin: bytes = b"",
-        bytes_max: int = _LIST_BYTES_MAX,
+        bytes_max: int | None = None,
         may_fail: bool = False,
     ) -> bytes | None:
-        done = _run(self.folder, arguments, stdin=stdin, bytes_max=bytes_max)
+        variables = MIRROR_VARIABLES if self.is_mirror else {}
+        done = _run(self.folder, arguments, stdin=stdin, bytes_max=bytes_max, variables=variables)
         if done.failed and may_fail:
             return None
         if done.failed:
-            message = f"git {arguments[0]} failed in {self.folder}: {done.error}"
+            message = f"git {arguments[0]} failed in {self.folder}: {done.error_line}"
             raise OperatorError("PFR6505", message, next_step="run `git fsck` and `git fetch` there, then try again")
         return done.output
 
@@ -191,83 +196,33 @@ def find_repository(path: Path) -> Repository:
     """
     folder = next(each for each in (path, *path.absolute().parents) if each.is_dir())
     for question in ("--show-toplevel", "--absolute-git-dir"):
-        done = _run(folder, ("rev-parse", question), bytes_max=_LIST_BYTES_MAX)
+        done = _run(folder, ("rev-parse", question))
         if not done.failed:
             return Repository(folder=Path(os.fsdecode(done.output.removesuffix(b"\n"))))
-        if "must be run in a work tree" not in done.error:
+        if "must be run in a work tree" not in done.error_line:
             break
-    owner = "dubious ownership" in done.error
+    owner = "dubious ownership" in done.error_line
     reason = "belongs to another user, and git does not read it" if owner else "lies in no Git repository"
     next_step = "allow it with `git config --global --add safe.directory FOLDER`" if owner else "leave out --base"
     raise OperatorError("PFR6502", f"{path} {reason}", next_step=next_step)
 
 
-@dataclass(frozen=True, slots=True)
-class _Done:
-    failed: bool
-    output: bytes
-    error: str
-
-
-def _run(folder: Path, arguments: Sequence[str], *, stdin: bytes = b"", bytes_max: int) -> _Done:
-    """Run git in a folder and wait for it. Raises OperatorError PFR6501, PFR6503."""
-    environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ} | _VARIABLES
-    # Both in files: two pipes that are served in turn could wait for each other for ever.
-    with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as said:
-        asked.write(stdin)
-        asked.seek(0)
-        try:
-            process = subprocess.Popen(  # noqa: S603  # a list of arguments, no shell; none of them can be an option
-                ["git", *_OPTIONS, *arguments],  # noqa: S607  # the operator's own git, by the operator's PATH
-                cwd=folder,
-                env=environment,
-                stdin=asked,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                start_new_session=True,
-            )
-        except OSError as error:
-            message = f"git cannot be run: {error.strerror or type(error).__name__}"
-            raise OperatorError("PFR6501", message, next_step="install git, or leave out --base") from None
-        output, in_time = _collect(process, bytes_max)
-        if not in_time or len(output) > bytes_max:
-            what = f"no end within {SECONDS_MAX:g} seconds" if not in_time else f"more than {bytes_max} bytes"
-            message = f"git {arguments[0]} gave {what} in {folder}"
-            raise OperatorError("PFR6503", message, next_step="try the same with git itself there")
-        said.seek(0)
-        error_text = " ".join(said.read(_ERROR_BYTES_MAX).decode("utf-8", "replace").split())
-        return _Done(process.returncode != 0, output, error_text)
-
-
-def _collect(process: subprocess.Popen[bytes], bytes_max: int) -> tuple[bytes, bool]:
-    """What a process writes, up to one byte more than it may, and whether it ended in time. It has ended afterwards."""
-    late = threading.Event()
-
-    def end() -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-    def give_up() -> None:
-        late.set()
-        end()
-
-    timer = threading.Timer(SECONDS_MAX, give_up)
-    timer.daemon = True
-    timer.start()
-    output: IO[bytes] | None = process.stdout
-    assert output is not None
-    try:
-        with output:
-            text = output.read(bytes_max + 1)
-            if len(text) > bytes_max:
-                end()
-        process.wait()
-    finally:
-        timer.cancel()
-        if process.poll() is None:
-            end()
-            process.wait()
-    return text, not late.is_set()
+def _run(
+    folder: Path,
+    arguments: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    bytes_max: int | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Ran:
+    """Have git read something. Raises OperatorError PFR6501, PFR6503."""
+    bounds = Bounds(seconds=SECONDS_MAX, answer_bytes=_LIST_BYTES_MAX if bytes_max is None else bytes_max)
+    ran = run_git(Setting(folder=folder, variables=variables or {}), arguments, bounds, stdin=stdin)
+    if ran.late or ran.excessive:
+        what = f"no end within {bounds.seconds:g} seconds" if ran.late else f"more than {bounds.answer_bytes} bytes"
+        message = f"git {arguments[0]} gave {what} in {folder}"
+        raise OperatorError("PFR6503", message, next_step="try the same with git itself there")
+    return ran
 
 
 def _is_object_id(text: str) -> bool:

@@ -22,6 +22,9 @@ ROSTER_BYTES_MAX: Final = 64 * 1024 * 1024
 BINARY_BYTES_MAX: Final = 16 * 1024 * 1024
 """Far above the largest application that fits any platform, assets included."""
 
+_POINTER: Final = b"version https://git-lfs.github.com/spec/"
+_POINTER_WORDS: Final = "is a pointer of Git LFS, which is not fetched, and not the file itself"
+
 _ENDINGS: Final = frozenset({".yaml", ".yml"})
 
 
@@ -72,6 +75,8 @@ class ManifestSet:
         content = self.shelf.content(path, bytes_max=ROSTER_BYTES_MAX)
         if content is None:
             return None
+        if content.startswith(_POINTER):
+            raise ManifestError(ProblemCode.ROSTER, f"{path} {_POINTER_WORDS}")
         try:
             return content.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -89,6 +94,9 @@ class ManifestSet:
         if content is None:
             next_step = "put it there, or correct `file` in the ApplicationRelease (relative to that manifest)"
             raise OperatorError("PFR6004", f"there is no file {path}", next_step=next_step)
+        if content.startswith(_POINTER):
+            next_step = "keep the file in Git itself"
+            raise ManifestError(ProblemCode.BINARY, f"{path} {_POINTER_WORDS}", next_step=next_step)
         return content
 
 
@@ -105,6 +113,9 @@ class Gathering:
         name = _in_utf8(path)
         if name != path:
             self._refuse(path, ProblemCode.NOT_TEXT, "the file's name is not UTF-8", "rename the file")
+            return
+        if content.startswith(_POINTER):
+            self._refuse(path, ProblemCode.NOT_TEXT, f"this {_POINTER_WORDS}", "keep the file in Git itself")
             return
         self._paths.append(name)
         try:

@@ -21,6 +21,12 @@ class Source(Protocol):
         Raises OperatorError PFR65nn: it cannot be reached, is not what was asked for, is not signed as it must be.
         """
 
+    def at(self, reference: str) -> Revision:
+        """Fetch another branch, tag or commit of the same repository, to look at it; what is followed stays the same.
+
+        Raises OperatorError PFR65nn: it cannot be reached, or has no such thing.
+        """
+
     def manifests(self, revision: Revision) -> ManifestSet:
         """What lies in the watched folder at a revision, from what was fetched; problems of reading are in the set.
 

@@ -175,7 +175,7 @@ def test_json_is_for_machines_and_has_every_move(path: Path) -> None:
     assert third["moves"][-1] == {"state": "unknown", "at": "2026-11-22T09:08:20Z", "detail": "the process ended"}
     halt = {"fleet": "eu", "reason": "3 devices failed", "at": "2026-11-22T09:10:00Z", "by": None}
     assert document["halts"] == [halt]
-    assert document["entries"] == [{**halt, "kind": "halted", "rollout": None}]
+    assert document["entries"] == [{**halt, "kind": "halted", "rollout": None, "overdue": []}]
 
 
 def test_a_journal_that_remembers_nothing_says_so(tmp_path: Path) -> None:

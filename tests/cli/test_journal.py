@@ -60,7 +60,7 @@ def test_check_tells_the_format_and_how_much_there_is(filled: Path) -> None:
     result = run("check", "--journal", filled)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0] == f"{filled}: format 2"
+    assert lines[0] == f"{filled}: format 3"
     assert "nothing is wrong with the file" in lines
     assert [line.split() for line in lines if line.startswith(("attempts", "moves"))] == [
         ["attempts", "5"],

@@ -209,15 +209,28 @@ def test_what_is_begun_after_a_word_counts_also_where_a_persons_clock_is_ahead(
     monkeypatch.setattr(time, "time", lambda: cloud_now + 86_400)
     assert said(*words).exit_code == 0
     told = story(journal)
-    assert Instant(cloud_now - 700) < told.counts_since(device_id(1)) < cloud_now
+    with SqliteJournal(journal) as kept:
+        before = kept.attempts(device_id=device_id(1))
+        later = kept.begin(attempt(id="a9", device_id=device_id(1), fleet="eu", intended_at=Instant(cloud_now)))
+    assert not any(map(told.counts, before))
+    assert told.counts(later)
 
 
 def test_what_failed_before_a_resume_is_settled_also_where_the_clouds_clock_is_ahead(journal: Path) -> None:
     with SqliteJournal(journal) as kept:
-        kept.begin(attempt(id="a9", device_id=device_id(9), fleet="eu", intended_at=DAYS_AHEAD))
+        begun = kept.begin(attempt(id="a9", device_id=device_id(9), fleet="eu", intended_at=DAYS_AHEAD))
+        kept.record(begun.failed(FailureClass.BOOT, "", Instant(DAYS_AHEAD + 1)))
     said("halt", "eu")
     said("resume", "eu")
-    assert story(journal).counts_since(device_id(9)) > DAYS_AHEAD
+    assert not story(journal).counts(begun)
+
+
+def test_what_is_under_way_at_a_resume_is_not_settled(journal: Path) -> None:
+    with SqliteJournal(journal) as kept:
+        begun = kept.begin(attempt(id="a9", device_id=device_id(9), fleet="eu", intended_at=DAYS_AHEAD))
+    said("halt", "eu")
+    said("resume", "eu")
+    assert story(journal).counts(begun)
 
 
 # --- retry ---
@@ -236,10 +249,10 @@ def test_retry_says_what_was_wrong_and_settles_it(journal: Path) -> None:
 def test_retry_settles_what_failed_in_a_time_that_is_still_to_come(journal: Path) -> None:
     with SqliteJournal(journal) as kept:
         begun = attempt(id="a9", device_id=device_id(9), fleet="eu", intended_at=DAYS_AHEAD)
-        kept.begin(begun)
+        begun = kept.begin(begun)
         kept.record(begun.failed(FailureClass.BOOT, "", Instant(DAYS_AHEAD + 1)))
     assert said("retry", device_id(9)).exit_code == 0
-    assert story(journal).tries_since(device_id(9)) > DAYS_AHEAD
+    assert not story(journal).uses_up_tries(begun)
 
 
 def test_a_device_that_a_check_found_unwell_is_tried_again_too(journal: Path) -> None:

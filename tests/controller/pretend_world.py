@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from reconciler.cli.carrying_out import agreement_on
+from reconciler.controller.agreement import Agreement, agreement_on
 from reconciler.controller.apply import Rest, run_to_rest
 from reconciler.controller.knowledge import Knowledge
-from reconciler.controller.run import Agreement, Run, Scope, Tools
+from reconciler.controller.run import Run, Scope, Tools
 from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent, SendOutcome
 from reconciler.execution.product import ProductHands
 from reconciler.firmware.known import known_catalog

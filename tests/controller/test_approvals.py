@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.cli.carrying_out import agreement_on
+from reconciler.controller.agreement import agreement_on
 from reconciler.controller.approvals import KeptPlans, keep, note_file_approvals
 from reconciler.controller.report import Ending, ending_of
 from reconciler.execution.executor import SendOutcome

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from reconciler.cli.carrying_out import agreement_on
+from reconciler.controller.agreement import agreement_on
 from reconciler.controller.report import Ending, ending_of, holds_in_words, outcome_of
 from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent, SendOutcome
 from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication

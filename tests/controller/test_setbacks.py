@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.cli.carrying_out import agreement_on
+from reconciler.controller.agreement import Agreement, agreement_on
 from reconciler.controller.apply import BLIND_PASSES_MAX, SILENCE_SECONDS_MAX, SILENT_PASSES_MAX
 from reconciler.controller.report import Ending, ending_of, holds_in_words
-from reconciler.controller.run import Agreement, Scope
+from reconciler.controller.run import Scope
 from reconciler.execution.executor import NotSent, SendOutcome
 from reconciler.journal.journal import DeviceBusyError, Permit
 from reconciler.journal.memory import MemoryJournal

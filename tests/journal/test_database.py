@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -231,10 +232,9 @@ def test_a_lifted_halt_stays_in_the_file(path: Path) -> None:
         journal.lift("eu", Instant(2), by="ada")
     with closing(sqlite3.connect(path)) as connection:
         kept = connection.execute("SELECT fleet, kind, at, entry FROM rollout_entries").fetchall()
-    assert kept == [
-        ("eu", "halted", 1.0, '{"by":null,"reason":"too many"}'),
-        ("eu", "resumed", 2.0, '{"by":"ada","settled_before":null}'),
-    ]
+    assert [(fleet, kind, at) for fleet, kind, at, _ in kept] == [("eu", "halted", 1.0), ("eu", "resumed", 2.0)]
+    words = [json.loads(entry) for *_, entry in kept]
+    assert (words[0]["reason"], words[1]["by"]) == ("too many", "ada")
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM console_changes", "UPDATE console_changes SET after = 'x'"])

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from reconciler.journal.control_record import Line
 from reconciler.journal.journal import Journal, KeptPlan, Looked, Permit
 from reconciler.journal.location import JournalPlace, PostgresPlace
 from reconciler.journal.memory import MemoryJournal
@@ -31,6 +32,7 @@ from reconciler.model.error import ReconcilerError
 from reconciler.model.external_write import ExternalWrite
 from reconciler.model.instant import Instant
 from reconciler.model.module import Module, ModuleFunction, ModuleSlot
+from reconciler.model.revision import Revision, TakenIntent
 from reconciler.model.rollout_entry import Suspended, WaveStarted
 from reconciler.model.step import FlashModule, LockApplication
 from reconciler.model.version import ApplicationVersion, DeviceOsVersion
@@ -208,6 +210,19 @@ class JournalMachine(RuleBasedStateMachine):
     def unlatch(self, device: DeviceId) -> None:
         self.both(lambda journal: journal.unlatch(device))
 
+    @rule(source=words, signer=st.none() | words, fleets=st.lists(words, max_size=2).map(tuple), at=times)
+    def take(self, source: str, signer: str | None, fleets: tuple[str, ...], at: Instant) -> None:
+        revision = Revision(source=source, name="main", commit="sha1:1", committed_at=at, signer=signer)
+        intent = TakenIntent(revision=revision, digest="d", fleets=fleets, at=at, by=signer)
+        self.both(lambda journal: journal.keep_intent(intent))
+        self.both(lambda journal: journal.intents(source=source, limit=2))
+
+    @rule(name=words, value=st.none() | words)
+    def mark(self, name: str, value: str | None) -> None:
+        self.both(lambda journal: journal.set_bookmark(name, value))
+        self.both(lambda journal: journal.bookmark(name))
+        self.both(lambda journal: list(journal.bookmarks(name[:1]).items()))
+
     @rule()
     def reopen(self) -> None:
         self.stored.close()
@@ -236,6 +251,10 @@ class JournalMachine(RuleBasedStateMachine):
         self.both(lambda journal: journal.console_states())
         self.both(lambda journal: journal.console_changes())
         self.both(lambda journal: journal.latches())
+        self.both(lambda journal: journal.intents())
+        self.both(lambda journal: [journal.line(line, after=1, limit=2) for line in Line])
+        self.both(lambda journal: [journal.last_number(line) for line in Line])
+        self.both(lambda journal: list(journal.bookmarks("").items()))
         assert len({attempt.device_id for attempt in still_open}) == len(still_open)
 
 
@@ -249,6 +268,8 @@ def told_for_ever(journal: Journal) -> tuple[object, ...]:
         journal.halts(),
         journal.entries(),
         journal.latches(),
+        journal.intents(),
+        journal.bookmarks(""),
         journal.reports(),
         [journal.slots(fleet) for fleet in ("eu", "us")],
         kept,

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import StaticPool, create_engine, inspect, text
 
 from reconciler.journal.journal import Journal, Looked
 from reconciler.journal.location import PostgresPlace
 from reconciler.journal.migration import migrate
-from reconciler.journal.postgres import PostgresJournal
+from reconciler.journal.postgres import PostgresJournal, engine_on
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.journal.store import SqlStore
 from reconciler.journal.tables import SCHEMA_VERSION, metadata
@@ -25,6 +25,7 @@ from reconciler.model.attempt import FailureClass
 from reconciler.model.error import JournalError
 from reconciler.model.instant import Instant
 from reconciler.model.refusal import SystemFlashRefusal
+from reconciler.model.revision import Revision, TakenIntent
 from reconciler.model.rollout_entry import Halted, Resumed
 from tests.journal.old_journal import LOCK, a_change, a_full_life, a_latch, an_attempt
 
@@ -79,6 +80,67 @@ def test_it_lives_on(old: Path) -> None:
         assert journal.moves("a10")[0].number > highest
     with SqliteJournal(old) as journal:
         assert [attempt.id for attempt in journal.open_attempts()] == ["a10"]
+
+
+def as_format_2_left_it(path: Path) -> None:
+    """Bring a journal of format 1 no further than programs of format 2 did, and fill what format 2 added."""
+    with closing(sqlite3.connect(path)) as connection:
+        engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
+        with engine.begin() as within:
+            migrate(within, "2")
+        connection.execute("PRAGMA user_version = 2")
+        connection.execute("INSERT INTO slots VALUES ('eu', 'd1', 100.0)")
+        connection.execute("INSERT INTO epochs (scope, epoch, holder, at) VALUES ('eu', 7, 'h', 1.0)")
+        connection.execute(
+            "INSERT INTO writes (attempt_id, at, method, path, answer, seen_before) "
+            "VALUES ('a0', 101.0, 'PUT', '/v1/x', 'ok', '{}')"
+        )
+        connection.commit()
+
+
+def test_a_journal_of_format_2_keeps_all_it_had_and_gets_room_for_a_controller(old: Path) -> None:
+    as_format_2_left_it(old)
+    with SqliteJournal(old, create=False) as journal:
+        assert all_that_format_1_told(journal) == all_that_format_1_told(a_full_life())
+        assert [halt.fleet for halt in journal.halts()] == ["eu", "us"]
+        assert journal.slots("eu") == {"d1": 100.0}
+        assert journal.take_epoch("eu", holder="h", at=Instant(2)) == 8
+        assert [each.write.path for each in journal.writes("a0")] == ["/v1/x"]
+        assert journal.intents() == ()
+        assert journal.bookmarks("") == {}
+        journal.set_bookmark("told/slack", "4")
+    with SqliteJournal(old, create=False) as journal:
+        assert journal.bookmark("told/slack") == "4"
+
+
+def test_a_journal_of_format_2_ends_at_the_same_tables_as_a_new_one(old: Path, tmp_path: Path) -> None:
+    as_format_2_left_it(old)
+    SqliteJournal(old).close()
+    SqliteJournal(tmp_path / "new.sqlite").close()
+    assert shape(old) == shape(tmp_path / "new.sqlite")
+
+
+def test_a_journal_of_format_2_on_a_server_is_brought_over_too(postgres_address: str) -> None:
+    engine = engine_on(PostgresPlace(postgres_address), 10.0)
+    with engine.begin() as connection:
+        migrate(connection, "2")
+        connection.execute(text("INSERT INTO slots VALUES ('eu', 'd1', 100.0)"))
+    engine.dispose()
+    with PostgresJournal(PostgresPlace(postgres_address)) as journal:
+        assert journal.slots("eu") == {"d1": 100.0}
+        assert journal.intents() == ()
+        assert differences(journal) == []
+
+
+def test_what_was_taken_is_altered_by_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    revision = Revision(source="s", name="main", commit="sha1:1", committed_at=Instant(1))
+    with SqliteJournal(path) as journal:
+        journal.keep_intent(TakenIntent(revision=revision, digest="d", fleets=("eu",), at=Instant(2)))
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in ("UPDATE intents SET digest = 'other'", "DELETE FROM intents"):
+            with pytest.raises(sqlite3.IntegrityError, match="only ever added to"):
+                connection.execute(statement)
 
 
 def test_an_older_program_refuses_what_has_been_brought_over(old: Path) -> None:

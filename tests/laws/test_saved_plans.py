@@ -8,8 +8,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.cli.carrying_out import agreement_on
 from reconciler.cli.plan_check import StalePolicy, check_saved_plan
+from reconciler.controller.agreement import agreement_on
 from reconciler.model.device import DeviceId, ObservedDevice
 from reconciler.model.fleet import FleetSet, Share
 from reconciler.model.instant import Instant

@@ -6,7 +6,8 @@ from functools import reduce
 
 import pytest
 
-from reconciler.model.device import DeviceId
+from reconciler.model.attempt import Attempt, AttemptState
+from reconciler.model.device import DeviceId, DeviceMode
 from reconciler.model.error import BugError
 from reconciler.model.instant import Instant
 from reconciler.model.rollout import FleetStory, RolloutState, WaveState, story_of
@@ -25,6 +26,8 @@ from reconciler.model.rollout_entry import (
     WaveSoaking,
     WaveStarted,
 )
+from reconciler.model.step import LockApplication
+from reconciler.model.version import ApplicationVersion
 
 ONE, TWO, THREE = (DeviceId(f"e00fce68000000000000000{number}") for number in (1, 2, 3))
 
@@ -52,6 +55,22 @@ def halted(at: float = 40) -> Halted:
 
 def resumed(at: float = 50) -> Resumed:
     return Resumed(fleet="eu", at=Instant(at), by="ada")
+
+
+def tried(device_id: DeviceId, *, at: float, number: int | None = None) -> Attempt:
+    """An attempt that nothing is known of but when it began."""
+    lock = LockApplication(application=ApplicationVersion(2), size=None, boots_into=DeviceMode.NORMAL)
+    return Attempt(
+        id=f"attempt-{number}",
+        device_id=device_id,
+        fleet="eu",
+        plan_id="p",
+        step=lock,
+        state=AttemptState.INTENDED,
+        intended_at=Instant(at),
+        handshake_before=None,
+        number=number,
+    )
 
 
 def story(*entries: RolloutEntry) -> FleetStory:
@@ -104,7 +123,7 @@ def test_a_halt_stays_for_its_first_reason_and_a_resumed_rollout_counts_failures
     assert after.rollout.state is RolloutState.HALTED
     lifted = after.after(resumed(50))
     assert lifted.rollout is not None
-    assert (lifted.rollout.state, lifted.halted, lifted.counting_since) == (RolloutState.ROLLING, None, 50)
+    assert (lifted.rollout.state, lifted.halted, lifted.counting.at) == (RolloutState.ROLLING, None, 50)
 
 
 def test_a_rollout_that_was_complete_is_complete_again_after_a_halt() -> None:
@@ -124,14 +143,41 @@ def test_another_intent_begins_another_rollout_with_nothing_to_its_name() -> Non
     over = RolloutSuperseded(fleet="eu", at=Instant(70), intent="6.4.0 required -")
     after = story(began(), started("all"), unwell, over, began(80, "6.4.0 required -"))
     assert after.rollout is not None
-    assert (after.rollout.id, after.unwell, after.counting_since) == ("eu-80", {}, 80)
+    assert (after.rollout.id, after.unwell, after.began.at) == ("eu-80", {}, 80)
 
 
 def test_who_is_retried_starts_with_a_clean_slate() -> None:
     unwell = DeviceUnwell(fleet="eu", at=Instant(20), device_id=ONE, check="reset_loop", why="watchdog")
     after = story(began(), started("all"), unwell, Retried(fleet="eu", at=Instant(25), device_id=ONE, by="ada"))
     assert after.unwell == {}
-    assert (after.tries_since(ONE), after.tries_since(TWO)) == (25, 10)
+    told = [after.uses_up_tries(tried(device, at=at)) for device in (ONE, TWO) for at in (20, 25)]
+    assert told == [False, True, True, True]
+
+
+def test_what_was_under_way_at_a_persons_word_and_fails_later_counts() -> None:
+    words = (
+        Resumed(fleet="eu", at=Instant(50), latest_attempt=2, under_way=frozenset({"attempt-2"})),
+        Retried(fleet="eu", at=Instant(50), device_id=ONE, latest_attempt=2, under_way=frozenset({"attempt-2"})),
+    )
+    for word in words:
+        after = story(began(), halted(), word)
+        counts = [after.counts(tried(ONE, at=20, number=number)) for number in (1, 2, 3)]
+        assert counts == [False, True, True], word
+
+
+def test_what_a_person_was_told_of_as_overdue_is_settled_when_they_resume() -> None:
+    told = Halted(fleet="eu", at=Instant(40), reason="1 failed", overdue=frozenset({"attempt-2"}))
+    under_way = frozenset({"attempt-2", "attempt-3"})
+    after = story(began(), told, Resumed(fleet="eu", at=Instant(50), latest_attempt=3, under_way=under_way))
+    assert [after.counts(tried(ONE, at=20, number=number)) for number in (2, 3)] == [False, True]
+
+
+def test_what_is_of_a_rollout_does_not_hang_on_a_clock_that_jumped_when_it_began() -> None:
+    ahead = RolloutBegan(
+        fleet="eu", at=Instant(9000), rollout_id="eu-1", intent="-", plan_id="p", devices=3, latest_attempt=7
+    )
+    after = story(ahead)
+    assert [after.counts(tried(ONE, at=20, number=number)) for number in (7, 8)] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -146,6 +192,8 @@ def test_who_is_retried_starts_with_a_clean_slate() -> None:
         (began(), started("canary", ONE), completed("canary"), soaking("canary")),
         (began(), started("canary", ONE), completed("canary"), completed("canary")),
         (began(), halted(), started("canary", ONE)),
+        (began(), started("all"), halted(), completed("all")),
+        (began(), started("all"), completed("all"), halted(), RolloutCompleted(fleet="eu", at=Instant(41))),
         (began(), started("all"), WaveGrew(fleet="eu", at=Instant(15), wave="all", members=frozenset({TWO}))),
         (began(), RolloutCompleted(fleet="eu", at=Instant(9)), RolloutCompleted(fleet="eu", at=Instant(9))),
         (began(), RolloutSuperseded(fleet="eu", at=Instant(9), intent="x"), started("all")),

@@ -65,7 +65,7 @@ class _Drawing:
             start=start,
             days=days,
             clients=2 if dice.random() < 0.12 else 1,
-            poll_seconds=dice.choice((15.0, 300.0, 900.0, 900.0)),
+            poll_seconds=dice.choice((60.0, 300.0, 900.0, 900.0)),
             on_disk=dice.random() < 0.04,
             devices=tuple(self.devices),
             fleets=fleets,

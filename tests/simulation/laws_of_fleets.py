@@ -152,17 +152,42 @@ def nothing_after_a_halt(trace: Trace) -> Iterator[str]:
 
 @dataclass
 class _Failing:
-    """The devices of one fleet that count as failed, by the moves of their attempts, with when they began to."""
+    """The devices of one fleet that count as failed, by the moves of their attempts, with when they began to.
+
+    `under_way` are its open attempts. `settled` are those that do not count: of an earlier rollout, or known to be
+    overdue by the person who resumed the fleet (`overdue`, at its halt).
+    """
 
     ended: dict[DeviceId, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
     since: dict[DeviceId, int] = field(default_factory=dict)
+    under_way: dict[str, Attempt] = field(default_factory=dict)
+    overdue: frozenset[str] = frozenset()
+    settled: set[str] = field(default_factory=set)
+
+    def begin(self) -> None:
+        self.settled |= self.under_way.keys()
+        self.resume()
+
+    def halt(self, at: Instant, deadline_seconds: float) -> None:
+        late = [each.id for each in self.under_way.values() if at - each.began_at > deadline_seconds]
+        self.overdue = frozenset(late)
+
+    def resume(self) -> None:
+        self.settled |= self.overdue
+        self.ended.clear()
+        self.since.clear()
+        self.overdue = frozenset()
 
     def move(self, attempt: Attempt, ordinal: int) -> None:
         device_id = attempt.device_id
         if attempt.is_open:
+            self.under_way[attempt.id] = attempt
             return
+        self.under_way.pop(attempt.id, None)
         if attempt.state is AttemptState.VERIFIED:
             self.forget(device_id)
+            return
+        if attempt.id in self.settled:
             return
         self.ended[device_id].append(attempt)
         if attempt.failure is not None and self._counts(device_id, attempt):
@@ -181,10 +206,11 @@ class _Failing:
         )
 
 
-def halted_within_one_pass(trace: Trace) -> Iterator[str]:
+def halted_within_one_pass(trace: Trace) -> Iterator[str]:  # noqa: C901  # one case for every kind of entry
     """S15: nothing begins a whole pass after as many devices count as failed as are too many.
 
-    What a process before the last one saw counts too: failures are in the journal.
+    What a process before the last one saw counts too: failures are in the journal. A person settles what they could
+    know of, and no failure that is seen after their word, unless it was told them as overdue.
     """
     known = _sizes(trace)
     failing: dict[str, _Failing] = defaultdict(_Failing)
@@ -194,11 +220,16 @@ def halted_within_one_pass(trace: Trace) -> Iterator[str]:
         match entry.what:
             case Looked(product=product):
                 looks[entry.run, product] = entry.ordinal
-            case RolloutBegan(fleet=fleet) | Resumed(fleet=fleet):
-                failing[fleet] = _Failing()
+            case RolloutBegan(fleet=fleet):
+                failing[fleet].begin()
+            case Resumed(fleet=fleet):
+                failing[fleet].resume()
+            case Halted(fleet=name, by=None, at=at) if (fleet := known.fleets.get((entry.run, name))) is not None:
+                failing[name].halt(at, fleet.rollout.step_deadline_seconds)
             case Retried(fleet=fleet, device_id=device_id):
                 failing[fleet].forget(device_id)
             case Attempt(state=AttemptState.INTENDED) as attempt:
+                failing[attempt.fleet].move(attempt, entry.ordinal)
                 fleet = known.fleets.get((entry.run, attempt.fleet))
                 if fleet is None:
                     continue

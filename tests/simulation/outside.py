@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from reconciler.emulator.faults import FaultOrder
 from reconciler.emulator.message import Request
 from reconciler.journal.journal import KeptPlan
+from reconciler.journal.settling import settled
 from reconciler.model.device import DeviceId
 from reconciler.model.fleet import Fleet, Share, Suspension
 from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan, RefusalReason, Refused, Route, Waiting, WaitingReason
-from reconciler.model.rollout_entry import Approved, Retried, Suspended
+from reconciler.model.rollout_entry import Approved, Resumed, Retried, Suspended
 from reconciler.render.plan_json import plan_document, plan_json
 from tests.simulation.stage import PERSON_TOKEN
 from tests.simulation.trace import Did, RunBegan
@@ -99,7 +100,7 @@ class Outside:
                 # A plan that is too old cannot be approved: whoever comes back asks for a new one.
                 self._approve(spec, self._performance.planned_now())
         for halt in self.journal.halts():
-            self.journal.lift(halt.fleet, self._theatre.clock(), by=BY_A_PERSON)
+            self._resume(halt.fleet)
         self._retry_all()
 
     def _reached(self, point: str, given: tuple[Any, ...]) -> None:
@@ -128,9 +129,18 @@ class Outside:
     def _retry_all(self) -> None:
         """A person has seen to the devices that are left behind."""
         fleets = {attempt.device_id: attempt.fleet for attempt in self._performance.store.attempts()}
-        left = self._performance.trace.left_behind.keys() & fleets.keys()
-        now = self._theatre.clock()
-        self.journal.note([Retried(fleet=fleets[id_], at=now, device_id=DeviceId(id_)) for id_ in sorted(left)])
+        for device_id in sorted(self._performance.trace.left_behind.keys() & fleets.keys()):
+            self._retry(fleets[device_id], DeviceId(device_id))
+
+    def _resume(self, fleet: str) -> None:
+        if any(halt.fleet == fleet for halt in self.journal.halts()):
+            known = settled(self.journal, fleet=fleet)
+            self.journal.note([Resumed(fleet=fleet, at=self._theatre.clock(), by=BY_A_PERSON, **known)])
+
+    def _retry(self, fleet: str, device_id: DeviceId) -> None:
+        known = settled(self.journal, device_id=device_id)
+        word = Retried(fleet=fleet, at=self._theatre.clock(), device_id=device_id, by=BY_A_PERSON, **known)
+        self.journal.note([word])
 
     def count_strikes(self) -> None:
         """How often each fault struck that is still in place."""
@@ -146,6 +156,15 @@ class Outside:
             for device_id in place.devices
             if not self._is_beyond_us(place, device_id, fleet.fleet)
         }
+
+    def needs_a_person(self, fleet: Fleet) -> bool:
+        """Whether a fleet is halted again and again because of devices that crash whatever anybody does.
+
+        Its canaries are among them, and whoever waits behind these waits for a person who mends or removes them.
+        """
+        devices = self._theatre.cloud.state.devices.values()
+        is_halted = any(halt.fleet == fleet.name for halt in self.journal.halts())
+        return is_halted and any(device.crashing and fleet.name in device.groups for device in devices)
 
     def tell(self, words: str) -> None:
         """Into the trace."""
@@ -188,9 +207,9 @@ class Outside:
             case Deed.HALT:
                 self.journal.halt(fleet, "a person halted it", now, by=BY_A_PERSON)
             case Deed.RESUME:
-                self.journal.lift(fleet, now, by=BY_A_PERSON)
+                self._resume(fleet)
             case Deed.RETRY:
-                self.journal.note([Retried(fleet=fleet, at=now, device_id=device_id, by=BY_A_PERSON)])
+                self._retry(fleet, device_id)
             case Deed.SUSPEND:
                 until = Instant(now + happening.seconds)
                 self.journal.note([Suspended(fleet=fleet, at=now, reason="a person", until=until, by=BY_A_PERSON)])

@@ -9,35 +9,28 @@ from __future__ import annotations
 import random
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
-from reconciler.cli.carrying_out import agreement_on
-from reconciler.controller.knowledge import Knowledge
-from reconciler.controller.run import Agreement
 from reconciler.emulator.house_rules import HouseRules
 from reconciler.inventory.inventory import Inventory
-from reconciler.inventory.merge import merged
 from reconciler.journal.journal import Journal, KeptPlan
 from reconciler.journal.memory import MemoryJournal
 from reconciler.journal.sqlite import SqliteJournal
-from reconciler.model.device import DeviceMode, Observation
+from reconciler.model.device import Observation
 from reconciler.model.error import BugError, JournalError, ReconcilerError, WireError
 from reconciler.model.fleet import Fleet, FleetSet
-from reconciler.model.plan import Plan, WaitingReason
-from reconciler.particle.listing import PageReader
-from reconciler.planning.planner import plan_fleets
-from reconciler.render.plan_json import plan_document, plan_json
+from reconciler.planning.answer import Answers
+from tests.simulation.client import Client, StoppedError
 from tests.simulation.openings import is_open, next_opening
 from tests.simulation.outside import Outside, kept_form
 from tests.simulation.theatre import Actor, KilledError, Theatre
 from tests.simulation.trace import (
     Entry,
     Looked,
-    Rested,
     RunBegan,
     RunEnded,
     Trace,
@@ -46,7 +39,7 @@ from tests.simulation.trace import (
     What,
     Wrote,
 )
-from tests.simulation.virtual import Play
+from tests.simulation.virtual import synthetic_binaries
 from tests.simulation.worlds import DAY, HOUR, Crash, World
 
 Dies = Callable[[str, tuple[Any, ...]], bool]
@@ -59,73 +52,14 @@ RUN_SECONDS_MAX = 30 * HOUR
 """After so long an operator looks what is going on, and begins another run."""
 
 LISTENING_SECONDS = 1200.0
-"""An operator who wants to know of a device in safe mode listens first: it tells of itself at each session."""
+"""When all is well again somebody listens: a device in safe mode tells of itself at each session, for as long."""
 
-QUIET_POLL_SECONDS = 300.0
+QUIET_POLL_SECONDS, QUIET_PAUSE_SECONDS = 900.0, 30.0
+"""When all is well again whoever looks seldom sees the same: no sooner than after half a minute, whatever is heard."""
+
 QUIET_RUNS_MAX, RUNS_MAX = 12, 24
 INVISIBLE = frozenset({"events-dropped", "success-not-applied"})
 """Faults by which a module that the cloud does not show is held to be there and is not: one boot into safe mode."""
-
-
-class StoppedError(BaseException):
-    """An operator has ended the process, as with Ctrl-C between two passes."""
-
-
-@dataclass(kw_only=True)
-class Client(Play):
-    """One process of ours. It tells what it does, and ends when it is told to."""
-
-    actor: Actor
-    theatre: Theatre
-    stop_at: float
-    tell_rested: Callable[[Rested], None]
-    plans_twice: bool = False
-    differs: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        # Pages one after another: one history a seed.
-        self.api.pages_through = lambda read: PageReader(read, page_size=self.api.page_size)  # type: ignore[method-assign]  # of this object alone
-
-    def recall(self) -> None:
-        """Remember what devices said of their modules in earlier runs, as a process does at its beginning."""
-        for report in self.journal.reports().values():
-            for scope in self.scopes:
-                scope.hearing.keep_report(report)
-
-    def agree(self) -> tuple[Plan, Agreement]:
-        """What would be done now, and the same worked out again from everything in another order."""
-        observation = merged([scope.inventory.observe() for scope in self.scopes], now=self.virtual.clock())
-        known = Knowledge(self.journal).added_to_all(observation)
-        catalog, now = self.virtual.catalog, self.virtual.clock()
-        plan = plan_fleets(self.fleets, known, catalog, now=now, answers=self.answers)
-        if self.plans_twice:
-            other_way = replace(known, devices=tuple(reversed(known.devices)))
-            fleets = replace(self.fleets, fleets=tuple(reversed(self.fleets.fleets)))
-            again = plan_fleets(fleets, other_way, catalog, now=now)
-            one, other = (plan_json(plan_document(each, tool_version="0.0.0")) for each in (plan, again))
-            self.differs = one != other
-        return plan, agreement_on("plan-virtual", plan)
-
-    def break_streams(self) -> None:
-        """Nobody listens any more."""
-        for _, hearing, close in self.streams:
-            close()
-            hearing.miss()
-        self.streams = [(product, hearing, lambda: None) for product, hearing, _ in self.streams]
-
-    def mend_streams(self) -> None:
-        """Somebody listens again."""
-        self.streams = [(each, hearing, self.virtual.listen(each, hearing)) for each, hearing, _ in self.streams]
-        for _, hearing, _ in self.streams:
-            hearing.miss()
-
-    def _pause(self, silence_seconds: float) -> None:
-        assert self.run is not None
-        self.tell_rested(Rested(tuple(self.run.plans.values())))
-        if self.actor.is_stopping or self.virtual.now >= self.stop_at:
-            raise StoppedError
-        super()._pause(silence_seconds)
 
 
 @dataclass
@@ -135,6 +69,9 @@ class Performance:
     - `hands`, `product_hands`: executors. `dies`: by a client's number, when it dies.
     - `shown`: what eyes show. `sight`: eyes as a whole. `kept`: the journal as a client has it in hand.
     - `manifests`: what clients read from Git. `rules`: of the referee.
+
+    `answers` may be shared with other plays. `listener` hears what devices tell of themselves when all is well again,
+    while nobody runs anything.
     """
 
     world: World
@@ -148,6 +85,8 @@ class Performance:
     manifests: Callable[[Fleet], Fleet] = lambda fleet: fleet
     rules: Callable[[HouseRules], HouseRules] = lambda rules: rules
     clients: dict[str, Client] = field(default_factory=dict)
+    listener: Client | None = None
+    answers: Answers = field(default_factory=lambda: Answers(synthetic_binaries().catalog))
 
     def __post_init__(self) -> None:
         world = self.world
@@ -218,10 +157,6 @@ class Performance:
         try:
             client = self._client(actor, min(stop_at, theatre.now + RUN_SECONDS_MAX))
             self.clients[actor.name] = client
-            client.recall()
-            devices = theatre.cloud.state.devices.values()
-            if self.trace.settled_at and any(each.mode is DeviceMode.SAFE_MODE for each in devices):
-                theatre.sleep(LISTENING_SECONDS)
             began_at = theatre.now
             plan, agreement = client.agree()
             if client.differs:
@@ -275,7 +210,11 @@ class Performance:
         return cast(Journal, WatchedJournal(self.store, reach=reach, wrote=partial(self._wrote, run)))
 
     def _client(self, actor: Actor, stop_at: float) -> Client:
-        return Client(
+        """A new process, which knows what devices have told of their modules by now."""
+        for scope in self.listener.scopes if self.listener is not None else ():
+            for report in scope.hearing.module_reports():
+                self.store.keep_report(report)
+        client = Client(
             virtual=self.theatre,
             theatre=self.theatre,
             actor=actor,
@@ -285,15 +224,18 @@ class Performance:
             poll_seconds=self._poll_seconds(),
             seed=self.world.seed,
             ids=self._ids,
+            answers=self.answers,
             hands=self.hands,
             product_hands=self.product_hands,
             sight=self._eyes,
             plans_twice=self.trace.runs == 1,
+            pause_seconds_min=QUIET_PAUSE_SECONDS if self.trace.settled_at else 0.0,
             tell_rested=self.note,
         )
+        client.recall()
+        return client
 
     def _poll_seconds(self) -> float:
-        """When all is well again whoever looks seldom sees the same."""
         return max(QUIET_POLL_SECONDS, self.world.poll_seconds) if self.trace.settled_at else self.world.poll_seconds
 
     def _eyes(self, eyes: Inventory) -> Inventory:
@@ -324,7 +266,9 @@ class Performance:
         self.outside.calm_down()
         self.trace.settled_at = self.theatre.now
         self.trace.settled_ordinal = self.theatre.cloud._next_ordinal()
+        self.listener = self._client(self.theatre.acting, 0.0)
         try:
+            self.theatre.sleep(LISTENING_SECONDS)
             for number in range(QUIET_RUNS_MAX):
                 self._until_something_can_be_done(number)
                 self.outside.resume_all()
@@ -337,6 +281,8 @@ class Performance:
             self.trace.last_run_ordinal = self.theatre.cloud._next_ordinal()
             self.run_once(stop_at=float("inf"))
             self._is_over()
+            in_vain = {device for plan in plans if self.outside.needs_a_person(plan.fleet) for device in plan.devices}
+            self.trace.left_behind = {each: why for each, why in self.trace.left_behind.items() if each not in in_vain}
         except Exception:  # noqa: BLE001  # whatever it is, the trace tells of it
             self.trace.bugs.append(traceback.format_exc())
 
@@ -358,9 +304,6 @@ class Performance:
         client = self._client(self.theatre.acting, 0.0)
         try:
             plan, _ = client.agree()
-            if any(place.reason is WaitingReason.MODULES_UNKNOWN for each in plan.fleets for place in each.waiting):
-                self.theatre.sleep(LISTENING_SECONDS)
-                plan, _ = client.agree()
         except WireError:
             return False
         finally:
@@ -395,6 +338,12 @@ def _at(crash: Crash) -> Dies:
     return lambda _point, _given: next(points) >= crash.nth
 
 
+@cache
+def known_answers() -> Answers:
+    """What was found for a situation in one world is so in the next one: it hangs on the catalog alone."""
+    return Answers(synthetic_binaries().catalog)
+
+
 def play(world: World, folder: Path | None = None) -> Trace:
     """What comes of a world."""
-    return Performance(world, folder).play()
+    return Performance(world, folder, answers=known_answers()).play()

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.carrying_out import Carried, Pace, agreement_on, carry_out
+from reconciler.cli.carrying_out import Carried, Pace, carry_out
 from reconciler.cli.progress import Silent
 from reconciler.cli.word import moment
+from reconciler.controller.agreement import agreement_on
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.report import failed_devices
 from reconciler.emulator.faults import FaultOrder

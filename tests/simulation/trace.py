@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from reconciler.controller.run import Agreement
+from reconciler.controller.agreement import Agreement
 from reconciler.emulator.evidence import Violation
 from reconciler.emulator.records import RequestKind, RequestRecord
 from reconciler.journal.journal import Journal

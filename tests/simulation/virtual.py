@@ -27,11 +27,11 @@ import urllib3
 from requests.adapters import BaseAdapter
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-from reconciler.cli.carrying_out import agreement_on
+from reconciler.controller.agreement import Agreement, agreement_on
 from reconciler.controller.apply import Rest, run_to_rest
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.pace import pause_after
-from reconciler.controller.run import Agreement, Run, Scope, Tools, ask_nobody
+from reconciler.controller.run import Run, Scope, Tools, ask_nobody
 from reconciler.emulator.binaries import EmulatedBinaries
 from reconciler.emulator.cloud import Cloud
 from reconciler.emulator.events import Listener
@@ -134,6 +134,7 @@ class VirtualCloud:
             dice=random.Random(seed),
         )
         wire._session.mount("http://", _Connections(self))  # no sockets in virtual time
+        _prepare_reads_once(wire._session)
         return ParticleApi(wire, page_size=self.page_size)
 
     def listen(self, product: str | None, hearing: Hearing) -> Callable[[], None]:
@@ -255,6 +256,24 @@ class _Connections(BaseAdapter):
         return response
 
 
+def _prepare_reads_once(session: requests.Session) -> None:
+    """A request that only reads is prepared by the library the first time, and the next time is the same one.
+
+    In a play of days the same few lists are asked for again and again.
+    """
+    prepare, known = session.prepare_request, dict[object, requests.PreparedRequest]()
+
+    def prepared(request: requests.Request) -> requests.PreparedRequest:
+        if request.method != "GET":
+            return prepare(request)
+        asked = (request.url, tuple(sorted(dict(request.params).items())), request.auth is None)
+        if asked not in known:
+            known[asked] = prepare(request)
+        return known[asked]
+
+    session.prepare_request = prepared  # type: ignore[method-assign]  # of this object alone
+
+
 class _Content:
     """A body for urllib3 to read from."""
 
@@ -302,10 +321,11 @@ class Play:
     run: Run | None = None
     ask: Callable[[HealthCheck, CheckQuestion], CheckAnswer] = ask_nobody
     events: list[Event] = field(default_factory=list)
+    answers: Answers | None = None
 
     def __post_init__(self) -> None:
         self.api = self.virtual.api(seed=self.seed)
-        self.answers = Answers(self.virtual.catalog)
+        self.answers = self.answers or Answers(self.virtual.catalog)
         self.streams: list[tuple[str | None, Hearing, Callable[[], None]]] = []
         self._news: list[bool] = []
         self._eyes: list[CloudInventory] = []
@@ -330,7 +350,8 @@ class Play:
             ask=self.ask,
         )
         run = Run(tools=tools, knowledge=Knowledge(self.journal))
-        run.answers = self.answers
+        if self.answers is not None:
+            run.answers = self.answers
         self.run = run
         return run
 

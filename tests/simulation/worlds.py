@@ -195,7 +195,7 @@ class World:
         """The pretend cloud at its beginning."""
         return CloudWorld(
             tokens=(TokenLine(name="operator", token=TOKEN), TokenLine(name="person", token=PERSON_TOKEN)),
-            products=tuple(map(product_line, sorted({fleet.product for fleet in self.fleets}))),
+            products=tuple(map(product_line, sorted({each.product for each in (*self.fleets, *self.devices)}))),
             devices=tuple(device.line() for device in self.devices),
             rate_limit=RateLimit(requests=10_000, seconds=300.0),
         )

@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from tests.git_signers import Signer
+
 _ENVIRONMENT = {
     "PATH": os.environ["PATH"],
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -27,11 +29,11 @@ class SampleRepository:
         folder.mkdir(parents=True, exist_ok=True)
         self.git("init", "--quiet", "--initial-branch=main")
 
-    def git(self, *arguments: str) -> str:
+    def git(self, *arguments: str, signer: Signer | None = None) -> str:
         done = subprocess.run(
-            ["git", "-c", "protocol.file.allow=always", *arguments],
+            ["git", "-c", "protocol.file.allow=always", *(signer.options if signer else ()), *arguments],
             cwd=self.folder,
-            env=_ENVIRONMENT,
+            env={**_ENVIRONMENT, **(signer.variables if signer else {})},
             capture_output=True,
             check=True,
         )
@@ -43,10 +45,16 @@ class SampleRepository:
         file.write_bytes(content.encode() if isinstance(content, str) else content)
         return file
 
-    def commit(self, message: str = "a change", **files: str) -> str:
+    def commit(self, message: str = "a change", *, sign: Signer | None = None, **files: str) -> str:
         """Commit everything as it lies in the work tree; the commit's id."""
         for path, content in files.items():
             self.write(path, content)
         self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", f"--message={message}")
+        how = ["--gpg-sign"] if sign else []
+        self.git("commit", "--quiet", "--allow-empty", *how, f"--message={message}", signer=sign)
         return self.git("rev-parse", "HEAD")
+
+    def tag(self, name: str, *, sign: Signer | None = None, annotate: bool = False) -> None:
+        """Put a tag, or move it, at what is checked out."""
+        how = ["--sign", "--message=a tag"] if sign else ["--annotate", "--message=a tag"] if annotate else []
+        self.git("tag", "--force", *how, name, signer=sign)

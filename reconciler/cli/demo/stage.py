@@ -7,7 +7,6 @@ import io
 import json
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -51,7 +50,7 @@ class Stage:
         self.manifests_shown = str(self.manifests.relative_to(place) if inside else self.manifests)
 
     def __enter__(self) -> Self:
-        shutil.copytree(self.manifests, self.folder / MANIFESTS)
+        _copy(self.manifests, self.folder / MANIFESTS)
         self.journal = (self.journal or self.folder / "journal.sqlite").absolute()
         environment = {
             "PARTICLE_API_URL": self.emulator.url,
@@ -144,3 +143,13 @@ def demo_manifests() -> Path:
     package = Path(str(resources.files("reconciler")))
     installed = package / "demo_manifests"
     return installed if installed.is_dir() else package.parent / "fleet-manifests" / "demo"
+
+
+def _copy(source: Path, to: Path) -> None:
+    """The contents alone: where the package is read-only, a copy of its permissions would be, too."""
+    to.mkdir()
+    for path in sorted(source.rglob("*")):
+        if path.is_dir():
+            (to / path.relative_to(source)).mkdir()
+        else:
+            (to / path.relative_to(source)).write_bytes(path.read_bytes())

@@ -1,0 +1,138 @@
+"""The parts of a running controller, made from its settings, begun in their order and ended in the other one."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+import traceback
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from reconciler.cli.catalog_file import read_catalog
+from reconciler.cli.options import cloud_access
+from reconciler.cli.saying import say
+from reconciler.controller.daemon import Daemon
+from reconciler.controller.intent import Intents
+from reconciler.controller.means import Means
+from reconciler.inventory.checks import OutsideChecks
+from reconciler.journal.location import journal_place
+from reconciler.journal.lock import sole_run
+from reconciler.journal.opening import open_journal
+from reconciler.model.event import Event
+from reconciler.model.fleet import FleetSet
+from reconciler.model.instant import Instant
+from reconciler.particle.token import without_tokens
+from reconciler.render.event_text import event_line
+from reconciler.settings.reading import JOURNAL_NAME
+from reconciler.settings.settings import ControllerSettings
+from reconciler.sources.git_source import GitSource
+from reconciler.wiring import SENDS_AT_ONCE, CloudConnection, CloudSettings
+
+PASSES_AT_ONCE: Final = 8
+"""Products whose passes may run at the same time, the source beside them. The wire's budget keeps the rate."""
+
+
+class Parts:
+    """A context manager: its end ends everything that it began, whatever has gone wrong by then."""
+
+    def __init__(self, settings: ControllerSettings) -> None:
+        self._settings = settings
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._build(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def run(self, should_stop: Callable[[], bool]) -> None:
+        """Keep the fleets as the manifests say, until it should stop."""
+        self._daemon.run(should_stop)
+
+    def _build(self, stack: ExitStack) -> None:
+        settings = self._settings
+        catalog_path = None if settings.catalog is None else Path(settings.catalog)
+        catalog = read_catalog(catalog_path)
+        also_known = frozenset(each.version.text for each in catalog.all_releases) if catalog_path else frozenset[str]()
+        journal = stack.enter_context(open_journal(journal_place(settings.journal or JOURNAL_NAME)))
+        stack.enter_context(sole_run(journal.path, now=_wall_clock()))
+        senders = stack.enter_context(ThreadPoolExecutor(SENDS_AT_ONCE, thread_name_prefix="send"))
+        workers = stack.enter_context(ThreadPoolExecutor(PASSES_AT_ONCE + 2, thread_name_prefix="pass"))
+        connection = stack.enter_context(self._connection())
+        intents = Intents(
+            GitSource(settings.git, Path(settings.git.mirror)),
+            journal,
+            guards=settings.guards,
+            clock=_wall_clock,
+            tell=self._tell,
+            also_known=also_known,
+        )
+        means = Means(
+            journal=journal,
+            catalog=catalog,
+            intents=intents,
+            connection=connection,
+            settings=settings,
+            launch=lambda work: _launch(workers, work),
+            pool=senders,
+            clock=_wall_clock,
+            monotonic=time.monotonic,
+            dice=random.Random(),  # noqa: S311  # spreads times, guards no secret
+            new_id=lambda: uuid.uuid4().hex,
+            tell=self._tell,
+            ask=OutsideChecks(allow_commands=settings.allow_commands).ask,
+            report=_report,
+        )
+        self._daemon = Daemon(
+            means,
+            traffic=lambda: connection.api.wire.traffic().requests,
+            holder=f"controller, process {os.getpid()}",
+        )
+
+    def _connection(self) -> CloudConnection:
+        particle = self._settings.particle
+        token_file = None if particle.token_file is None else Path(particle.token_file)
+        access = cloud_access(particle.api_url, token_file)
+        cache = None if particle.firmware_cache is None else Path(particle.firmware_cache)
+        settings = CloudSettings(
+            api_url=access.api_url,
+            token=access.token,
+            firmware_cache=cache,
+            list_seconds=self._settings.interval_seconds,
+        )
+        return CloudConnection(settings, FleetSet(fleets=()), on_news=self._news)
+
+    def _news(self, product: str | None) -> None:
+        self._daemon.news(product)
+
+    def _tell(self, event: Event) -> None:
+        line = event_line(event, verbose=False)
+        if line:
+            say(line, err=True)
+        self._daemon.hear(event)
+
+
+def _launch(workers: ThreadPoolExecutor, work: Callable[[], None]) -> None:
+    workers.submit(work)
+
+
+def _report(error: BaseException) -> None:
+    """What nobody foresaw, whole, without secrets: the loop goes on, and somebody has to know."""
+    text = "".join(traceback.format_exception(error))
+    sys.stderr.write(without_tokens(text))
+
+
+def _wall_clock() -> Instant:
+    return Instant(time.time())

@@ -1,0 +1,196 @@
+"""A controller that runs for long, on real clocks and threads; and what may be seen of it and said to it meanwhile.
+
+It ends when it is asked to: nothing new begins, what is being sent is written down, and whatever has not ended by then
+is in the journal for the next process.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from reconciler import __version__
+from reconciler.controller.desk import Check
+from reconciler.controller.loop import Loop
+from reconciler.controller.means import CLOUD, JOURNAL, SOURCE, Means
+from reconciler.controller.status import Memory, budget_status, fleet_statuses
+from reconciler.journal.journal import Journal
+from reconciler.model.event import Event
+from reconciler.model.instant import Instant, iso_from_instant
+from reconciler.model.revision import Revision
+from reconciler.planning.change import compare
+from reconciler.render.plan_json import plan_document
+from reconciler.render.status import RunStatus, Status, TokenState, TokenStatus
+from reconciler.render.status_json import status_document
+
+STUCK_SECONDS: Final = 60.0
+"""A loop that has not turned for so long is stuck: a turn waits for nothing but the journal."""
+
+_UNAUTHORISED: Final = "PFR3002"
+_NEVER_SEEN: Final = "nothing was ever taken from it"
+
+
+class Daemon:
+    """The loop on a thread of its own, and the desk in front of it (`desk.py`).
+
+    `traffic` counts the requests that left; `holder` says in words who runs here.
+    """
+
+    def __init__(self, means: Means, *, traffic: Callable[[], int], holder: str) -> None:
+        self._means = means
+        self._traffic = traffic
+        self._holder = holder
+        self._loop = Loop(means)
+        self._woken = threading.Event()
+        self._ears: dict[int, Callable[[Event], None]] = {}
+        self._lock = threading.Lock()
+
+    # The loop
+
+    def run(self, should_stop: Callable[[], bool]) -> None:
+        """Turn until `should_stop`; then wait, for the grace period at most, until what was begun is written down."""
+        loop = self._loop
+        loop.begin()
+        while not should_stop():
+            loop.turn()
+            self._woken.wait(max(0.0, loop.next_turn() - self._means.monotonic()))
+            self._woken.clear()
+        loop.stop()
+        ends_at = self._means.monotonic() + self._means.settings.grace_seconds
+        while not loop.is_at_rest() and self._means.monotonic() < ends_at:
+            self._woken.wait(0.1)
+            self._woken.clear()
+
+    def hear(self, event: Event) -> None:
+        """Everything that happens is told here, and from here to everybody who listens."""
+        with self._lock:
+            ears = [*self._ears.values()]
+        for ear in ears:
+            ear(event)
+
+    def news(self, product: str | None) -> None:
+        """Another look at a product may settle something."""
+        self._loop.passes.wake(product)
+        self._woken.set()
+
+    # The desk
+
+    @property
+    def journal(self) -> Journal:
+        """See `Desk.journal`."""
+        return self._means.journal
+
+    def now(self) -> Instant:
+        """See `Desk.now`."""
+        latest = max((run.latest for run in self._loop.passes.runs), default=self._means.clock())
+        return max(latest, self._means.clock())
+
+    def alive(self) -> bool:
+        """See `Desk.alive`."""
+        return self._means.monotonic() - self._loop.turned_at < STUCK_SECONDS
+
+    def checks(self) -> Sequence[Check]:
+        """See `Desk.checks`."""
+        troubles = self._loop.troubles()
+        products = {what: trouble for what, trouble in troubles.items() if what not in (SOURCE, JOURNAL)}
+        seen_at = self._means.intents.seen_at
+        seen = _NEVER_SEEN if seen_at is None else f"looked at {iso_from_instant(seen_at)}"
+        refusal = self._means.intents.refusal
+        if refusal is not None:
+            seen = f"{refusal.revision.text} is not taken: {refusal.message} ({refusal.code})"
+        checks = [Check(name="loop", ok=self.alive(), message="it turns" if self.alive() else "it is stuck")]
+        for name, well in ((SOURCE, seen), (JOURNAL, "it can be written")):
+            trouble = troubles.get(name)
+            if trouble is None:
+                checks.append(Check(name=name, ok=True, message=well))
+            else:
+                message = f"{trouble.message} ({trouble.code})"
+                checks.append(Check(name=name, ok=False, message=message, since=trouble.since))
+        worst = next(iter(products.items()), None)
+        message = "all products can be seen" if worst is None else f"{worst[0]}: {worst[1].message} ({worst[1].code})"
+        since = None if worst is None else worst[1].since
+        checks.append(Check(name=CLOUD, ok=worst is None, message=message, since=since))
+        is_there = self._loop.passes.intent is not None
+        checks.append(Check(name="intent", ok=is_there, message="there is one" if is_there else _NEVER_SEEN))
+        return checks
+
+    def revision(self) -> Revision | None:
+        """See `Desk.revision`."""
+        intent = self._loop.passes.intent
+        return None if intent is None else intent.taken.revision
+
+    def status(self) -> Mapping[str, Any]:
+        """See `Desk.status`."""
+        plan, intent, now = self._loop.passes.plan(), self._loop.passes.intent, self.now()
+        memory = Memory(self._means.journal, self._means.catalog)
+        fleets = None if intent is None else intent.fleets
+        status = Status(
+            at=now,
+            observed_at=None if plan is None else plan.source.observed_at,
+            complete=plan is not None and plan.complete,
+            blind_because="" if plan is not None else self._blind_because(),
+            fleets=fleet_statuses(fleets, plan, memory, now=now),
+            run=RunStatus(journal_found=True, under_way=self._holder, last=memory.last_run()),
+            budget=budget_status(memory, requests=self._traffic(), now=now),
+            token=self._token(),
+        )
+        return status_document(status, tool_version=__version__)
+
+    def plan(self, fleet: str | None = None) -> Mapping[str, Any] | None:
+        """See `Desk.plan`."""
+        plan = self._loop.passes.plan()
+        if plan is None:
+            return None
+        document = plan_document(plan, tool_version=__version__)
+        if fleet is None:
+            return document
+        of_fleet = [each for each in document["fleets"] if each["name"] == fleet]
+        return {**document, "fleets": of_fleet} if of_fleet else None
+
+    def plan_at(self, reference: str) -> Mapping[str, Any] | None:
+        """See `Desk.plan_at`."""
+        revision, fleets = self._means.intents.preview(reference)
+        now, intent = self._loop.passes.plan(), self._loop.passes.intent
+        plan = self._loop.passes.plan_for(fleets, revision.text)
+        if plan is None or now is None or intent is None:
+            return None
+        taken = intent.taken.revision
+        change = compare(now, plan, revision=taken.name, commit=taken.commit, missing=())
+        return plan_document(plan, tool_version=__version__, change=change)
+
+    def fetch_now(self) -> None:
+        """See `Desk.fetch_now`."""
+        self._loop.fetch_now()
+        self._woken.set()
+
+    def reconcile_now(self, fleet: str | None = None) -> None:
+        """See `Desk.reconcile_now`."""
+        self._loop.passes.reconcile_now(fleet)
+        self._woken.set()
+
+    def subscribe(self, tell: Callable[[Event], None]) -> Callable[[], None]:
+        """See `Desk.subscribe`."""
+        with self._lock:
+            self._ears[id(tell)] = tell
+
+        def end() -> None:
+            with self._lock:
+                self._ears.pop(id(tell), None)
+
+        return end
+
+    def _blind_because(self) -> str:
+        if self._loop.passes.intent is None:
+            return "nothing is desired yet: no revision was taken"
+        troubles = self._loop.troubles()
+        worst = next((trouble for what, trouble in troubles.items() if what not in (SOURCE, JOURNAL)), None)
+        return "not every product has had a pass yet" if worst is None else f"{worst.message} ({worst.code})"
+
+    def _token(self) -> TokenStatus:
+        for trouble in self._loop.troubles().values():
+            if trouble.code == _UNAUTHORISED:
+                return TokenStatus(state=TokenState.REFUSED, detail=trouble.message)
+        if self._loop.passes.plan() is None:
+            return TokenStatus(state=TokenState.UNKNOWN, detail="the cloud was not asked yet")
+        return TokenStatus(state=TokenState.VALID)

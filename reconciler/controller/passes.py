@@ -1,0 +1,261 @@
+"""The products of a controller, each with its run, and their passes: begun when they are due, on other threads perhaps.
+
+A run remembers what matters to the next pass of its product; the journal has all that must not be lost. A product in
+trouble waits longer every time, and the others go on.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from operator import is_not
+
+from reconciler.controller.agreement import Agreement, agreement_on
+from reconciler.controller.approvals import KeptPlans
+from reconciler.controller.cycle import reconcile_pass
+from reconciler.controller.intent import Intent
+from reconciler.controller.knowledge import Knowledge
+from reconciler.controller.means import JOURNAL, UNFORESEEN, Means
+from reconciler.controller.offers import Offers
+from reconciler.controller.pace import Pause, pause_after
+from reconciler.controller.run import Run, Scope, Tools
+from reconciler.controller.schedule import Schedule
+from reconciler.controller.settle import disown_open_attempts
+from reconciler.controller.troubles import Troubles
+from reconciler.inventory.merge import merged
+from reconciler.journal.permits import FencedError
+from reconciler.model.allowance import REQUESTS
+from reconciler.model.attempt import AttemptState
+from reconciler.model.device import Observation
+from reconciler.model.error import JournalError, ReconcilerError
+from reconciler.model.event import PassEnded
+from reconciler.model.fleet import FleetSet
+from reconciler.model.plan import Plan
+from reconciler.particle.error import RateLimitedError
+from reconciler.planning.planner import plan_fleets
+from reconciler.rollout.verdict import Wait
+
+
+@dataclass(slots=True)
+class _Product:
+    """One product: what is to be done there, and its run, which has `taken_over` for its fleets or has yet to."""
+
+    scope: Scope
+    run: Run
+    taken_over: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """The plan of an intent on observations."""
+
+    intent: Intent
+    seen: tuple[Observation, ...]
+    plan: Plan
+
+
+@dataclass(slots=True)
+class Passes:
+    """Any thread may ask; `follow` and `begin_due` are called from one, and never while the other is at work."""
+
+    means: Means
+    troubles: Troubles
+    schedule: Schedule = field(init=False)
+    intent: Intent | None = None
+    _made: _Made | None = None
+    stopping: bool = False
+    _products: dict[str | None, _Product] = field(default_factory=dict)
+    _offers: Offers = field(init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        means = self.means
+        self.schedule = Schedule(means.dice)
+        self._offers = Offers(means.journal, KeptPlans(means.journal, means.catalog), means.tell)
+
+    @property
+    def runs(self) -> Collection[Run]:
+        """The runs of all products."""
+        return [product.run for product in [*self._products.values()]]
+
+    @property
+    def are_under_way(self) -> bool:
+        """Whether any product has a pass now."""
+        with self._lock:
+            return bool(self.schedule.under_way)
+
+    def plan(self) -> Plan | None:
+        """What is planned on what was seen last, of all products together; None: not all have been seen yet."""
+        intent, seen = self.intent, self._seen()
+        if intent is None or seen is None:
+            return None
+        made = self._made
+        if made is None or made.intent is not intent or any(map(is_not, made.seen, seen)):
+            plan = self._planned(intent.fleets, intent.taken.revision.text, seen)
+            made = self._made = _Made(intent=intent, seen=seen, plan=plan)
+        return made.plan
+
+    def plan_for(self, fleets: FleetSet, revision: str) -> Plan | None:
+        """What would be planned for these fleets on what was seen last; None: not all products have been seen yet.
+
+        As the command `plan` would make it: with waves, and with its digest. Devices of other products are not seen.
+        """
+        seen = self._seen()
+        return None if seen is None else self._planned(fleets, revision, seen)
+
+    def _seen(self) -> tuple[Observation, ...] | None:
+        """The last observation of every product; None: one of them has not been seen yet."""
+        pictures = [picture for run in self.runs for picture in run.pictures.values()]
+        seen = tuple(picture.observation for picture in pictures)
+        is_whole = bool(seen) and len(seen) == len(self._products) and all(each.source for each in seen)
+        return seen if is_whole else None
+
+    def _planned(self, fleets: FleetSet, revision: str, seen: Sequence[Observation]) -> Plan:
+        now = self.means.clock()
+        known = [run.knowledge.added_to_all(each) for run, each in zip(self.runs, seen, strict=True)]
+        return plan_fleets(fleets, merged(known, now=now), self.means.catalog, now=now, revision=revision)
+
+    def follow(self, intent: Intent, scopes: Sequence[Scope]) -> None:
+        """From now on this is desired. Called between two passes: what is in flight is in the journal."""
+        before, products = self._products, dict[str | None, _Product]()
+        tools = self._tools(intent)
+        for scope in scopes:
+            known = before.get(scope.product)
+            run = Run(tools=tools, knowledge=Knowledge(self.means.journal)) if known is None else known.run
+            run.tools, run.agreement, run.stopping = tools, tools.agreement, self.stopping
+            products[scope.product] = _Product(scope=replace(scope, revision=intent.taken.revision.text), run=run)
+        self._products, self.intent = products, intent
+        with self._lock:
+            self.schedule.follow(products, now=self.means.monotonic())
+
+    def stop(self) -> None:
+        """Begin no step any more; what is being sent is finished and written down."""
+        self.stopping = True
+        for run in self.runs:
+            run.stopping = True
+
+    def wake(self, product: str | None, *, by_word: bool = False) -> None:
+        """There is news of a product; `by_word`: somebody wants it looked at, whatever it costs."""
+        with self._lock:
+            self.schedule.wake(product, now=self.means.monotonic(), by_word=by_word)
+
+    def reconcile_now(self, fleet: str | None) -> None:
+        """Look at the product of a fleet at once, or at all products."""
+        for name, product in [*self._products.items()]:
+            if fleet is None or any(each.name == fleet for each in product.scope.fleets.fleets):
+                product.scope.hearing.ask_for_all()
+                self.wake(name, by_word=True)
+
+    def next_due(self) -> float:
+        """When the next product is due; infinity: none."""
+        with self._lock:
+            return self.schedule.next_due()
+
+    def _tools(self, intent: Intent) -> Tools:
+        revision = intent.taken.revision
+        name = f"{revision.name}@{revision.commit[:15]}"
+        return Tools(
+            journal=self.means.journal,
+            catalog=self.means.catalog,
+            agreement=Agreement(plan_id=name),
+            new_id=self.means.new_id,
+            tell=self.means.tell,
+            pool=self.means.pool,
+            ask=self.means.ask,
+            agree=lambda plan: agreement_on(name, plan),
+            guards=self.means.settings.guards,
+        )
+
+    def begin_due(self, now: float) -> None:
+        """Begin the pass of every product that is due."""
+        with self._lock:
+            due = self.schedule.due(now=now)
+            for product in due:
+                self.schedule.begin(product)
+        for name in due:
+            self.means.launch(partial(self._pass, name, self._products[name]))
+
+    def _pass(self, name: str | None, product: _Product) -> None:
+        """One pass, and when the next one is due. Whatever goes wrong in it stays with the product."""
+        run, began, steps = product.run, self.means.monotonic(), product.run.moved_here[AttemptState.INTENDED]
+        what, code = _of(name), None
+        pause, silence = Pause(at_least=0.0, at_most=0.0), None
+        try:
+            self._take_over(product)
+            is_to_come = reconcile_pass(run, product.scope)
+            self._offer(product)
+            if not is_to_come:
+                run.try_again()
+            pause = self._pause(product, is_to_come=is_to_come)
+        except RateLimitedError as error:
+            code, silence = error.code, error.retry_after_seconds or 0.0
+            self.troubles.began(what, error.code, error.message)
+        except FencedError as error:
+            # Somebody has taken the right to write from this run: it is theirs until a person says otherwise.
+            code, silence, product.taken_over = error.code, math.inf, False
+            self.troubles.began(what, error.code, error.message)
+        except ReconcilerError as error:
+            code, silence = error.code, 0.0
+            self.troubles.began(JOURNAL if isinstance(error, JournalError) else what, error.code, error.message)
+        except Exception as error:  # noqa: BLE001  # as above
+            code, silence = UNFORESEEN, 0.0
+            unforeseen(self.means, self.troubles, what, error)
+        else:
+            self.troubles.ended(what)
+        now = self.means.monotonic()
+        with self._lock:
+            if silence is None:
+                self.schedule.end(name, pause, now=now)
+            else:
+                self.schedule.fail(name, silence_seconds=silence, now=now)
+        devices = 0 if run.plan is None else run.plan.summary.devices
+        ended = PassEnded(
+            at=self.means.clock(),
+            product=name,
+            seconds=now - began,
+            devices=devices,
+            started_steps=run.moved_here[AttemptState.INTENDED] - steps,
+            code=code,
+        )
+        self.means.tell(ended)
+
+    def _take_over(self, product: _Product) -> None:
+        """Take the right to write, once for a run and its fleets. Nobody knows what became of what was open before."""
+        if product.taken_over:
+            return
+        run = product.run
+        is_new = not run.fences
+        run.take_over([product.scope])
+        if is_new:
+            others = (each for each in [*self._products.values()] if each is not product)
+            theirs = frozenset(fleet.name for other in others for fleet in other.scope.fleets.fleets)
+            disown_open_attempts(run, but=theirs)
+        product.taken_over = True
+
+    def _offer(self, product: _Product) -> None:
+        if self.intent is not None:
+            self._offers.make(self.plan, self.intent.fleets, product.run, now=product.run.latest)
+
+    def _pause(self, product: _Product, *, is_to_come: bool) -> Pause:
+        """Soon where something is under way; else after the interval, or when the first that waits may start."""
+        pause = pause_after(product.scope.requests_a_look(), REQUESTS.per_second, poll_seconds=None, silence=0.0)
+        if is_to_come:
+            return pause
+        now, interval = product.run.latest, self.schedule.jittered(self.means.settings.interval_seconds)
+        verdicts = (verdict for of_fleet in product.run.verdicts.values() for verdict in of_fleet)
+        times = [verdict.until - now for verdict in verdicts if isinstance(verdict, Wait) and verdict.until is not None]
+        until = min((seconds for seconds in times if seconds > 0), default=interval)
+        return Pause(at_least=pause.at_least, at_most=min(interval, max(until, pause.at_most)))
+
+
+def unforeseen(means: Means, troubles: Troubles, what: str, error: BaseException) -> None:
+    """A mistake of ours must not end the loop: it is trouble like any other, and reported with all that is known."""
+    troubles.began(what, UNFORESEEN, f"{type(error).__name__}: {error}")
+    means.report(error)
+
+
+def _of(product: str | None) -> str:
+    return "own devices" if product is None else f"product {product}"

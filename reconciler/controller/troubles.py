@@ -1,0 +1,65 @@
+"""What is in trouble now, told once when it begins and once when it ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from reconciler.model.error import JournalError, ReconcilerError
+from reconciler.model.event import Event, Recovered, Troubled
+from reconciler.model.instant import Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """What went wrong last, and since when something has."""
+
+    code: str
+    message: str
+    since: Instant
+
+
+class Troubles:
+    """By what is in trouble: `source`, `journal`, `cloud`, `product …`. Several threads may tell and ask."""
+
+    def __init__(self, clock: Callable[[], Instant], tell: Callable[[Event], None]) -> None:
+        self._clock = clock
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._now: dict[str, Trouble] = {}
+
+    def __call__(self) -> Mapping[str, Trouble]:
+        """All of them."""
+        with self._lock:
+            return dict(self._now)
+
+    def began(self, what: str, code: str, message: str) -> None:
+        """Something went wrong, and may have before."""
+        at = self._clock()
+        with self._lock:
+            known = self._now.get(what)
+            since = at if known is None else known.since
+            self._now[what] = Trouble(code=code, message=message, since=since)
+        if known is None or known.code != code:
+            self._tell(Troubled(at=at, what=what, code=code, message=message))
+
+    def ended(self, what: str) -> None:
+        """It went well."""
+        with self._lock:
+            was_there = self._now.pop(what, None) is not None
+        if was_there:
+            self._tell(Recovered(at=self._clock(), what=what))
+
+    @contextmanager
+    def of(self, what: str) -> Iterator[None]:
+        """What goes wrong in the body is trouble of this, or of the journal."""
+        try:
+            yield
+        except JournalError as error:
+            self.began("journal", error.code, error.message)
+        except ReconcilerError as error:
+            self.began(what, error.code, error.message)
+        else:
+            self.ended(what)

@@ -1,0 +1,115 @@
+"""A push becomes a fleet: the real command, a real Git server over HTTPS, a served cloud."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.git_signers import ssh_signer
+from tests.simulation.controller_stage import ControllerStage, controller_stage, fleet
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[ControllerStage]:
+    with controller_stage(tmp_path) as made:
+        yield made
+
+
+def test_pushes_become_the_fleet_and_what_is_wrong_with_one_changes_nothing(stage: ControllerStage) -> None:
+    repository = stage.repository
+    before = repository.commit({"readme.md": "the fleet"})
+    repository.commit(fleet("2.1.0"))
+    stage.start()
+    stage.wait_for_release("2.1.0")
+    repository.commit({"fleets/eu.yaml": "kind: [broken"})
+    stage.wait_for_word("is not taken: 1 problem: fleets/eu.yaml:")
+    repository.commit({"fleets/eu.yaml": None, "fleets/readme.md": "no manifest"})
+    stage.wait_for_word("holds no manifest at")
+    repository.rewind(before)
+    forced = repository.commit(fleet("2.2.0"), push=False)
+    repository.push(force=True)
+    stage.wait_for_word("does not follow from")
+    assert stage.releases() == {"2.1.0"}
+    stage.stage.say("accept", forced[:12])
+    stage.wait_for_release("2.2.0")
+    assert "by the word of" in stage.log.read_text()
+    assert stage.end() == 0
+    stage.stage.assert_nothing_wrong()
+
+
+def test_while_git_is_down_the_fleet_goes_on_halts_are_heard_and_a_restart_knows_what_is_desired(
+    stage: ControllerStage,
+) -> None:
+    stage.repository.commit(fleet("2.1.0"))
+    stage.start()
+    stage.wait_for_word("is desired now")
+    stage.git.stop()
+    stage.wait_for_word("source is in trouble")
+    stage.stage.say("halt", "eu", "--reason", "smoke")
+    stage.wait_for_word("HALTED by")
+    assert stage.end() == 0
+    stage.start()
+    stage.wait_for_word("source is in trouble", times=2)
+    stage.stage.say("resume", "eu")
+    stage.wait_for_release("2.1.0")
+    stage.git.start()
+    stage.wait_for_word("source is well again")
+    stage.repository.commit(fleet("2.2.0"))
+    stage.wait_for_release("2.2.0")
+    assert stage.end() == 0
+    stage.stage.assert_nothing_wrong()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["asked to end", "killed"])
+def test_a_controller_that_ends_in_the_midst_of_a_step_is_followed_by_one_that_goes_on(
+    stage: ControllerStage, number: int
+) -> None:
+    stage.repository.commit(fleet("2.1.0"))
+    stage.start()
+    stage.wait_for(stage.stage.flashes)
+    assert stage.end(number) == (0 if number == signal.SIGTERM else -number)
+    stage.start()
+    stage.wait_for_word("the rollout is complete")
+    assert stage.releases() == {"2.1.0"}
+    assert stage.end() == 0
+    assert stage.stage.sent_more_than_once() == {}
+    stage.stage.assert_nothing_wrong()
+
+
+def test_only_commits_that_the_right_person_signed_are_taken(stage: ControllerStage, tmp_path: Path) -> None:
+    ann, eve = (ssh_signer(tmp_path / name, f"{name}@example.org") for name in ("ann", "eve"))
+    allowed = tmp_path / "allowed_signers"
+    allowed.write_text(ann.public)
+    stage.write_settings(git={"signatures": {"allowedSigners": str(allowed)}})
+    stage.repository.commit(fleet("2.1.0"))
+    stage.start()
+    stage.wait_for_word("is not signed")
+    stage.repository.commit(fleet("2.1.0"), message="signed by another", sign=eve)
+    stage.wait_for_word("PFR65", times=2)
+    assert stage.stage.writes() == []
+    stage.repository.commit(fleet("2.1.0"), message="signed", sign=ann)
+    stage.wait_for_word("signed by")
+    stage.wait_for_release("2.1.0")
+    assert "ann@example.org" in stage.log.read_text()
+    assert stage.end() == 0
+
+
+def test_settings_are_read_anew_when_asked_and_bad_ones_change_nothing(stage: ControllerStage) -> None:
+    stage.repository.commit(fleet("2.1.0"))
+    stage.start()
+    stage.wait_for_release("2.1.0")
+    good = stage.settings_file.read_text()
+    stage.settings_file.write_text(good.replace("folder: fleets", "foldr: fleets"))
+    assert stage.process is not None
+    stage.process.send_signal(signal.SIGHUP)
+    stage.wait_for_word("the controller goes on with the settings that it has")
+    stage.repository.author.git("checkout", "--quiet", "-b", "next")
+    stage.repository.commit(fleet("2.2.0"))
+    stage.settings_file.write_text(good.replace("folder: fleets", "folder: fleets\n  branch: next"))
+    stage.process.send_signal(signal.SIGHUP)
+    stage.wait_for_release("2.2.0")
+    assert stage.end() == 0
+    stage.stage.assert_nothing_wrong()

@@ -1,0 +1,230 @@
+"""A whole controller in virtual time: a source in memory, the loop, passes, client and pretend cloud, in one thread."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha1
+from itertools import count
+from typing import Any
+
+from reconciler.controller.intent import Intents
+from reconciler.controller.loop import Loop
+from reconciler.controller.means import Means
+from reconciler.controller.run import Scope, ask_nobody
+from reconciler.execution.binaries import CloudBinaries
+from reconciler.execution.cloud import CloudExecutor
+from reconciler.execution.product import CloudProductHands
+from reconciler.inventory.cloud import CloudInventory
+from reconciler.inventory.hearing import Hearing
+from reconciler.inventory.vitals import CloudVitals
+from reconciler.inventory.watching import WatchingInventory
+from reconciler.journal.journal import Journal
+from reconciler.model.allowance import REQUESTS
+from reconciler.model.error import OperatorError
+from reconciler.model.event import Event
+from reconciler.model.fleet import FleetSet
+from reconciler.model.instant import Instant
+from reconciler.model.revision import Revision
+from reconciler.particle.api import ParticleApi
+from reconciler.settings.settings import ControllerSettings, GitSettings
+from reconciler.sources import ManifestSet
+from reconciler.sources.manifest_set import Gathering
+from tests.simulation.virtual import OneAtATime, VirtualCloud
+
+UNREACHABLE = "PFR6511"
+
+
+@dataclass(frozen=True)
+class _Commit:
+    commit: str
+    files: dict[str, str]
+    parent: str | None
+    at: Instant
+
+
+@dataclass
+class PretendSource:
+    """A source whose commits are dictionaries of files, by path. `down`: nobody can reach it."""
+
+    clock: Callable[[], Instant]
+    name: str = "pretend"
+    down: bool = False
+    signer: str | None = None
+    fetched: int = 0
+    _commits: list[_Commit] = field(default_factory=list)
+    _proposed: list[_Commit] = field(default_factory=list)
+
+    def push(self, files: dict[str, str], *, forced: bool = False) -> str:
+        """A commit that follows from the last one; `forced`: from none."""
+        parent = None if forced or not self._commits else self._commits[-1].commit
+        commit = sha1(repr((len(self._commits), sorted(files.items()))).encode()).hexdigest()  # an id
+        self._commits.append(_Commit(f"sha1:{commit}", files, parent, self.clock()))
+        return commit
+
+    def look(self) -> Revision:
+        """See `Source.look`."""
+        self.fetched += 1
+        if self.down or not self._commits:
+            raise OperatorError(UNREACHABLE, "the repository cannot be reached")
+        last = self._commits[-1]
+        return Revision(source=self.name, name="main", commit=last.commit, committed_at=last.at, signer=self.signer)
+
+    @property
+    def _all(self) -> list[_Commit]:
+        return [*self._commits, *self._proposed]
+
+    def at(self, reference: str) -> Revision:
+        """See `Source.at`: a commit by the beginning of its id."""
+        found = next(each for each in self._all if each.commit.removeprefix("sha1:").startswith(reference))
+        return Revision(source=self.name, name=reference, commit=found.commit, committed_at=found.at)
+
+    def propose(self, files: dict[str, str]) -> str:
+        """A commit of another branch, on top of the last one of this."""
+        commit = self.push(files)
+        self._proposed.append(self._commits.pop())
+        return commit
+
+    def manifests(self, revision: Revision) -> ManifestSet:
+        """See `Source.manifests`."""
+        files = next(each.files for each in self._all if each.commit == revision.commit)
+        gathering = Gathering()
+        for path, text in files.items():
+            gathering.add(path, text.encode())
+        return gathering.finished(_NoShelf())
+
+    def follows(self, revision: Revision, earlier: str) -> bool:
+        """See `Source.follows`."""
+        parents = {each.commit: each.parent for each in self._commits}
+        at: str | None = revision.commit
+        while at is not None and at != earlier:
+            at = parents.get(at)
+        return at == earlier
+
+
+class _NoShelf:
+    def content(self, path: str, *, bytes_max: int) -> bytes | None:
+        return None
+
+
+class VirtualConnection:
+    """The cloud for whatever fleets are desired; what was heard of a product stays remembered."""
+
+    def __init__(self, virtual: VirtualCloud, on_news: Callable[[str | None], None], *, seed: int = 7) -> None:
+        self.virtual = virtual
+        self.api: ParticleApi = virtual.api(seed=seed)
+        self._on_news = on_news
+        self._ears: dict[str | None, tuple[Hearing, Callable[[], None]]] = {}
+
+    def follow(self, fleets: FleetSet, manifests: ManifestSet | None) -> Sequence[Scope]:
+        """See `Connection.follow`."""
+        products = sorted({fleet.product for fleet in fleets.fleets}, key=str)
+        for product in self._ears.keys() - set(products):
+            self._ears.pop(product)[1]()
+        return [self._scope(product, fleets) for product in products]
+
+    def listen(self) -> None:
+        """They listen from the beginning."""
+
+    def recall(self, journal: Journal) -> None:
+        """See `Connection.recall`."""
+        for report in journal.reports().values():
+            for hearing, _ in self._ears.values():
+                hearing.keep_report(report)
+
+    def leave(self) -> None:
+        """The process is gone: nobody listens any more."""
+        for _, close in self._ears.values():
+            close()
+        self._ears.clear()
+
+    def _scope(self, product: str | None, fleets: FleetSet) -> Scope:
+        of_product = replace(fleets, fleets=tuple(fleet for fleet in fleets.fleets if fleet.product == product))
+        if product not in self._ears:
+            hearing = Hearing(clock=self.virtual.clock, on_news=lambda: self._on_news(product))
+            self._ears[product] = hearing, self.virtual.listen(product, hearing)
+        hearing = self._ears[product][0]
+        eyes = CloudInventory(self.api, product=product, hearing=hearing, clock=self.virtual.clock)
+        binaries = CloudBinaries(self.api)
+        return Scope(
+            product=product,
+            fleets=of_product,
+            inventory=WatchingInventory(
+                eyes,
+                hearing,
+                interval_seconds=300.0,
+                requests_per_second=REQUESTS.per_second,
+                monotonic=self.virtual.monotonic,
+            ),
+            hearing=hearing,
+            executor=CloudExecutor(self.api, product=product, binaries=binaries),
+            answered_at=lambda: self.api.wire.answered_at,
+            requests_a_look=lambda: eyes.requests_a_look,
+            ask_vitals=CloudVitals(self.api, product=product, signs=hearing.signs).ask,
+            product_hands=None if product is None else CloudProductHands(self.api, product=product, binaries=binaries),
+        )
+
+
+@dataclass
+class VirtualController:
+    """One process of a controller. `run_for` lets time pass; `leave` is its end, whatever it was doing."""
+
+    virtual: VirtualCloud
+    source: PretendSource
+    journal: Journal
+    settings: ControllerSettings = field(default_factory=lambda: ControllerSettings(git=GitSettings(url="pretend")))
+    seed: int = 7
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.connection = VirtualConnection(self.virtual, self._news, seed=self.seed)
+        ids = count(len(self.journal.attempts()) + 1)
+        intents = Intents(
+            self.source, self.journal, guards=self.settings.guards, clock=self.virtual.clock, tell=self.events.append
+        )
+        self.loop = Loop(
+            Means(
+                journal=self.journal,
+                catalog=self.virtual.catalog,
+                intents=intents,
+                connection=self.connection,
+                settings=self.settings,
+                launch=lambda work: work(),
+                pool=OneAtATime(),
+                clock=self.virtual.clock,
+                monotonic=self.virtual.monotonic,
+                dice=random.Random(self.seed),
+                new_id=lambda: f"attempt-{next(ids)}",
+                tell=self.events.append,
+                ask=ask_nobody,
+                report=self._fail,
+            )
+        )
+        self.mistakes: list[BaseException] = []
+        self.loop.begin()
+
+    def run_for(self, seconds: float, *, until: Callable[[], bool] = lambda: False) -> None:
+        """Let so much time pass, or less."""
+        end = self.virtual.now + seconds
+        while self.virtual.now < end and not until():
+            self.loop.turn()
+            if self.mistakes:
+                raise self.mistakes[0]
+            wait = min(self.loop.next_turn(), end) - self.virtual.now
+            if wait > 0:
+                self.virtual.sleep(wait)
+
+    def told(self, kind: type[Any]) -> list[Any]:
+        """The events of one kind, in their order."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def leave(self) -> None:
+        """The process is gone."""
+        self.connection.leave()
+
+    def _news(self, product: str | None) -> None:
+        self.loop.passes.wake(product)
+
+    def _fail(self, error: BaseException) -> None:
+        self.mistakes.append(error)
