@@ -16,6 +16,7 @@ import os
 import platform
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -308,15 +309,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--idle", type=int, metavar="HOURS", help="Play an idle fleet for so many hours instead.")
     arguments = parser.parse_args()
-    print(f"Python {platform.python_version()}, {os.cpu_count()} processors\n")
+    _say(f"Python {platform.python_version()}, {os.cpu_count()} processors", "")
     if arguments.idle is None:
-        rows = [passes(count, runs=arguments.runs, seed=arguments.seed) for count in sorted(arguments.devices)]
-        print(*report_of_passes(rows), sep="\n")
+        _say(
+            *report_of_passes([passes(n, runs=arguments.runs, seed=arguments.seed) for n in sorted(arguments.devices)])
+        )
         return
-    print(*HOURS_HEAD, sep="\n")
+    _say(*HOURS_HEAD)
     for count in sorted(arguments.devices):
         for number, hour in enumerate(idle(count, hours=arguments.idle), 1):
-            print(report_of_hour(count, number, hour), flush=True)
+            _say(report_of_hour(count, number, hour))
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
