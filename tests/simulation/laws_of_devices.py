@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from operator import itemgetter
 
+from reconciler.emulator.evidence import Violation
 from reconciler.emulator.records import RequestKind, RequestRecord
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.product_attempt import ProductAttempt
@@ -23,6 +25,21 @@ def one_open_attempt_each(trace: Trace) -> Iterator[str]:
             open_on[attempt.device_id] = attempt.id
         elif other == attempt.id:
             del open_on[attempt.device_id]
+
+
+def crossed_by_a_person(trace: Trace, violation: Violation) -> bool:
+    """Whether an application fell because somebody at the console acted between our last look and our request.
+
+    They bring a higher one; our lock, that was right by all that we could see, takes it back. The cloud has no request
+    that is conditional on what was seen, so that looking once more makes the time shorter and never zero.
+    """
+    named = re.search(r"the application fell from .* request (\d+)", violation.detail)
+    if named is None:
+        return False
+    request = int(named[1])
+    shown = (each.ordinal for each in trace.requests if each.token == "operator" and violation.device in each.shows)
+    seen = max((ordinal for ordinal in shown if ordinal < request), default=0)
+    return any(seen < act < request for act in trace.acts_at_the_console)
 
 
 def journal_before_send(trace: Trace) -> Iterator[str]:
