@@ -164,13 +164,15 @@ class CloudConnection:
             applications=applications,
             cache=self._settings.firmware_cache,
         )
+        executor = CloudExecutor(self.api, product=product, binaries=binaries)
         return Scope(
             product=product,
             fleets=of_product,
             ask_vitals=CloudVitals(self.api, product=product, signs=signs).ask,
             inventory=eyes,
             hearing=hearing,
-            executor=CloudExecutor(self.api, product=product, binaries=binaries),
+            executor=executor,
+            fetch=executor.fetch,
             answered_at=lambda: self.api.wire.answered_at,
             product_hands=None if product is None else CloudProductHands(self.api, product=product, binaries=binaries),
         )

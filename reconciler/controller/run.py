@@ -45,6 +45,8 @@ class Scope:
 
     `answered_at` is when the last answer that this thread got was made, by the cloud's own clock. `ask_vitals` has a
     device report its vitals, unless the cloud has a report that is newer than an instant; None: nobody can be asked.
+    `fetch` gets what a step sends before its intent is written down: a run that is overtaken while it waits for a
+    download has sent nothing then. None: there is nothing to wait for.
     """
 
     product: str | None
@@ -55,6 +57,7 @@ class Scope:
     answered_at: Callable[[], Instant | None]
     product_hands: ProductHands | None = None
     ask_vitals: Callable[[DeviceId, Instant], None] | None = None
+    fetch: Callable[[ObservedDevice, Step], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

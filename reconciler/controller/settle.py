@@ -15,17 +15,17 @@ from reconciler.model.fleet import RolloutPolicy
 from reconciler.model.instant import Instant
 from reconciler.rollout.ledger import InFlight
 
-_FOUND_OPEN: Final = "found open at the start of a run"
+FOUND_OPEN: Final = "found open at the start of a run"
 
 
 def disown_open_attempts(run: Run) -> None:
     """At the start of a run: whatever is open was sent by a process that is gone, so nobody knows what came of it."""
     for attempt in run.tools.journal.open_attempts():
         if attempt.state is not AttemptState.UNKNOWN:
-            run.record(attempt.lost_sight(_FOUND_OPEN))
+            run.record(attempt.lost_sight(FOUND_OPEN))
     for on_product in run.tools.journal.open_product_attempts():
         if on_product.state is not AttemptState.UNKNOWN:
-            run.tools.journal.record_product(on_product.lost_sight(_FOUND_OPEN))
+            run.tools.journal.record_product(on_product.lost_sight(FOUND_OPEN))
 
 
 def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
