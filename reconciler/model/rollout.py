@@ -140,8 +140,8 @@ class FleetStory:
     - `rollout`: the latest one; `complete_before_halt` tells where a resumed one goes back to.
     - `halted`, `suspended`: a person's or the rollout's own word that still stands.
     - `began`: which attempts are of this rollout. `counting`: those that count against its limits, since a person
-      resumed the fleet. `retried`: those that count of a device that a person wanted to be tried again. `overdue`: those
-      that counted at a halt because their deadline had passed.
+      resumed the fleet. `retried`: those that count of a device that a person wanted to be tried again. `overdue`:
+      those that counted at a halt because their deadline had passed.
     - `told_at`: when a person last settled the fleet, `told_of` the same of a device, by the clock of their words.
     - `unwell`: devices that a check found unwell since then, by the first finding.
     - `approvals`: of this rollout, or given before it began.
