@@ -196,6 +196,7 @@ class CloudConnection:
             cache=self._settings.firmware_cache,
         )
         inventory = self._watching(eyes, hearing)
+        executor = CloudExecutor(self.api, product=product, binaries=binaries)
         return Scope(
             product=product,
             fleets=of_product,
@@ -203,7 +204,8 @@ class CloudConnection:
             inventory=inventory,
             requests_a_look=lambda: inventory.requests_a_look,
             hearing=hearing,
-            executor=CloudExecutor(self.api, product=product, binaries=binaries),
+            executor=executor,
+            fetch=executor.fetch,
             answered_at=lambda: self.api.wire.answered_at,
             product_hands=None if product is None else CloudProductHands(self.api, product=product, binaries=binaries),
         )
