@@ -37,8 +37,8 @@ from reconciler.model.plan import FleetPlan, Plan
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.rollout import FleetStory
 from reconciler.model.rollout_entry import Halted, Retried, RolloutBegan, RolloutEntry
-from reconciler.planning.answer import Answers
 from reconciler.model.step import Step
+from reconciler.planning.answer import Answers
 from reconciler.rollout.approval import Approvals
 from reconciler.rollout.verdict import Verdict
 from reconciler.settings.settings import GuardSettings

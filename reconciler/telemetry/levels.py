@@ -18,6 +18,7 @@ from reconciler.model.event import (
     IntentTaken,
     PassEnded,
     PlanMade,
+    PlanOffered,
     ProductAttemptMoved,
     Recovered,
     RolloutMoved,
@@ -52,7 +53,7 @@ def level_of(event: Event) -> Level:
             return Level.WARNING if change.concerns_git else Level.INFO
         case PassEnded(code=code):
             return Level.DEBUG if code is None else Level.WARNING
-        case DeviceArrived() | IntentTaken() | Recovered():
+        case DeviceArrived() | IntentTaken() | PlanOffered() | Recovered():
             return Level.INFO
         case PlanMade():
             return Level.DEBUG

@@ -90,6 +90,11 @@ class Metrics:
             case _:
                 pass
 
+    @property
+    def registry(self) -> CollectorRegistry:
+        """All of them, for who answers Prometheus."""
+        return self._registry
+
     def delivered(self, delivery: Delivery) -> None:
         """Count a try to tell people."""
         self._notifications.labels(_label(delivery.channel), "ok" if delivery.ok else "error").inc()
