@@ -138,8 +138,8 @@ def test_a_webhook_brings_the_push_at_once_and_everything_is_seen_and_said_over_
     assert requests.get(f"{stage.url}/readyz", timeout=10).json()["revision"] == f"main@sha1:{pushed}"
     assert stage.ask("/v1/plans").json()["summary"]["current"] == 2
     assert "pfr_fleet_info{" in requests.get(f"{stage.url}/metrics", timeout=10).text
-    refused = stage.ask("/v1/words/halt", json={"fleet": "eu", "reason": "a look"})
-    halted = stage.ask("/v1/words/halt", name="ada", json={"fleet": "eu", "reason": "a look"})
+    refused = stage.ask("/v1/words/halt", json={"fleets": ["eu"], "reason": "a look"})
+    halted = stage.ask("/v1/words/halt", name="ada", json={"fleets": ["eu"], "reason": "a look"})
     assert (refused.status_code, halted.status_code) == (403, 200)
     stage.repository.author.git("checkout", "--quiet", "-b", "next")
     stage.repository.commit(fleet("2.3.0"))
