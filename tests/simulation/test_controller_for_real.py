@@ -143,7 +143,7 @@ def test_a_webhook_brings_the_push_at_once_and_everything_is_seen_and_said_over_
     assert (refused.status_code, halted.status_code) == (403, 200)
     stage.repository.author.git("checkout", "--quiet", "-b", "next")
     stage.repository.commit(fleet("2.3.0"))
-    shown = stage.ask("/v1/plans?revision=next")
+    shown = stage.ask("/v1/plans?reference=next")
     assert shown.json()["fleets"][0]["desired"]["device_os"] == "2.3.0"
     assert shown.json()["summary"]["upgrade"] == 2
     stage.wait_for_word("HALTED by ada: a look")
