@@ -22,7 +22,7 @@ from reconciler.sources.git_source import GitSource
 from reconciler.sources.mirror import MirrorBounds
 from tests.sources.followed import Followed, refusal, trouble
 
-BIG = 40_000_000
+BIG = 20_000_000
 LOOK = """
 import sys
 from pathlib import Path
