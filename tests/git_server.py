@@ -215,6 +215,8 @@ class SshGitServer(_Server):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._sshd = program("sshd")
+        self.hands_protocol_on = True
+        """Whether git's second protocol may be spoken; from the next start on."""
         self.key_file = folder / "key"
         self.known_hosts_file = folder / "known_hosts"
         make_ssh_key(self.key_file)
@@ -259,7 +261,7 @@ UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
-AcceptEnv GIT_PROTOCOL
+{"AcceptEnv GIT_PROTOCOL" if self.hands_protocol_on else ""}
 """)
         return [self._sshd, "-D", "-e", "-f", str(configuration)]
 

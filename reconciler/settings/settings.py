@@ -55,11 +55,15 @@ class ChannelKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureSettings:
-    """Who may sign. `openpgp_keys` is a file of armoured public keys, `allowed_signers` one of SSH keys."""
+    """Who may sign. `openpgp_keys` is a file of armoured public keys, `allowed_signers` one of SSH keys.
+
+    `every_commit`: since the last revision that was taken each one must be signed, on every side of a merge.
+    """
 
     of: Verification = Verification.COMMIT
     openpgp_keys: str | None = None
     allowed_signers: str | None = None
+    every_commit: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

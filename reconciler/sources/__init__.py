@@ -1,4 +1,4 @@
-"""Where manifests come from: a folder, or a commit of a Git repository.
+"""Where manifests come from: a folder, a commit of a Git repository, or a repository that is followed (`GitSource`).
 
 A source reads; it never judges what it has read beyond what reading itself can tell: not UTF-8, too large, leading out
 of the given folder. Judging and compiling is the work of `manifests/`.

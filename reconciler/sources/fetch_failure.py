@@ -107,7 +107,7 @@ _KINDS: Final = (
 
 def failure_of(said: str, shown: str) -> SourceError:
     """The error for what git said; `said` is without secrets, `shown` is the address for people."""
-    text = _fit(said)
+    text = _fit(said[: _SAID_CHARACTERS_MAX * 6])  # what was cut off at its end could be half a secret
     for kind in _KINDS:
         if kind.words.search(said):
             sort = SourceRefusedError if kind.refused else SourceUnreachableError

@@ -13,6 +13,7 @@ from reconciler.model.revision import Revision
 from reconciler.settings.settings import GitSettings, Reference, Verification
 from reconciler.sources.address import address_of
 from reconciler.sources.commit import CommittedManifests, Spot, manifests_of, with_algorithm
+from reconciler.sources.descent import commits_since, descends
 from reconciler.sources.manifest_set import ManifestSet
 from reconciler.sources.mirror import FOLLOWED, Mirror, MirrorBounds
 from reconciler.sources.signature import SignatureCheck
@@ -22,6 +23,9 @@ _NAME: Final = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]+")
 _UNREADABLE: Final = frozenset({"PFR6504", "PFR6505"})
 _TOO_MUCH: Final = "PFR6503"
 _NOT_THERE: Final = "PFR6511"
+
+_CHECKED_MAX: Final = 1_000
+"""Commits whose signatures are checked one by one; more at once are for a person to accept."""
 
 _Found = TypeVar("_Found")
 
@@ -111,14 +115,24 @@ class GitSource:
 
         Raises:
             SourceUnreachableError: It cannot be said before the repository is reached again.
+            SourceRefusedError: PFR6517 to PFR6519, with `every_commit`: one of the commits since then is not signed.
         """
         kind, _, commit = earlier.rpartition(":")
         if earlier == revision.commit:
             return True
         if not _FULL_ID.fullmatch(commit) or f"{kind}:{commit}" != with_algorithm(commit):
             return False
+        asked, head = self._settings.signatures, revision.commit.partition(":")[2]
         with self._mirror.held():
-            return self._mirror.is_ancestor(commit, revision.commit.partition(":")[2], self._wanted)
+            if not descends(self._mirror, head, commit, self._wanted):
+                return False
+            if asked is None or not asked.every_commit:
+                return True
+            new = commits_since(self._mirror, head, commit, self._wanted)
+            if new is None or len(new) > _CHECKED_MAX:
+                return False
+            SignatureCheck(folder=self._mirror.folder, settings=asked).of_commits(new)
+            return True
 
     def _advertised(self, reference: str) -> str:
         """The id of a branch or a tag."""

@@ -20,7 +20,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +36,8 @@ FOLLOWED: Final = "refs/reconciler/followed"
 """What is followed, as it was fetched last: a commit, or the tag object in front of one."""
 
 _MARK: Final = "reconciler-mirror"
+_NEW: Final = "reconciler-new"
+_OLD: Final = "reconciler-old"
 _SHA1_DIGITS: Final = 40
 _LATER_DEPTH: Final = 50
 """Commits of a later fetch: far more than are pushed between two looks, so that descent is known at once."""
@@ -49,7 +51,6 @@ _LOCK_SECONDS: Final = 5.0
 """Of patience with the last moments of a git that has failed or was ended: its children hold the lock, too."""
 
 _PACKS_MAX: Final = 50
-_DEEPER: Final = ("--deepen=200", "--deepen=2000", "--unshallow")
 
 _CONFIGURATION: Final = (
     ("protocol.version", "2"),
@@ -92,6 +93,9 @@ class Mirror:
     _distrusted: bool = False
     _refused: tuple[str, SourceRefusedError] | None = None
     """What was too much, or malformed, by its id: it is not fetched again at every look."""
+
+    _too_deep: set[str] = field(default_factory=set)
+    """Commits whose history is more than is taken."""
 
     _lock: int | None = None
 
@@ -151,7 +155,7 @@ class Mirror:
             if self._followed() == tip:
                 return
             self._compact()
-            self._follow(self.folder, f"--depth={_LATER_DEPTH}", wanted, tip)
+            self._follow(self.folder, (_LATER_DEPTH, 1), wanted, tip)
 
     def advertised(self, wanted: str) -> str:
         """The id that the repository has for a full reference now, without fetching it. Raises as `refresh` does."""
@@ -172,34 +176,32 @@ class Mirror:
         """Whether this commit is in the mirror."""
         return self.exists and not self._read(("cat-file", "-e", f"{commit}^{{commit}}")).failed
 
-    def is_ancestor(self, earlier: str, commit: str, wanted: str) -> bool:
-        """Whether a path of parents leads from a commit to an earlier one; history is fetched until that is certain.
+    def is_ancestor(self, earlier: str, commit: str) -> bool:
+        """Whether what was fetched has a path of parents from a commit to an earlier one."""
+        return self.has(earlier) and not self._read(("merge-base", "--is-ancestor", earlier, commit)).failed
 
-        Raises SourceUnreachableError where it is not certain yet and the repository is not reached.
-        """
-        for step in (*_DEEPER, None):
-            if self.has(earlier) and not self._read(("merge-base", "--is-ancestor", earlier, commit)).failed:
-                return True
-            border = self._border(commit)
-            if not border or step is None:
-                return False
-            self._deepen(step, commit, wanted)
-            if self._border(commit) == border:
-                return False
-        return False
+    def commits(self, commit: str, *, without: str) -> tuple[str, ...] | None:
+        """What was fetched of the history of a commit, without that of another one; None: it cannot be said."""
+        listed = self._read(("rev-list", commit, f"^{without}"))
+        return None if listed.failed or listed.excessive else tuple(listed.output.decode("ascii").split())
 
-    def _deepen(self, step: str, commit: str, wanted: str) -> None:
+    def deepen(self, step: str, commit: str, wanted: str) -> None:
         """Fetch more history of a commit, by its id or, from servers that do not give that out, by what is followed."""
+        if commit in self._too_deep:
+            return
         for source in (commit, wanted):
             try:
                 self._fetch(self.folder, step, source)
             except SourceRefusedError as error:
-                if error.code not in {_NOT_GIVEN_OUT, _TOO_MUCH}:
+                if error.code == _TOO_MUCH:
+                    self._too_deep.add(commit)
+                    return
+                if error.code != _NOT_GIVEN_OUT:
                     raise
             else:
                 return
 
-    def _border(self, commit: str) -> frozenset[str]:
+    def border(self, commit: str) -> frozenset[str]:
         """The commits at which the known history of a commit breaks off; empty: it is all there."""
         roots = self._read(("rev-list", "--max-parents=0", commit))
         if roots.failed:
@@ -222,16 +224,17 @@ class Mirror:
 
     def _replace(self, wanted: str) -> None:
         """Fetch into a new mirror, and put it in place of what is there."""
-        if self.folder.is_dir() and any(self.folder.iterdir()) and self._marked(self.folder) is None:
+        empty = not self.folder.exists() or (self.folder.is_dir() and not any(self.folder.iterdir()))
+        if not empty and self._marked(self.folder) is None:
             next_step = f"set `mirror` to a folder of its own, or empty {self.folder}"
             message = f"the folder {self.folder} has something else in it than a mirror of ours"
             raise SourceRefusedError("PFR6513", message, next_step=next_step)
-        new, old = self._beside("new"), self._beside("old")
+        new, old = self._beside(_NEW), self._beside(_OLD)
         self._make(new, "sha1")
         tip = self._tip(new, wanted)
         if len(tip) != _SHA1_DIGITS:
             self._make(new, "sha256")
-        self._follow(new, "--depth=1", wanted, tip)
+        self._follow(new, (1,), wanted, tip)
         (new / _MARK).write_text(f"{self.address.shown}\n", encoding="utf-8")
         if self.folder.exists():
             self.folder.rename(old)
@@ -247,18 +250,22 @@ class Mirror:
         if made.failed:
             raise self._unusable(f"cannot be made: {made.error_line}", "check the disk and the folder")
 
-    def _follow(self, folder: Path, how_deep: str, wanted: str, tip: str) -> None:
-        """Fetch what is followed, which was seen to be at `tip`, unless that was refused before."""
+    def _follow(self, folder: Path, depths: Sequence[int], wanted: str, tip: str) -> None:
+        """Fetch what is followed, which was seen to be at `tip`, as deep as is not too much."""
         if self._refused is not None and self._refused[0] == tip:
             raise self._refused[1].with_traceback(None)
-        try:
-            self._fetch(folder, how_deep, f"+{wanted}:{FOLLOWED}")
-        except SourceRefusedError as error:
-            if error.code in {_TOO_MUCH, _MALFORMED}:
-                self._refused = (tip, error)
-            raise
-        finally:
-            _sweep(folder)
+        for depth in depths:
+            try:
+                self._fetch(folder, f"--depth={depth}", f"+{wanted}:{FOLLOWED}")
+            except SourceRefusedError as error:
+                if error.code == _TOO_MUCH and depth != depths[-1]:
+                    continue
+                if error.code in {_TOO_MUCH, _MALFORMED}:
+                    self._refused = (tip, error)
+                raise
+            finally:
+                _sweep(folder)
+            return
 
     def _tip(self, folder: Path, wanted: str) -> str:
         """The id that the repository has for a full reference now; an id is its own."""
@@ -324,10 +331,10 @@ class Mirror:
 
     def _tidy(self) -> None:
         """Take away what a crash has left behind. Nobody is at work in the mirror: its lock is ours."""
-        old = self._beside("old")
+        old = self._beside(_OLD)
         if old.exists() and not self.folder.exists():
             old.rename(self.folder)
-        for left in (old, self._beside("new"), self.folder / PRIVATE):
+        for left in (old, self._beside(_NEW), self.folder / PRIVATE):
             shutil.rmtree(left, ignore_errors=True)
         if self._marked(self.folder) is None:
             return

@@ -37,8 +37,9 @@ _VARIABLES: Final = {
 }
 _GIT: Final = ("git", "--no-pager", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
 
-# XFSZ is ignored so that git says "File too large" instead of dying without a word.
-_LIMITED: Final = 'trap "" XFSZ && ulimit -f "$1" && ulimit -v "$2" && shift 2 && exec "$@"'
+# XFSZ is ignored so that git says "File too large" instead of dying without a word. On Linux a limit can always be made
+# stricter; one that cannot be set is stricter already.
+_LIMITED: Final = 'trap "" XFSZ; { ulimit -f "$1"; ulimit -v "$2"; } 2>/dev/null; shift 2; exec "$@"'
 _FILE_BLOCK_BYTES: Final = 512
 _KIB: Final = 1024
 

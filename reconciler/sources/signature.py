@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,7 @@ _BAD: Final = frozenset(
     {"BADSIG", "ERRSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG", "NO_PUBKEY", "KEYREVOKED", "SIGEXPIRED"}
 )
 _SSH_GOOD: Final = re.compile(r'Good "git" signature for (?P<who>.+) with \S+ key (?P<key>SHA256:[A-Za-z0-9+/=]+)')
+_NOT_RUN: Final = re.compile(r"cannot (run|exec|spawn)|permission denied", re.IGNORECASE)
 _VALIDSIG_PRIMARY_AT: Final = 10
 """The words of VALIDSIG (GnuPG's doc/DETAILS): the first is the signing key's fingerprint, the tenth the primary's."""
 
@@ -57,7 +58,12 @@ class SignatureCheck:
         Raises:
             SourceRefusedError: PFR6517 nobody; PFR6518 nobody that is trusted here; PFR6519 it cannot be checked.
         """
-        return self._signer("verify-commit", commit, f"the commit {commit}")
+        return self.of_commits((commit,))[0]
+
+    def of_commits(self, commits: Sequence[str]) -> tuple[str, ...]:
+        """Who signed each of some commits. Raises as `of_commit`, for the first one that is not as it must be."""
+        with self._keys() as setting:
+            return tuple(_signer(setting, "verify-commit", commit, f"the commit {commit}") for commit in commits)
 
     def of_tag(self, object_id: str, name: str) -> str:
         """Who signed the tag that is found as `name`. Raises as `of_commit`."""
@@ -71,19 +77,8 @@ class SignatureCheck:
             raise _untrusted(shown, "what it points at was signed under another name")
         if "type commit" not in head:
             raise _untrusted(shown, "it tags no commit")
-        return self._signer("verify-tag", object_id, shown)
-
-    def _signer(self, command: str, object_id: str, shown: str) -> str:
         with self._keys() as setting:
-            checked = run_git(setting, (command, "--raw", object_id), _BOUNDS)
-        if checked.late or checked.excessive:
-            raise _uncheckable(f"the check of {shown} did not end")
-        if checked.failed and checked.error.strip() in {"", "error: no signature found"}:
-            raise _unsigned(shown, "it has no signature")
-        signer = None if checked.failed else _by_openpgp(checked) or _by_ssh(checked)
-        if signer is None:
-            raise _untrusted(shown, _reason(checked))
-        return signer
+            return _signer(setting, "verify-tag", object_id, shown)
 
     @contextmanager
     def _keys(self) -> Iterator[Setting]:
@@ -129,6 +124,20 @@ class SignatureCheck:
             ("gpg.ssh.allowedSignersFile", str((private / "signers").absolute())),
             ("gpg.ssh.program", str(program.absolute())),
         ]
+
+
+def _signer(setting: Setting, command: str, object_id: str, shown: str) -> str:
+    checked = run_git(setting, (command, "--raw", object_id), _BOUNDS)
+    if checked.late or checked.excessive:
+        raise _uncheckable(f"the check of {shown} did not end")
+    if checked.failed and checked.error.strip() in {"", "error: no signature found"}:
+        raise _unsigned(shown, "it has no signature")
+    if checked.failed and _NOT_RUN.search(checked.error):
+        raise _uncheckable(_fit(checked.error_line)[:200])
+    signer = None if checked.failed else _by_openpgp(checked) or _by_ssh(checked)
+    if signer is None:
+        raise _untrusted(shown, _reason(checked))
+    return signer
 
 
 def _by_openpgp(checked: Ran) -> str | None:

@@ -1,4 +1,8 @@
-"""The promise of every source of manifests that is watched."""
+"""The promise of every source of manifests that is watched.
+
+An error of a source is a `SourceUnreachableError` (not now; try again, what stands goes on) or a `SourceRefusedError`
+(it is not what was asked for, and stays so until a person does something), or comes from git itself (PFR6501).
+"""
 
 from __future__ import annotations
 
@@ -30,8 +34,11 @@ class Source(Protocol):
     def manifests(self, revision: Revision) -> ManifestSet:
         """What lies in the watched folder at a revision, from what was fetched; problems of reading are in the set.
 
-        Raises OperatorError PFR65nn when what was fetched does not have the revision any more.
+        Raises OperatorError PFR65nn when the revision cannot be had any more, or holds no manifest at all (PFR6516).
         """
 
     def follows(self, revision: Revision, earlier: str) -> bool:
-        """Whether a revision is the earlier commit or a descendant of it. False as well where that cannot be said."""
+        """Whether a revision is the earlier commit or a descendant of it. False as well where that cannot be said.
+
+        Raises SourceUnreachableError where that can be said once the source is reached again.
+        """

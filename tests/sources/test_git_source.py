@@ -12,7 +12,7 @@ from reconciler.model.error import OperatorError, SourceRefusedError
 from reconciler.model.instant import iso_from_instant
 from reconciler.model.revision import Revision
 from reconciler.settings.settings import Reference
-from tests.git_server import HostedRepository
+from tests.git_server import HostedRepository, SshGitServer
 from tests.manifests.sample import FLEET, ID, bent, text
 from tests.sources.followed import Followed, refusal
 
@@ -37,7 +37,8 @@ def test_what_is_pushed_is_seen_and_read(followed: Followed) -> None:
 
 
 def test_descent_is_exact_over_shallow_borders_and_forced_pushes(followed: Followed) -> None:
-    commits = [followed.hosted.commit({"a.yaml": str(number)}) for number in range(60)]
+    commits = [followed.hosted.commit({"a.yaml": str(number)}, push=False) for number in range(60)]
+    followed.hosted.push()
     source = followed.source()
     head = source.look()
     for earlier in (0, 1, 30, 58, 59):
@@ -68,10 +69,30 @@ def test_many_pushes_between_two_looks_are_no_forced_push(local: Followed) -> No
     local.hosted.commit({"a.yaml": "x"})
     source = local.source()
     first = source.look()
-    for number in range(300):
+    for number in range(70):
         local.hosted.commit({"a.yaml": str(number)}, push=False)
     local.hosted.push()
     assert source.follows(source.look(), first.commit)
+
+
+def test_a_server_that_gives_out_no_commit_by_its_id_is_followed_by_the_branch(
+    ssh: SshGitServer, tmp_path: Path
+) -> None:
+    ssh.hands_protocol_on = False  # git then speaks its first protocol
+    ssh.stop()
+    ssh.start()
+    hosted = ssh.repository()
+    followed = Followed(hosted, ssh.settings(hosted), tmp_path / "state")
+    first = hosted.commit({"a.yaml": "1"})
+    old = followed.source().look()
+    hosted.commit({"a.yaml": "2"})
+    fresh = followed.source("another.git")
+    head = fresh.look()
+    with pytest.raises(SourceRefusedError) as caught:
+        fresh.manifests(old)
+    assert caught.value.code == "PFR6515"
+    assert fresh.follows(head, f"sha1:{first}")
+    assert fresh.manifests(old).texts == {"a.yaml": "1"}
 
 
 def test_a_merged_branch_is_an_ancestor_and_an_unrelated_history_is_not(local: Followed) -> None:

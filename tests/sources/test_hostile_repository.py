@@ -71,6 +71,18 @@ def test_a_fetch_that_is_too_large_is_refused_and_what_was_there_stays(followed:
     assert source.look() == seen
 
 
+def test_a_large_file_that_came_and_went_keeps_nobody_from_what_followed(local: Followed) -> None:
+    local.hosted.commit({"a.yaml": "1"})
+    source = local.source(bounds=MirrorBounds(fetch_bytes=500_000))
+    first = source.look()
+    local.hosted.commit({"big.bin": os.urandom(2_000_000)}, push=False)
+    local.hosted.commit({"big.bin": None, "a.yaml": "2"}, push=False)
+    local.hosted.push()
+    seen = source.look()
+    assert source.manifests(seen).texts == {"a.yaml": "2"}
+    assert not source.follows(seen, first.commit), "its history is too much: a person has to say so"
+
+
 def test_a_small_pack_that_becomes_a_huge_file_takes_no_memory(web: Followed) -> None:
     web.hosted.commit({"zeros.bin": bytes(100_000_000), "a.yaml": "1"})
     source = web.source(bounds=MirrorBounds(fetch_bytes=5_000_000, fetch_memory_bytes=100_000_000))

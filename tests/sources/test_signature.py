@@ -279,6 +279,34 @@ def test_a_program_that_says_yes_to_everything_without_a_report_is_not_believed(
     assert refused(local, trust) == "PFR6518"
 
 
+def test_every_commit_since_the_last_one_must_be_signed_where_that_is_asked_for(
+    local: Followed, trust: Trust, tmp_path: Path
+) -> None:
+    ann, eve = ssh_signer(tmp_path / "keys"), ssh_signer(tmp_path / "keys", "eve@example.org")
+    trust.only(ann)
+    git = local.hosted.author.git
+    local.hosted.commit({"a.yaml": "0"})  # what was there before is not asked about
+    first = local.hosted.commit({"a.yaml": "1"}, sign=ann)
+    local.hosted.commit({"a.yaml": "2"}, sign=ann)
+    second = local.hosted.commit({"a.yaml": "3"}, sign=ann)
+    git("checkout", "--quiet", "-b", "side", first)
+    local.hosted.commit({"b.yaml": "smuggled"}, sign=eve, push=False)
+    local.hosted.commit({"b.yaml": "fine"}, sign=ann, push=False)
+    git("checkout", "--quiet", "main")
+    git("merge", "--quiet", "--no-edit", "--gpg-sign", "side", signer=ann)
+    local.hosted.push()
+    lax = local.source(signatures=trust.settings())
+    strict = local.source("strict.git", signatures=replace(trust.settings(), every_commit=True))
+    merged = strict.look()
+    assert lax.follows(lax.look(), f"sha1:{first}")
+    for earlier in (first, second):
+        with pytest.raises(SourceRefusedError) as caught:
+            strict.follows(merged, f"sha1:{earlier}")
+        assert caught.value.code == "PFR6518"
+    trust.only(ann, eve)
+    assert strict.follows(merged, f"sha1:{first}")
+
+
 def test_settings_without_keys_or_for_a_tag_that_is_not_followed_are_refused(local: Followed, trust: Trust) -> None:
     for settings in (SignatureSettings(), SignatureSettings(of=Verification.TAG, allowed_signers="x")):
         with pytest.raises(SourceRefusedError) as caught:
