@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.timeout(900)  # it downloads and installs what the package needs
+
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
 NO_REGISTRY = ("Could not find a version", "Connection", "Temporary failure", "Name or service not known")
