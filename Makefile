@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CACHE ?= .cache
 
-.PHONY: demo test lint lives sbom clean
+.PHONY: demo test lint lives metrics sbom clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -41,9 +41,13 @@ sbom: $(STAMP)
 	rm -rf $(CACHE)/dist $(CACHE)/package
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(CACHE)/dist .
 	$(PYTHON) -m venv $(CACHE)/package
-	$(CACHE)/package/bin/pip install --quiet --disable-pip-version-check "$$(ls $(CACHE)/dist/*.whl)[notify,postgres]"
+	$(CACHE)/package/bin/pip install --quiet --disable-pip-version-check "$$(ls $(CACHE)/dist/*.whl)[postgres]"
 	$(BIN)/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
 	  --output-file $(CACHE)/sbom.cdx.json $(CACHE)/package/bin/python
+
+# docs/metrics.md, from the code.
+metrics: $(STAMP)
+	$(BIN)/python -c "from reconciler.telemetry.metric_names import metrics_page; print(metrics_page(), end='')" > docs/metrics.md
 
 clean:
 	rm -rf $(VENV) $(CACHE)

@@ -18,7 +18,6 @@ from reconciler.execution.cloud import CloudExecutor
 from reconciler.execution.product import CloudProductHands
 from reconciler.inventory.cloud import CloudInventory
 from reconciler.inventory.hearing import Hearing
-from reconciler.inventory.inventory import Inventory
 from reconciler.inventory.merge import merged
 from reconciler.inventory.vitals import CloudVitals
 from reconciler.inventory.watching import WatchingInventory
@@ -196,19 +195,22 @@ class CloudConnection:
             applications=applications,
             cache=self._settings.firmware_cache,
         )
+        inventory = self._watching(eyes, hearing)
+        executor = CloudExecutor(self.api, product=product, binaries=binaries)
         return Scope(
             product=product,
             fleets=of_product,
             ask_vitals=CloudVitals(self.api, product=product, signs=hearing.signs).ask,
-            inventory=self._watching(eyes, hearing),
-            requests_a_look=lambda: eyes.requests_a_look,
+            inventory=inventory,
+            requests_a_look=lambda: inventory.requests_a_look,
             hearing=hearing,
-            executor=CloudExecutor(self.api, product=product, binaries=binaries),
+            executor=executor,
+            fetch=executor.fetch,
             answered_at=lambda: self.api.wire.answered_at,
             product_hands=None if product is None else CloudProductHands(self.api, product=product, binaries=binaries),
         )
 
-    def _watching(self, eyes: CloudInventory, hearing: Hearing) -> Inventory:
+    def _watching(self, eyes: CloudInventory, hearing: Hearing) -> CloudInventory | WatchingInventory:
         if self._settings.list_seconds is None:
             return eyes
         return WatchingInventory(

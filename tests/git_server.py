@@ -98,7 +98,7 @@ class _Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.log = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "repositories").mkdir(parents=True)
@@ -302,7 +302,7 @@ def make_ssh_key(path: Path) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])

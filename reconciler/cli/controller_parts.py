@@ -17,11 +17,11 @@ from typing import Final, Self
 
 from reconciler.cli.catalog_file import read_catalog
 from reconciler.cli.options import cloud_access
-from reconciler.cli.saying import say
 from reconciler.controller.daemon import Daemon
 from reconciler.controller.intent import Intents
 from reconciler.controller.means import Means
 from reconciler.inventory.checks import OutsideChecks
+from reconciler.journal.journal import Journal
 from reconciler.journal.location import journal_place
 from reconciler.journal.lock import sole_run
 from reconciler.journal.opening import open_journal
@@ -29,10 +29,16 @@ from reconciler.model.event import Event
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import Instant
 from reconciler.particle.token import without_tokens
-from reconciler.render.event_text import event_line
+from reconciler.serving.application import application
+from reconciler.serving.server import Server
 from reconciler.settings.reading import JOURNAL_NAME
 from reconciler.settings.settings import ControllerSettings
 from reconciler.sources.git_source import GitSource
+from reconciler.telemetry.channels import open_channels
+from reconciler.telemetry.levels import Level
+from reconciler.telemetry.logs import Log
+from reconciler.telemetry.metrics import Metrics
+from reconciler.telemetry.notifications import Telling
 from reconciler.wiring import SENDS_AT_ONCE, CloudConnection, CloudSettings
 
 PASSES_AT_ONCE: Final = 8
@@ -97,9 +103,23 @@ class Parts:
         )
         self._daemon = Daemon(
             means,
-            traffic=lambda: connection.api.wire.traffic().requests,
+            traffic=connection.api.wire.totals,
             holder=f"controller, process {os.getpid()}",
         )
+        self._let_know(stack, journal)
+
+    def _let_know(self, stack: ExitStack, journal: Journal) -> None:
+        """The log first and the server last: whoever asks finds all of it, and what ends it is still logged."""
+        settings, daemon = self._settings, self._daemon
+        log = Log(sys.stderr, form=settings.log.format, level=settings.log.level, redact=without_tokens)
+        stack.callback(log.hear_libraries())
+        metrics = Metrics(daemon.figures)
+        telling = stack.enter_context(Telling(journal, open_channels(settings.channels), report=metrics.delivered))
+        for ear in (log.tell, metrics.tell, telling.tell):
+            daemon.subscribe(ear)
+        answers = application(daemon, settings.serving, metrics=metrics.registry, followed=settings.git)
+        server = stack.enter_context(Server(answers, settings.serving))
+        log.say(Level.INFO, f"serving {server.url}")
 
     def _connection(self) -> CloudConnection:
         particle = self._settings.particle
@@ -118,9 +138,6 @@ class Parts:
         self._daemon.news(product)
 
     def _tell(self, event: Event) -> None:
-        line = event_line(event, verbose=False)
-        if line:
-            say(line, err=True)
         self._daemon.hear(event)
 
 

@@ -1,7 +1,7 @@
 """Act: one step on one device.
 
-Look once more, let the guard check, write down the intent, send, write down the answer. The intent is durable before
-the request leaves; whatever happens after that, the next observation of the device decides.
+Get what is to be sent, look once more, let the guard check, write down the intent, send, write down the answer. The
+intent is durable before the request leaves; whatever happens after that, the next observation of the device decides.
 
 Looking once more may be left out between two steps: when the list of this very pass shows a session that began after
 our last send. Then it cannot be older than that send, however far lists lag behind. A list grows old while a pass sends
@@ -45,19 +45,21 @@ def act(
     """
     product_id = planned_on.product_id if is_direct_system_flash(start.step, planned_on) else None
     with run.direct_flashes.turn(product_id):
-        if product_id is None or not run.knowledge.refuses(product_id, planned_on.observed_at):
+        is_spent = run.spent_until.get(fleet, NEVER) > run.latest
+        is_refused = product_id is not None and run.knowledge.refuses(product_id, planned_on.observed_at)
+        if not is_spent and not is_refused:
             _act(run, scope, fleet, start, planned_on, listed_at)
 
 
 def _act(
     run: Run, scope: Scope, fleet: str, start: Start, planned_on: ObservedDevice, listed_at: Instant | None
 ) -> None:
-    if run.spent_until.get(fleet, NEVER) > run.latest:
-        return
     goes_by_list = _goes_by_list(run, scope, planned_on)
-    if goes_by_list and _is_old(scope, listed_at):
-        return
     try:
+        if scope.fetch is not None:
+            scope.fetch(planned_on, start.step)
+        if goes_by_list and _is_old(scope, listed_at):
+            return
         fresh = planned_on if goes_by_list else run.look(scope, start.device_id)
     except UnauthorisedError:
         raise

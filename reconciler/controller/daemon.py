@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from reconciler import __version__
@@ -15,18 +16,26 @@ from reconciler.controller.desk import Check
 from reconciler.controller.loop import Loop
 from reconciler.controller.means import CLOUD, JOURNAL, SOURCE, Means
 from reconciler.controller.status import Memory, budget_status, fleet_statuses
+from reconciler.firmware.catalog import Catalog
 from reconciler.journal.journal import Journal
 from reconciler.model.event import Event
 from reconciler.model.instant import Instant, iso_from_instant
+from reconciler.model.plan import FleetPlan, Plan
 from reconciler.model.revision import Revision
+from reconciler.model.summary import Summary
+from reconciler.particle.traffic import Traffic
 from reconciler.planning.change import compare
 from reconciler.render.plan_json import plan_document
-from reconciler.render.status import RunStatus, Status, TokenState, TokenStatus
+from reconciler.render.plan_text import plan_text
+from reconciler.render.status import FleetStatus, RunStatus, Status, TokenState, TokenStatus
 from reconciler.render.status_json import status_document
+from reconciler.telemetry.figures import Figures, FleetFigures
 
 STUCK_SECONDS: Final = 60.0
 """A loop that has not turned for so long is stuck: a turn waits for nothing but the journal."""
 
+_ANY_STATUS: Final = "any"
+_TEXT_WIDTH: Final = 100
 _UNAUTHORISED: Final = "PFR3002"
 _NEVER_SEEN: Final = "nothing was ever taken from it"
 
@@ -37,7 +46,7 @@ class Daemon:
     `traffic` counts the requests that left; `holder` says in words who runs here.
     """
 
-    def __init__(self, means: Means, *, traffic: Callable[[], int], holder: str) -> None:
+    def __init__(self, means: Means, *, traffic: Callable[[], Traffic], holder: str) -> None:
         self._means = means
         self._traffic = traffic
         self._holder = holder
@@ -81,6 +90,11 @@ class Daemon:
         """See `Desk.journal`."""
         return self._means.journal
 
+    @property
+    def catalog(self) -> Catalog:
+        """See `Desk.catalog`."""
+        return self._means.catalog
+
     def now(self) -> Instant:
         """See `Desk.now`."""
         latest = max((run.latest for run in self._loop.passes.runs), default=self._means.clock())
@@ -122,20 +136,40 @@ class Daemon:
 
     def status(self) -> Mapping[str, Any]:
         """See `Desk.status`."""
+        return status_document(self._status(), tool_version=__version__)
+
+    def figures(self) -> Figures:
+        """What metrics show now."""
+        status, intent, traffic = self._status(), self._loop.passes.intent, self._traffic()
+        revision = "" if intent is None else intent.taken.revision.text
+        checks = {check.name: check.ok for check in self.checks()}
+        return Figures(
+            at=status.at,
+            fleets=tuple(_figures_of(fleet, revision, status.observed_at) for fleet in status.fleets),
+            checks=checks,
+            troubles=frozenset(self._loop.troubles()),
+            intent_at=None if intent is None else intent.taken.at,
+            seen_at=self._means.intents.seen_at,
+            requests={
+                ("read", _ANY_STATUS): traffic.requests - traffic.writes,
+                ("write", _ANY_STATUS): traffic.writes,
+            },
+        )
+
+    def _status(self) -> Status:
         plan, intent, now = self._loop.passes.plan(), self._loop.passes.intent, self.now()
         memory = Memory(self._means.journal, self._means.catalog)
         fleets = None if intent is None else intent.fleets
-        status = Status(
+        return Status(
             at=now,
             observed_at=None if plan is None else plan.source.observed_at,
             complete=plan is not None and plan.complete,
             blind_because="" if plan is not None else self._blind_because(),
             fleets=fleet_statuses(fleets, plan, memory, now=now),
             run=RunStatus(journal_found=True, under_way=self._holder, last=memory.last_run()),
-            budget=budget_status(memory, requests=self._traffic(), now=now),
+            budget=budget_status(memory, requests=self._traffic().requests, now=now),
             token=self._token(),
         )
-        return status_document(status, tool_version=__version__)
 
     def plan(self, fleet: str | None = None) -> Mapping[str, Any] | None:
         """See `Desk.plan`."""
@@ -147,6 +181,14 @@ class Daemon:
             return document
         of_fleet = [each for each in document["fleets"] if each["name"] == fleet]
         return {**document, "fleets": of_fleet} if of_fleet else None
+
+    def plan_text(self, fleet: str | None = None) -> str | None:
+        """See `Desk.plan_text`."""
+        document, plan = self.plan(fleet), self._loop.passes.plan()
+        if document is None or plan is None:
+            return None
+        shown = plan if fleet is None else replace(plan, fleets=_of_name(plan, fleet))
+        return plan_text(shown, plan_id=document["plan_id"], width=_TEXT_WIDTH, colour=False)
 
     def plan_at(self, reference: str) -> Mapping[str, Any] | None:
         """See `Desk.plan_at`."""
@@ -194,3 +236,26 @@ class Daemon:
         if self._loop.passes.plan() is None:
             return TokenStatus(state=TokenState.UNKNOWN, detail="the cloud was not asked yet")
         return TokenStatus(state=TokenState.VALID)
+
+
+def _of_name(plan: Plan, fleet: str) -> tuple[FleetPlan, ...]:
+    return tuple(each for each in plan.fleets if each.fleet.name == fleet)
+
+
+def _figures_of(fleet: FleetStatus, revision: str, observed_at: Instant | None) -> FleetFigures:
+    rollout, plan = fleet.progress.rollout, fleet.plan
+    summary = Summary() if plan is None else plan.summary
+    progress = None
+    if rollout is not None and plan is not None and summary.devices:
+        progress = summary.current / summary.devices
+    return FleetFigures(
+        name=fleet.name,
+        product=None if plan is None else plan.fleet.product,
+        revision=revision,
+        summary=summary,
+        halted=fleet.halted is not None,
+        suspended=bool(fleet.progress.suspensions),
+        progress=progress,
+        waves={} if rollout is None else {wave.name: wave.state.value for wave in rollout.waves},
+        planned_at=observed_at,
+    )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from reconciler.firmware.catalog import Catalog
 from reconciler.journal.journal import Journal
 from reconciler.model.event import Event
 from reconciler.model.instant import Instant
@@ -29,6 +30,10 @@ class Desk(Protocol):
     def journal(self) -> Journal:
         """Where a person's words are noted; the loop hears them within a second or two."""
 
+    @property
+    def catalog(self) -> Catalog:
+        """The releases that plans are made with; a plan that is approved is read with them."""
+
     def now(self) -> Instant:
         """The time by which the controller goes: the cloud's, or this machine's where nothing was seen yet."""
 
@@ -46,6 +51,9 @@ class Desk(Protocol):
 
     def plan(self, fleet: str | None = None) -> Mapping[str, Any] | None:
         """The last plan's document (`schemas/plan.v1.schema.json`), of one fleet or of all; None: there is none yet."""
+
+    def plan_text(self, fleet: str | None = None) -> str | None:
+        """The same plan as `reconciler plan` writes it for people; None: there is none yet."""
 
     def plan_at(self, reference: str) -> Mapping[str, Any] | None:
         """The plan of another branch, tag or commit on what was seen last, and what it changes; None: nothing was seen.

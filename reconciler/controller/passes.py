@@ -31,7 +31,7 @@ from reconciler.model.allowance import REQUESTS
 from reconciler.model.attempt import AttemptState
 from reconciler.model.device import Observation
 from reconciler.model.error import JournalError, ReconcilerError
-from reconciler.model.event import PassEnded
+from reconciler.model.event import PassEnded, PlanMade
 from reconciler.model.fleet import FleetSet
 from reconciler.model.plan import Plan
 from reconciler.particle.error import RateLimitedError
@@ -190,6 +190,8 @@ class Passes:
             if not is_to_come:
                 run.try_again()
             pause = self._pause(product, is_to_come=is_to_come)
+            if run.plan is not None:
+                self.means.tell(PlanMade(at=run.latest, plan=run.plan))
         except RateLimitedError as error:
             code, silence = error.code, error.retry_after_seconds or 0.0
             self.troubles.began(what, error.code, error.message)

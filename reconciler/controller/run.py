@@ -37,6 +37,7 @@ from reconciler.model.plan import FleetPlan, Plan
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.rollout import FleetStory
 from reconciler.model.rollout_entry import Halted, Retried, RolloutBegan, RolloutEntry
+from reconciler.model.step import Step
 from reconciler.planning.answer import Answers
 from reconciler.rollout.approval import Approvals
 from reconciler.rollout.verdict import Verdict
@@ -48,8 +49,10 @@ class Scope:
     """One product (None: the token's own devices) with its fleets, the eyes on it, and the hands for it.
 
     `answered_at` is when the last answer that this thread got was made, by the cloud's own clock. `requests_a_look` is
-    how many requests the last look at all devices took. `ask_vitals` has a device report its vitals, unless the cloud
-    has a report that is newer than an instant; None: nobody can be asked. `revision` is where the fleets stand.
+    how many requests the last look at all devices took. `revision` is where the fleets stand. `ask_vitals` has a
+    device report its vitals, unless the cloud has a report that is newer than an instant; None: nobody can be asked.
+    `fetch` gets what a step sends before its intent is written down: a run that is overtaken while it waits for a
+    download has sent nothing then. None: there is nothing to wait for.
     """
 
     product: str | None
@@ -62,6 +65,7 @@ class Scope:
     revision: str | None = None
     product_hands: ProductHands | None = None
     ask_vitals: Callable[[DeviceId, Instant], None] | None = None
+    fetch: Callable[[ObservedDevice, Step], None] | None = None
 
 
 def ask_nobody(check: HealthCheck, question: CheckQuestion) -> CheckAnswer:

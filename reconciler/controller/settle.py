@@ -16,7 +16,7 @@ from reconciler.model.fleet import RolloutPolicy
 from reconciler.model.instant import Instant
 from reconciler.rollout.ledger import InFlight
 
-_FOUND_OPEN: Final = "found open at the start of a run"
+FOUND_OPEN: Final = "found open at the start of a run"
 
 
 def disown_open_attempts(run: Run, *, but: Collection[str] = ()) -> None:
@@ -26,10 +26,10 @@ def disown_open_attempts(run: Run, *, but: Collection[str] = ()) -> None:
     """
     for attempt in run.tools.journal.open_attempts():
         if attempt.state is not AttemptState.UNKNOWN and attempt.fleet not in but:
-            run.record(attempt.lost_sight(_FOUND_OPEN))
+            run.record(attempt.lost_sight(FOUND_OPEN))
     for on_product in run.tools.journal.open_product_attempts():
         if on_product.state is not AttemptState.UNKNOWN and on_product.fleet not in but:
-            run.tools.journal.record_product(on_product.lost_sight(_FOUND_OPEN))
+            run.tools.journal.record_product(on_product.lost_sight(FOUND_OPEN))
 
 
 def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:

@@ -198,7 +198,7 @@ def _add_persons(requests: Sequence[RequestRecord], cases: Mapping[str, Case]) -
             if device in cases:
                 cases[device].reaching.append(request)
         locked = cases.get(request.device) if request.device is not None else None
-        if locked is not None and request.kind is RequestKind.LOCK and not refused(request):
+        if locked is not None and request.kind is RequestKind.LOCK and _was_done(request, locked):
             locked.person_locks.append((request.ordinal, request.lock_version))
     for case in cases.values() if requests else ():
         case.reaching.sort(key=_ordinal)
@@ -207,6 +207,13 @@ def _add_persons(requests: Sequence[RequestRecord], cases: Mapping[str, Case]) -
 def refused(request: RequestRecord) -> bool:
     """Whether the cloud said no, in words that could be read."""
     return request.answered and request.status is not None and request.status >= _REFUSED
+
+
+def _was_done(request: RequestRecord, case: Case) -> bool:
+    """Whether the cloud did it. Of one without an answer the device's own history tells."""
+    if request.answered:
+        return not refused(request)
+    return any(entry.cause == request.ordinal for entry in case.history)
 
 
 def starts_something(request: RequestRecord) -> bool:

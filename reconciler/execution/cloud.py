@@ -7,6 +7,7 @@ answer is lost is `MayHaveArrived`, and only a newer observation of the device t
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Final, assert_never
@@ -45,6 +46,16 @@ class CloudExecutor:
         with self._api.wire.noting_writes() as writes:
             outcome = self._send(device, step)
         return replace(outcome, writes=tuple(writes))
+
+    def fetch(self, device: ObservedDevice, step: Step) -> None:
+        """Have a Device OS module at hand before its intent is written down, so that `send` is one request and no more.
+
+        What is wrong with the module itself `send` tells. Raises WireError when it cannot be had now.
+        """
+        platform = _platform(device)
+        if isinstance(step, FlashModule) and platform is not None:
+            with suppress(FirmwareError, ManifestError, OperatorError):
+                self._binaries.module(platform, step)
 
     def _send(self, device: ObservedDevice, step: Step) -> SendOutcome:
         try:

@@ -118,14 +118,15 @@ class WatchingInventory:
         self._alone: set[DeviceId] = set()
         self._dated: tuple[Instant, float] = (NEVER, 0.0)
         self._latest = NEVER
+        self._requests_a_look = 1
         per_second = requests_per_second * SHARE
         self._bucket = _Bucket(per_second, max(10.0, per_second * interval_seconds / 2), monotonic())
         hearing.follow()
 
     @property
     def requests_a_look(self) -> int:
-        """How many requests the last list took."""
-        return self._eyes.requests_a_look
+        """How many requests the last look took; it need not have been at everything."""
+        return self._requests_a_look
 
     def observe(self) -> Observation:
         """All devices, each as it was seen last. Raises WireError when nothing of what was asked for can be seen."""
@@ -137,6 +138,7 @@ class WatchingInventory:
         if len(alone) + len(pages) >= self._pages:
             self._bucket.content -= self._pages
             return self._list()
+        self._requests_a_look = max(1, len(alone) + len(pages))
         findings = [*self._look_at(alone), *self._look_at_pages(pages)]
         if self._hearing.awaits_product and self._listed is not None:
             products, problems = self._eyes.observe_products()
@@ -174,7 +176,7 @@ class WatchingInventory:
             self._told = told
             self._hearing.ask_for_all()
             raise
-        self._began, self._ordinal = began, ordinal
+        self._began, self._ordinal, self._requests_a_look = began, ordinal, self._eyes.requests_a_look
         self._told, self._tried, self._alone = {}, {}, set()
         with self._lock:
             known = self._devices

@@ -140,7 +140,8 @@ class FleetStory:
     - `rollout`: the latest one; `complete_before_halt` tells where a resumed one goes back to.
     - `halted`, `suspended`: a person's or the rollout's own word that still stands.
     - `began`: which attempts are of this rollout. `counting`: those that count against its limits, since a person
-      resumed the fleet. `retried`: those that count of a device that a person wanted to be tried again.
+      resumed the fleet. `retried`: those that count of a device that a person wanted to be tried again. `overdue`:
+      those that counted at a halt because their deadline had passed.
     - `told_at`: when a person last settled the fleet, `told_of` the same of a device, by the clock of their words.
     - `unwell`: devices that a check found unwell since then, by the first finding.
     - `approvals`: of this rollout, or given before it began.
@@ -153,6 +154,7 @@ class FleetStory:
     began: Since = ALWAYS
     counting: Since = ALWAYS
     retried: Mapping[DeviceId, Since] = field(default_factory=dict)
+    overdue: frozenset[str] = frozenset()
     told_at: Instant = NEVER
     told_of: Mapping[DeviceId, Instant] = field(default_factory=dict)
     unwell: Mapping[DeviceId, DeviceUnwell] = field(default_factory=dict)
@@ -229,6 +231,7 @@ class FleetStory:
             rollout=rollout,
             began=Since(at=began.at, latest_attempt=began.latest_attempt),
             counting=ALWAYS,
+            overdue=frozenset(),
             retried={},
             told_at=began.at,
             told_of={},
@@ -243,7 +246,8 @@ class FleetStory:
         rollout = self.rollout
         if rollout is not None and rollout.state is not RolloutState.SUPERSEDED:
             rollout = rollout.moved(RolloutState.HALTED)
-        return replace(self, halted=entry, rollout=rollout, complete_before_halt=was_complete)
+        overdue = self.overdue | entry.overdue
+        return replace(self, halted=entry, rollout=rollout, overdue=overdue, complete_before_halt=was_complete)
 
     def _resumed(self, entry: Resumed) -> FleetStory:
         rollout = self.rollout
@@ -254,7 +258,7 @@ class FleetStory:
             rollout=rollout,
             halted=None,
             suspended=None,
-            counting=_since(entry, known=frozenset() if self.halted is None else self.halted.overdue),
+            counting=_since(entry, known=self.overdue),
             told_at=entry.at,
             unwell={},
         )

@@ -119,6 +119,10 @@ class CloudWire:
         """Close all idle connections."""
         self._session.close()
 
+    def totals(self) -> Traffic:
+        """What has gone over this wire so far, not told apart by devices."""
+        return self._traffic.totals()
+
     def traffic(self) -> Traffic:
         """What has gone over this wire so far."""
         return self._traffic.snapshot()

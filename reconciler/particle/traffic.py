@@ -74,6 +74,11 @@ class TrafficCount:
         with self._lock:
             self._total = replace(self._total, bytes_received=self._total.bytes_received + body_bytes)
 
+    def totals(self) -> Traffic:
+        """The counts so far, not told apart by devices."""
+        with self._lock:
+            return self._total
+
     def snapshot(self) -> Traffic:
         """The counts so far."""
         with self._lock:

@@ -27,7 +27,7 @@ from reconciler.planning.naming import Naming
 from reconciler.planning.planner import Placing, fleet_plan, is_pinned, reading_order, together, whole_plan
 from reconciler.planning.releasing import Crowd, Standing
 from reconciler.planning.selection import Selection
-from reconciler.planning.waves import with_waves
+from reconciler.planning.waves import RolloutOrder, rollout_salt, with_waves
 
 _Key = tuple[object, ...]
 
@@ -117,18 +117,27 @@ class FollowingPlan:
         self._groups: dict[str, dict[Placed, _Group]] = {fleet.name: {} for fleet in fleets.fleets}
         self._plans: dict[str, FleetPlan] = {}
         self._waved: dict[str, FleetPlan] = {}
+        self._orders: dict[str, RolloutOrder] = {}
+        self._digested = 0
+        self._undigested: dict[int, _Standing] = {}
         self._standing: dict[_Key, _Standing] = {}
         self._key_of: dict[DeviceId, _Key] = {}
         for kind in census.kinds:
             key = (kind.marks, *kind_key(kind.device))
             standing = self._standing[key] = self._stand(key, kind, set(kind.ids))
+            self._undigested[id(standing)] = standing
             if standing.group is not None:
                 standing.group.joined.update(kind.ids)
             self._key_of.update(dict.fromkeys(kind.ids, key))
 
     def plan(self) -> Plan:
         """The plan as of the last change, with waves and digest."""
-        digest = digest_of_kinds(map(_digest, self._standing.values()))
+        for standing in self._undigested.values():
+            if standing.ids:
+                standing.digest = kind_digest(replace(standing.kind, ids=sorted(standing.ids)))
+                self._digested += standing.digest
+        self._undigested.clear()
+        digest = digest_of_kinds([self._digested])
         return self._whole([self._with_waves(fleet) for fleet in self._fleets.fleets], digest)
 
     def plan_of_pass(self) -> Plan:
@@ -226,7 +235,9 @@ class FollowingPlan:
                 del self._groups[standing.fleet][standing.group.place]
 
     def _touch(self, standing: _Standing) -> None:
+        self._digested -= standing.digest or 0
         standing.digest = None
+        self._undigested[id(standing)] = standing
         if standing.fleet is not None:
             self._plans.pop(standing.fleet, None)
             self._waved.pop(standing.fleet, None)
@@ -243,7 +254,8 @@ class FollowingPlan:
     def _with_waves(self, fleet: Fleet) -> FleetPlan:
         if fleet.name not in self._waved:
             plan = self._fleet_plan(fleet)
-            self._waved[fleet.name] = with_waves(plan, self._kinds_for_waves(fleet), self._naming)
+            order = self._orders.setdefault(fleet.name, RolloutOrder(rollout_salt(fleet), remembering=True))
+            self._waved[fleet.name] = with_waves(plan, self._kinds_for_waves(fleet), self._naming, order)
         return self._waved[fleet.name]
 
     def _fleet_plan(self, fleet: Fleet) -> FleetPlan:
@@ -279,9 +291,3 @@ def _after(devices: tuple[DeviceId, ...], left: set[DeviceId], joined: set[Devic
     for device_id in joined:
         insort(found, device_id)
     return tuple(found)
-
-
-def _digest(standing: _Standing) -> int:
-    if standing.digest is None:
-        standing.digest = kind_digest(replace(standing.kind, ids=sorted(standing.ids)))
-    return standing.digest

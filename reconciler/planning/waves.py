@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Final
@@ -38,8 +38,8 @@ _CANARIES: Final = Share(1, percent=True)
 _CANARY_SOAK_SECONDS: Final = 600.0
 _CANARY_FAILURES: Final = Share(0)
 
-_HASHES: Final = 2**64
-"""How many places the first eight bytes of a hash tell apart."""
+_HASH_BITS: Final = 64
+"""By so many of its bits a hash is told to be among the first."""
 _SPREAD: Final = 6
 """So many standard deviations are added to the share of a queue that is looked at first; more is seldom needed."""
 
@@ -71,7 +71,7 @@ def rollout_salt(fleet: Fleet) -> str:
     return hashlib.sha256(f"{fleet.name}\0{fleet.desired.intent}".encode()).hexdigest()[:12]
 
 
-def with_waves(plan: FleetPlan, kinds: Sequence[Kind], naming: Naming) -> FleetPlan:
+def with_waves(plan: FleetPlan, kinds: Sequence[Kind], naming: Naming, order: RolloutOrder | None = None) -> FleetPlan:
     """The plan with its waves, as if the rollout began now; none where it concerns no device.
 
     `kinds` are all devices of the fleet; those of a fleet whose waves name and select none are not looked at.
@@ -86,7 +86,8 @@ def with_waves(plan: FleetPlan, kinds: Sequence[Kind], naming: Naming) -> FleetP
     waves: tuple[PlannedWave, ...] = ()
     if whole:
         asked = waves_of(fleet.rollout, whole)
-        waves = placed(asked, devices, whole=whole, salt=rollout_salt(fleet), claims=claims, behind=behind)
+        salt = rollout_salt(fleet)
+        waves = placed(asked, devices, whole=whole, salt=salt, claims=claims, behind=behind, order=order)
     return replace(plan, waves=waves, findings=claim_findings(fleet, kinds, claims))
 
 
@@ -98,10 +99,12 @@ def placed(
     salt: str,
     claims: Claims,
     behind: Collection[DeviceId] = (),
+    order: RolloutOrder | None = None,
 ) -> tuple[PlannedWave, ...]:
     """The devices of every wave, in the order in which they go; the last wave has all that remain, ascending.
 
     `whole` is what sizes are percentages of. `behind` are devices of the last wave, whatever names or selects them.
+    `order` is one with this salt that is remembering.
     """
     named_by = {word: position for position, wave in reversed([*enumerate(waves)]) for word in wave.devices}
     named: list[list[DeviceId]] = [[] for _ in waves]
@@ -114,7 +117,7 @@ def placed(
             (others if position is None else named[position]).append(device_id)
     else:
         others.extend(devices)
-    order = rollout_order(salt)
+    order = order or RolloutOrder(salt)
     rooms = [
         max(0, wave.size.of(whole) - len(own)) if isinstance(wave.size, Share) else 0
         for wave, own in zip(waves[:-1], named, strict=False)
@@ -124,11 +127,11 @@ def placed(
             continue
         selected = claims.selected[wave.name]
         matching = [device_id for device_id in others if device_id in selected]
-        chosen = matching if wave.size is WaveSize.LISTED else _first(matching, rooms[position], order)
+        chosen = matching if wave.size is WaveSize.LISTED else order.first(matching, rooms[position])
         rooms[position] = 0
         named[position] += chosen
         others = _without(others, chosen)
-    first = _first(others, sum(rooms), order)
+    first = order.first(others, sum(rooms))
     rest = _without(others, first)
     queue = iter(first)
     return tuple(
@@ -139,29 +142,46 @@ def placed(
     )
 
 
-def rollout_order(salt: str) -> Callable[[DeviceId], bytes]:
-    """A device's place in the order of a rollout."""
-    salted = hashlib.sha256(salt.encode() + b"\0")
+class RolloutOrder:
+    """A device's place in the order of a rollout.
 
-    def place(device_id: DeviceId) -> bytes:
-        hashed = salted.copy()
+    One that is `remembering` knows afterwards who of all devices that it was asked about is among the first.
+    """
+
+    def __init__(self, salt: str, *, remembering: bool = False) -> None:
+        self._salted = hashlib.sha256(salt.encode() + b"\0")
+        self._remembering = remembering
+        self._bits = _HASH_BITS
+        self._first: dict[DeviceId, bytes] = {}
+        self._asked: set[DeviceId] = set()
+
+    def __call__(self, device_id: DeviceId) -> bytes:
+        """A key to sort by."""
+        hashed = self._salted.copy()
         hashed.update(device_id.encode())
         return hashed.digest()
 
-    return place
+    def first(self, devices: Sequence[DeviceId], count: int) -> list[DeviceId]:
+        """The first few devices. Hashes are spread evenly, so that not all need to be sorted."""
+        if not count:
+            return []
+        share = (count + _SPREAD * math.sqrt(count) + _SPREAD**2) / len(devices) if devices else 1.0
+        if share < 1:
+            self._ask(devices, math.floor(-math.log2(share)))
+            found = [(self._first[device_id], device_id) for device_id in devices if device_id in self._first]
+            if len(found) >= count:
+                return [device_id for _, device_id in sorted(found)[:count]]
+        return sorted(devices, key=self)[:count]
 
-
-def _first(devices: Sequence[DeviceId], count: int, order: Callable[[DeviceId], bytes]) -> list[DeviceId]:
-    """The first few devices in the order. Hashes are spread evenly, so that not all need to be sorted."""
-    if not count:
-        return []
-    share = (count + _SPREAD * math.sqrt(count) + _SPREAD**2) / len(devices) if devices else 1.0
-    if share < 1:
-        bound = int(share * _HASHES).to_bytes(8)
-        found = [(place, device_id) for device_id in devices if (place := order(device_id)) < bound]
-        if len(found) >= count:
-            return [device_id for _, device_id in sorted(found)[:count]]
-    return sorted(devices, key=order)[:count]
+    def _ask(self, devices: Sequence[DeviceId], bits: int) -> None:
+        """Find those of the devices whose hash begins with so many zeros, or with fewer where that was asked before."""
+        if bits < self._bits or not self._remembering:
+            self._bits, self._first, self._asked = bits, {}, set()
+        bound = (1 << (_HASH_BITS - self._bits)).to_bytes(9)[1:] if self._bits else b"\xff" * 9
+        news = set(devices) - self._asked if self._remembering else devices
+        self._first |= {device_id: place for device_id in news if (place := self(device_id)) < bound}
+        if self._remembering:
+            self._asked |= set(news)
 
 
 def _without(devices: list[DeviceId], taken: Collection[DeviceId]) -> list[DeviceId]:

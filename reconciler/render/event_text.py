@@ -74,6 +74,8 @@ def _of_controller(event: ControllerEvent, *, verbose: bool) -> str:
             return f"{what} is in trouble: {message} ({code})"
         case Recovered(what=what):
             return f"{what} is well again"
+        case PassEnded(product=product, seconds=seconds, code=str(code)) if verbose:
+            return f"{product or 'own devices'}: the pass ended after {seconds:.1f} s by {code}"
         case PassEnded(product=product, seconds=seconds, devices=devices) if verbose:
             return f"{product or 'own devices'}: {devices:,} devices looked at in {seconds:.1f} s"
         case _:

@@ -19,7 +19,7 @@ def standings(plan: FleetPlan, ledger: Ledger, now: Instant) -> Mapping[DeviceId
     for refused in plan.refused:
         found.update(dict.fromkeys(refused.devices, DeviceState.EXEMPT))
     for waiting in plan.waiting:
-        found.update((device_id, _of_waiting(plan, ledger, waiting, device_id, now)) for device_id in waiting.devices)
+        found.update(_of_waiting(plan, ledger, waiting, now))
     for route in plan.routes:
         found.update((device_id, _of_route(ledger, route, device_id, now)) for device_id in route.devices)
     for device_id in failed_devices(plan, ledger) & found.keys():
@@ -31,12 +31,14 @@ def standings(plan: FleetPlan, ledger: Ledger, now: Instant) -> Mapping[DeviceId
     return found
 
 
-def _of_waiting(plan: FleetPlan, ledger: Ledger, waiting: Waiting, device_id: DeviceId, now: Instant) -> DeviceState:
-    if waiting.reason not in PASSING:
-        return DeviceState.EXEMPT
-    if is_restarting(plan, ledger, device_id, now):
-        return DeviceState.MOVING
-    return DeviceState.UNREACHED if device_id in ledger.agreed else DeviceState.EXEMPT
+def _of_waiting(plan: FleetPlan, ledger: Ledger, waiting: Waiting, now: Instant) -> Mapping[DeviceId, DeviceState]:
+    """Most of them nobody asked for and nobody did anything to, so that these are not looked at one by one."""
+    found = dict.fromkeys(waiting.devices, DeviceState.EXEMPT)
+    if waiting.reason in PASSING:
+        found.update(dict.fromkeys(found.keys() & ledger.agreed.keys(), DeviceState.UNREACHED))
+        tried = found.keys() & ledger.ended.keys()
+        found.update((each, DeviceState.MOVING) for each in tried if is_restarting(plan, ledger, each, now))
+    return found
 
 
 def _of_route(ledger: Ledger, route: Route, device_id: DeviceId, now: Instant) -> DeviceState:

@@ -39,7 +39,7 @@ from reconciler.model.rollout_entry import (
     WaveStarted,
 )
 from reconciler.planning.claims import Claims
-from reconciler.planning.waves import placed, rollout_order, rollout_salt, waves_of
+from reconciler.planning.waves import RolloutOrder, placed, rollout_salt, waves_of
 from reconciler.rollout.approval import NO_APPROVALS, Approvals
 from reconciler.rollout.ledger import Ledger, failed_devices, overdue_attempts
 from reconciler.rollout.retry import halts_fleet
@@ -241,7 +241,7 @@ def _next_move(seen: Pass, rollout: Rollout, wave: StartedWave) -> WaveSoaking |
 
 def _grown(seen: Pass, rollout: Rollout, wave: StartedWave) -> WaveGrew | None:
     ready = [device_id for device_id in _unplaced(seen, rollout) if seen.standings[device_id] is DeviceState.READY]
-    order, own = rollout_order(rollout_salt(seen.plan.fleet)), seen.claims.selected.get(wave.name, frozenset())
+    order, own = RolloutOrder(rollout_salt(seen.plan.fleet)), seen.claims.selected.get(wave.name, frozenset())
     ready.sort(key=lambda device_id: (device_id not in own, order(device_id)))
     others = frozenset(ready[: max(1, wave.devices)])
     if not others or wave.state is not WaveState.OPEN:

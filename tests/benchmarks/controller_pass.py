@@ -19,15 +19,16 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor as Pool
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+from reconciler.controller.agreement import Agreement
 from reconciler.controller.cycle import reconcile_pass
 from reconciler.controller.knowledge import Knowledge
-from reconciler.controller.run import Agreement, Run, Scope, Tools
+from reconciler.controller.run import Run, Scope, Tools
 from reconciler.emulator.message import Request
 from reconciler.execution.executor import Executor
 from reconciler.firmware.catalog import Catalog
@@ -43,6 +44,7 @@ from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import NEVER, Instant
 from reconciler.planning.planner import plan_fleets
 from tests.benchmarks.replan import world_of
+from tests.counted_journal import CountedJournal
 from tests.simulation.stage import manifests_for, world_text
 from tests.simulation.virtual import OneAtATime, Play, VirtualCloud, fleets_from
 
@@ -196,44 +198,6 @@ class Hour:
     files: int
 
 
-@dataclass
-class CountedJournal:
-    """A journal that counts what is written to it."""
-
-    journal: Journal = field(default_factory=MemoryJournal)
-    writes: int = 0
-
-    def __getattr__(self, name: str) -> Any:
-        if name in WRITING:
-            self.writes += 1
-        return getattr(self.journal, name)
-
-
-WRITING = frozenset(
-    {
-        "begin",
-        "begin_product",
-        "compact",
-        "forget_refusal",
-        "halt",
-        "keep_intent",
-        "keep_look",
-        "keep_plan",
-        "keep_refusal",
-        "keep_report",
-        "lift",
-        "note",
-        "record",
-        "record_product",
-        "release",
-        "set_bookmark",
-        "take_epoch",
-        "unlatch",
-    }
-)
-"""The methods of a journal that write."""
-
-
 class IdleCloud(VirtualCloud):
     """A cloud that knows how long it was busy itself."""
 
@@ -252,7 +216,7 @@ class IdleCloud(VirtualCloud):
         self.busy_seconds += time.process_time() - began
 
 
-def idle(devices: int, *, hours: int, interval_seconds: float = IDLE_INTERVAL_SECONDS) -> list[Hour]:
+def idle(devices: int, *, hours: int, interval_seconds: float = IDLE_INTERVAL_SECONDS) -> Iterator[Hour]:
     """So many hours of a fleet that is as desired, with a pass every minute."""
     asleep = round(devices * ASLEEP_SHARE)
     line = 'product: cold-chain, platform: boron, deviceOS: "6.3.4", application: 2, groups: [all]'
@@ -279,10 +243,10 @@ def idle(devices: int, *, hours: int, interval_seconds: float = IDLE_INTERVAL_SE
 
     play = Play(virtual=virtual, fleets=fleets, journal=cast(Journal, journal), sight=watching)
     run = play.begin(Agreement(plan_id="plan", steps={}))
-    found = []
     for _ in range(hours):
         end, passes_made = virtual.now + 3600.0, 0
-        journal.writes, busy, began = 0, virtual.busy_seconds, time.process_time()
+        journal.written.clear()
+        busy, began = virtual.busy_seconds, time.process_time()
         while virtual.now < end:
             for scope in play.scopes:
                 reconcile_pass(run, scope)
@@ -293,18 +257,15 @@ def idle(devices: int, *, hours: int, interval_seconds: float = IDLE_INTERVAL_SE
         virtual.cloud._requests.clear()
         virtual.cloud.state.hub.deliveries.clear()
         gc.collect()
-        found.append(
-            Hour(
-                requests=requests,
-                writes=journal.writes,
-                passes=passes_made,
-                processor_seconds=processor,
-                resident_bytes=_resident_bytes(),
-                objects=len(gc.get_objects()),
-                files=sum(1 for _ in Path("/proc/self/fd").iterdir()),
-            )
+        yield Hour(
+            requests=requests,
+            writes=journal.written.total(),
+            passes=passes_made,
+            processor_seconds=processor,
+            resident_bytes=_resident_bytes(),
+            objects=len(gc.get_objects()),
+            files=sum(1 for _ in Path("/proc/self/fd").iterdir()),
         )
-    return found
 
 
 def _resident_bytes() -> int:
@@ -326,19 +287,18 @@ def report_of_passes(rows: Sequence[Passes]) -> list[str]:
     ]
 
 
-def report_of_hours(devices: int, hours: Sequence[Hour]) -> list[str]:
-    """Some of the hours as a Markdown table: the first ones and the last."""
-    shown = sorted({0, 1, 2, len(hours) // 2, len(hours) - 1} & set(range(len(hours))))
-    return [
-        "| Devices | Hour | Passes | Requests | Journal writes | Processor | Resident | Objects | Files |",
-        "|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
-        *(
-            f"| {devices:,} | {number + 1} | {hour.passes} | {hour.requests:,} | {hour.writes:,} "
-            f"| {hour.processor_seconds:.1f} s | {hour.resident_bytes / 1e6:.0f} MB | {hour.objects:,} | {hour.files} |"
-            for number in shown
-            for hour in [hours[number]]
-        ),
-    ]
+HOURS_HEAD = (
+    "| Devices | Hour | Passes | Requests | Journal writes | Processor | Resident | Objects | Files |",
+    "|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+)
+
+
+def report_of_hour(devices: int, number: int, hour: Hour) -> str:
+    """One hour as a line of a Markdown table."""
+    return (
+        f"| {devices:,} | {number} | {hour.passes} | {hour.requests:,} | {hour.writes:,} "
+        f"| {hour.processor_seconds:.1f} s | {hour.resident_bytes / 1e6:.0f} MB | {hour.objects:,} | {hour.files} |"
+    )
 
 
 def main() -> None:
@@ -349,15 +309,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--idle", type=int, metavar="HOURS", help="Play an idle fleet for so many hours instead.")
     arguments = parser.parse_args()
-    lines = [f"Python {platform.python_version()}, {os.cpu_count()} processors", ""]
-    if arguments.idle is not None:
-        for count in arguments.devices:
-            lines += report_of_hours(count, idle(count, hours=arguments.idle))
-    else:
-        lines += report_of_passes(
-            [passes(count, runs=arguments.runs, seed=arguments.seed) for count in sorted(arguments.devices)]
+    _say(f"Python {platform.python_version()}, {os.cpu_count()} processors", "")
+    if arguments.idle is None:
+        _say(
+            *report_of_passes([passes(n, runs=arguments.runs, seed=arguments.seed) for n in sorted(arguments.devices)])
         )
-    sys.stdout.write("\n".join(lines) + "\n")
+        return
+    _say(*HOURS_HEAD)
+    for count in sorted(arguments.devices):
+        for number, hour in enumerate(idle(count, hours=arguments.idle), 1):
+            _say(report_of_hour(count, number, hour))
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -107,6 +107,7 @@ class World:
     holds: tuple[HeldApplication, ...] | None = None
     product_hands: ProductHands | None = None
     blind: WireError | None = None
+    fetch: Callable[[ObservedDevice, Step], None] | None = None
     on_fresh: Callable[[ObservedDevice], ObservedDevice | None] = lambda device: device
     hearing: Hearing = field(default_factory=lambda: Hearing(clock=lambda: NOW))
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -176,6 +177,7 @@ class World:
             executor=self,
             answered_at=lambda: Instant(self.now + self.skew_seconds),
             product_hands=self.product_hands,
+            fetch=self.fetch,
         )
 
     def pause(self, silence_seconds: float) -> None:

@@ -8,9 +8,11 @@ import pytest
 
 from reconciler.execution.executor import SendOutcome
 from reconciler.journal.permits import FencedError
+from reconciler.model.attempt import AttemptState
 from reconciler.model.device import ObservedDevice
 from reconciler.model.fleet import RolloutPolicy, Share
 from reconciler.model.step import Step
+from reconciler.particle.error import NoAnswerError
 from tests.controller.pretend_world import World, carried_out, obeys, world_of
 from tests.fleet_samples import LOGGER, NOW, device, fleet
 
@@ -65,3 +67,25 @@ def test_slots_are_given_back_when_devices_are_there() -> None:
     carried_out(world, fleet(application=LOGGER, rollout=RolloutPolicy(concurrent_max=Share(1))))
     assert world.journal.slots("eu") == {}
     assert all(attempt.well_before for attempt in world.journal.attempts())
+
+
+def test_a_run_that_is_overtaken_while_it_waits_for_a_download_has_begun_nothing() -> None:
+    world = lacking_an_application(1)
+    world.fetch = lambda *_: world.journal.take_epoch("product cold-chain", holder="another", at=NOW) and None
+    with pytest.raises(FencedError):
+        carried_out(world, fleet(application=LOGGER))
+    assert (world.sent, world.journal.attempts()) == ([], ())
+
+
+def test_what_cannot_be_downloaded_now_is_sent_in_a_later_pass() -> None:
+    world = lacking_an_application(1)
+    refusals = [NoAnswerError("no answer"), NoAnswerError("no answer")]
+
+    def fetch(_: ObservedDevice, __: Step) -> None:
+        assert world.journal.attempts() == ()
+        if refusals:
+            raise refusals.pop()
+
+    world.fetch = fetch
+    carried_out(world, fleet(application=LOGGER))
+    assert [attempt.state for attempt in world.journal.attempts()] == [AttemptState.VERIFIED]

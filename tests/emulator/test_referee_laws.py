@@ -406,6 +406,18 @@ def test_s9_a_lock_that_a_person_has_taken_away_stands_no_longer(make_bench: Cal
     assert bench.laws() == []
 
 
+@pytest.mark.parametrize(("fault", "laws"), [("lost-answer", ["S9"]), ("lost-request", [])])
+def test_s9_a_persons_lock_without_an_answer_counts_where_the_cloud_has_it(
+    make_bench: Callable[..., Any], fault: str, laws: list[str]
+) -> None:
+    bench = make_bench(falling())
+    bench.fault(fault, count=1)
+    bench.call("PUT", bench.path(ONE), {"desired_firmware_version": 2}, token=PERSON)
+    bench.look(ONE)
+    bench.lock(ONE, 3, flash=False)
+    assert bench.laws() == laws
+
+
 def test_what_a_person_does_is_not_judged_and_what_a_person_sees_is_no_look_of_a_client(
     make_bench: Callable[..., Any],
 ) -> None:

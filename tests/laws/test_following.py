@@ -8,12 +8,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.firmware.known import known_catalog
-from reconciler.model.device import DeviceMode, Observation, ObservedDevice
-from reconciler.model.fleet import AllowWindow, FleetSet, RolloutPolicy, Selector, Share, Wave, WaveSize, ZoneRule
+from reconciler.model.device import DeviceId, DeviceMode, Observation, ObservedDevice
+from reconciler.model.fleet import (
+    AllowWindow,
+    Fleet,
+    FleetSet,
+    RolloutPolicy,
+    Selector,
+    Share,
+    Wave,
+    WaveSize,
+    ZoneRule,
+)
 from reconciler.model.instant import Instant
+from reconciler.model.plan import Plan
 from reconciler.planning.following import FollowingPlan
 from reconciler.planning.planner import plan_fleets
-from tests.fleet_samples import COLD_CHAIN, LOGGER, NOW, device, fleet
+from tests.fleet_samples import COLD_CHAIN, LOGGER, NOW, device, device_id, fleet
 
 NAMED = Selector(devices=frozenset({"eu-1", "eu-2"}))
 FLEETS = FleetSet(
@@ -57,16 +68,35 @@ def seen(devices: dict[str, ObservedDevice], at: Instant) -> Observation:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(looks, max_size=8), st.lists(st.lists(looks, max_size=6), max_size=4))
+@given(
+    st.lists(looks, max_size=8),
+    st.lists(st.tuples(st.lists(looks, max_size=6), st.sets(st.integers(1, 8), max_size=3)), max_size=4),
+)
 def test_following_any_changes_gives_the_plan_made_anew(
-    beginning: list[ObservedDevice], changes: list[list[ObservedDevice]]
+    beginning: list[ObservedDevice], changes: list[tuple[list[ObservedDevice], set[int]]]
 ) -> None:
     devices: dict[str, ObservedDevice] = {each.id: each for each in beginning}
     following = FollowingPlan(FLEETS, seen(devices, NOW), known_catalog(), now=NOW)
     assert following.plan() == plan_fleets(FLEETS, seen(devices, NOW), known_catalog(), now=NOW)
-    for number, change in enumerate(changes, 1):
+    for number, (change, gone) in enumerate(changes, 1):
         at = Instant(NOW + number)
         changed = [replace(each, observed_at=at) for each in change]
         devices |= {each.id: each for each in changed}
         following.change(changed, observed_at=at)
-        assert following.plan() == plan_fleets(FLEETS, seen(devices, at), known_catalog(), now=NOW)
+        for left in map(device_id, gone):
+            devices.pop(left, None)
+        following.remove(map(device_id, gone))
+        anew = plan_fleets(FLEETS, seen(devices, at), known_catalog(), now=NOW)
+        bare = replace(anew, source=replace(anew.source, observed_digest=""), findings=())
+        without_waves = tuple(replace(plan, waves=(), findings=()) for plan in bare.fleets)
+        assert replace(bare, fleets=without_waves) == following.plan_of_pass()
+        assert following.plan() == anew
+        for each in devices.values():
+            assert following.place_of(each.id) == place_in(anew, each.id)
+
+
+def place_in(plan: Plan, wanted: DeviceId) -> tuple[Fleet, bool] | None:
+    return next(
+        ((each.fleet, wanted in each.current) for each in plan.fleets if wanted in each.devices),
+        None,
+    )

@@ -12,7 +12,7 @@ from reconciler.model.platform import platform_by_id
 from reconciler.model.rollout import FleetStory
 from reconciler.model.rollout_entry import RolloutEntry, WaveStarted
 from reconciler.planning.claims import claims_in
-from reconciler.planning.waves import rollout_order, rollout_salt
+from reconciler.planning.waves import RolloutOrder, rollout_salt
 from reconciler.rollout.ledger import Ledger
 from reconciler.rollout.waves import judgement, see
 from tests.fleet_samples import NOW, device, device_id, fleet, observation, plan_of
@@ -101,7 +101,7 @@ def test_a_wave_takes_of_what_it_selects_all_or_the_first_so_many_and_nothing_el
     behind = {each for place in plan.waiting if place.reason not in PASSING for each in place.devices}
     assert sorted(each for wave in plan.waves for each in wave.devices) == sorted(concerned | behind)
     named = {each for each in concerned for wave in asked if wave.devices & {each, by_id[each].name}}
-    free, order = concerned - named, rollout_order(rollout_salt(plan.fleet))
+    free, order = concerned - named, RolloutOrder(rollout_salt(plan.fleet))
     for wave, shown in zip(asked, plan.waves, strict=False):
         if wave.select is None:
             continue

@@ -14,7 +14,7 @@ from reconciler.model.device import DeviceId, ObservedDevice
 from reconciler.model.fleet import FleetSet, RolloutPolicy, Share, Wave, WaveSize
 from reconciler.model.plan import PASSING
 from reconciler.planning.claims import Claims
-from reconciler.planning.waves import placed, rollout_order
+from reconciler.planning.waves import RolloutOrder, placed
 from tests.fleet_samples import LOGGER, device, device_id, fleet, plan_all
 
 NAMES = ["e00fce680000000000000001", "eu-2", "eu-3", "e00fce680000000000000999"]
@@ -93,7 +93,7 @@ def test_a_device_that_joins_or_leaves_moves_no_other_in_the_order(number: int, 
 def test_a_wave_has_exactly_its_size_and_the_first_of_the_order(number: int, size: Share, salt: str) -> None:
     devices = some(number)
     first, rest = members([a_wave(size)], devices, salt)
-    assert first == tuple(sorted(devices, key=rollout_order(salt))[: size.of(number)])
+    assert first == tuple(sorted(devices, key=RolloutOrder(salt))[: size.of(number)])
     assert rest == tuple(sorted(set(devices) - set(first)))
 
 
@@ -116,7 +116,7 @@ def test_the_devices_that_go_first_are_others_in_every_rollout() -> None:
 
 def test_what_a_wave_names_comes_first_and_counts_towards_its_size() -> None:
     devices = some(50)
-    last = max(devices, key=rollout_order("eu"))
+    last = max(devices, key=RolloutOrder("eu"))
     assert last in members([a_wave(Share(3), last)], devices)[0]
     assert len(members([a_wave(Share(3), last)], devices)[0]) == 3
     assert sorted(members([a_wave(Share(1), *devices[:4])], devices)[0]) == sorted(devices[:4])
@@ -135,3 +135,13 @@ def test_a_name_that_is_spelt_like_an_id_takes_no_place() -> None:
     assert found[0].devices == (impostor,)  # by its turn in the order, as the only one
     found = placed((a_wave(Share(0), first), REST), [impostor], whole=1, salt="", claims=claims)
     assert found[0].devices == ()
+
+
+@given(
+    changes=st.lists(st.tuples(st.sets(st.integers(0, 400), max_size=400), st.integers(0, 40)), min_size=1, max_size=8)
+)
+def test_an_order_that_remembers_names_the_same_devices_first(changes: list[tuple[set[int], int]]) -> None:
+    order = RolloutOrder("eu", remembering=True)
+    for numbers, count in changes:
+        devices = sorted(map(device_id, numbers))
+        assert order.first(devices, count) == sorted(devices, key=RolloutOrder("eu"))[:count]

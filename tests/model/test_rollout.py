@@ -167,9 +167,13 @@ def test_what_was_under_way_at_a_persons_word_and_fails_later_counts() -> None:
 
 def test_what_a_person_was_told_of_as_overdue_is_settled_when_they_resume() -> None:
     told = Halted(fleet="eu", at=Instant(40), reason="1 failed", overdue=frozenset({"attempt-2"}))
+    again = Halted(fleet="eu", at=Instant(60), reason="1 failed", overdue=frozenset({"attempt-3"}))
     under_way = frozenset({"attempt-2", "attempt-3"})
-    after = story(began(), told, Resumed(fleet="eu", at=Instant(50), latest_attempt=3, under_way=under_way))
+    resumed_with_both = Resumed(fleet="eu", at=Instant(50), latest_attempt=3, under_way=under_way)
+    after = story(began(), told, resumed_with_both)
     assert [after.counts(tried(ONE, at=20, number=number)) for number in (2, 3)] == [False, True]
+    after = story(began(), told, resumed_with_both, again, resumed_with_both)
+    assert [after.counts(tried(ONE, at=20, number=number)) for number in (2, 3)] == [False, False]
 
 
 def test_what_is_of_a_rollout_does_not_hang_on_a_clock_that_jumped_when_it_began() -> None:

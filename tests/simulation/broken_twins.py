@@ -65,6 +65,7 @@ def small(
     rollout: RolloutPolicy | None = None,
     windows: tuple[AllowWindow, ...] = (),
     targets_max: int | None = None,
+    bytes_per_day_max: int | None = None,
     **more: Any,
 ) -> World:
     """A fleet of a few devices alike."""
@@ -77,6 +78,7 @@ def small(
         rollout=rollout or RolloutPolicy(concurrent_max=ALL, failures_max=ALL, step_deadline_seconds=900.0),
         windows=windows,
         targets_max=targets_max,
+        bytes_per_day_max=bytes_per_day_max,
     )
     chosen = {"seed": 1, "days": 0.1, **more}
     return World(devices=tuple(replace(spec, number=n) for n in range(1, devices + 1)), fleets=(fleet,), **chosen)
@@ -107,8 +109,9 @@ class _Late:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.journal, name)
 
-    def begin(self, attempt: Any, **named: Any) -> None:
+    def begin(self, attempt: Any, **named: Any) -> Any:
         self.pending[attempt.id] = (attempt, named)
+        return attempt
 
     def record(self, attempt: Any, **named: Any) -> None:
         if attempt.id in self.pending:
@@ -124,8 +127,8 @@ def _late(performance: Performance, _: pytest.MonkeyPatch) -> None:
 class _Forgetful(_Late):
     """A journal that keeps no plans."""
 
-    def begin(self, attempt: Any, **named: Any) -> None:
-        self.journal.begin(attempt, **named)
+    def begin(self, attempt: Any, **named: Any) -> Any:
+        return self.journal.begin(attempt, **named)
 
     def keep_plan(self, plan: Any) -> None:
         """Nothing."""

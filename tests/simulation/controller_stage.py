@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import requests
 import yaml
 
-from tests.git_server import HostedRepository, HttpsGitServer, https_server
+from tests.git_server import HostedRepository, HttpsGitServer, free_port, https_server
 from tests.simulation.stage import ROOT, TOKEN, Stage, set_stage
 
 WITHIN_SECONDS = 90.0
@@ -45,6 +48,7 @@ class ControllerStage:
     git: HttpsGitServer
     repository: HostedRepository
     process: subprocess.Popen[bytes] | None = None
+    port: int = field(default_factory=free_port)
 
     @property
     def log(self) -> Path:
@@ -56,7 +60,7 @@ class ControllerStage:
 
     def write_settings(self, **more: object) -> None:
         """What is in the settings file: a short interval, and `more` of the top level; `git` is added to."""
-        in_git = more.pop("git", {})
+        in_git, webhooks = more.pop("git", {}), more.pop("webhooks", [])
         assert isinstance(in_git, dict)
         token_file = self.stage.folder.with_name("particle-token")
         token_file.write_text(TOKEN)
@@ -78,9 +82,33 @@ class ControllerStage:
             "catalog": "catalog.json",
             "interval": "5s",
             "grace": "10s",
+            "serving": {
+                "port": self.port,
+                "tokens": [self._token("reader", "read"), self._token("ada", "operate")],
+                "webhooks": webhooks,
+            },
             **more,
         }
         self.settings_file.write_text(yaml.safe_dump(settings))
+
+    @property
+    def url(self) -> str:
+        """Where the controller answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, path: str, *, name: str = "reader", **more: Any) -> requests.Response:
+        """Ask the controller something with somebody's token; `json` says a word."""
+        token = (self.stage.folder.parent / name).read_text()
+        method = "POST" if "json" in more else "GET"
+        headers = {"authorization": f"Bearer {token}"}
+        return requests.request(method, self.url + path, headers=headers, timeout=10, **more)
+
+    def _token(self, name: str, role: str) -> dict[str, str]:
+        file = self.stage.folder.with_name(name)
+        if not file.exists():
+            file.write_text(secrets.token_hex(16))
+            file.chmod(0o600)
+        return {"name": name, "role": role, "tokenFile": str(file)}
 
     def start(self) -> None:
         """Begin a controller."""

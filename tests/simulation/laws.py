@@ -97,9 +97,6 @@ _ALL: Final = (
 
 LAWS: Final[Mapping[str, Law]] = MappingProxyType({law.id: law for law in _ALL})
 
-MOVED_BY_PEOPLE: Final = frozenset({"person-changes-lock", "person-changes-release"})
-"""Faults by which a device gets an application that is not ours."""
-
 BUG: Final = "bug"
 """What is no law and never happens: an error that nobody expects."""
 
@@ -108,19 +105,17 @@ def broken(trace: Trace, *, only: frozenset[str] | None = None) -> dict[str, lis
     """What was broken, law by law, in words; empty: nothing. `only`: look at these laws alone.
 
     What is presumed of a module that nobody can see may be wrong, and costs one boot into safe mode (ADR 0009): such a
-    device does not break S3. A person at the console may bring a higher application between our last look and our
-    request, and we take it back: where people do so S1 is not asked of applications (seeds 299, 429), and S9 still is.
-    P9 is broken where another law of safety is, in a world in which a clock jumps.
+    device does not break S3. Nor does a fall break S1 that nobody could foresee: see `crossed_by_a_person`. P9 is
+    broken where another law of safety is, in a world in which a clock jumps.
     """
     found: dict[str, list[str]] = {}
     if trace.bugs:
         found[BUG] = list(trace.bugs)
     presumed = {each.device_id for each in trace.attempts if each.evidence is Evidence.PRESUMED}
-    people_move_applications = any(spec.fault in MOVED_BY_PEOPLE for spec in trace.world.faults)
     for violation in trace.violations:
         if violation.law == "S3" and violation.device in presumed:
             continue
-        if violation.law == "S1" and "the application fell" in violation.detail and people_move_applications:
+        if violation.law == "S1" and devices.crossed_by_a_person(trace, violation):
             continue
         found.setdefault(violation.law, []).append(f"referee: {violation.device} {violation.detail}")
     for law in _ALL:

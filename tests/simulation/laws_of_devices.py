@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from operator import itemgetter
 
+from reconciler.controller.settle import FOUND_OPEN
+from reconciler.emulator.evidence import Violation
 from reconciler.emulator.records import RequestKind, RequestRecord
 from reconciler.model.attempt import Attempt, AttemptState
+from reconciler.model.instant import Instant
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication
+from tests.simulation.theatre import LATENCY_SECONDS
 from tests.simulation.trace import Looked, RunBegan, Trace
 
 
@@ -25,20 +30,41 @@ def one_open_attempt_each(trace: Trace) -> Iterator[str]:
             del open_on[attempt.device_id]
 
 
-def journal_before_send(trace: Trace) -> Iterator[str]:
-    """S6: whenever a request that changes something arrives, an attempt for just that is intended and not yet sent."""
+def crossed_by_a_person(trace: Trace, violation: Violation) -> bool:
+    """Whether an application fell because somebody at the console acted between our last look and our request.
+
+    They bring a higher one; our lock, that was right by all that we could see, takes it back. The cloud has no request
+    that is conditional on what was seen, so that looking once more makes the time shorter and never zero.
+    """
+    named = re.search(r"the application fell from .* request (\d+)", violation.detail)
+    if named is None:
+        return False
+    request = int(named[1])
+    shown = (each.ordinal for each in trace.requests if each.token == "operator" and violation.device in each.shows)
+    seen = max((ordinal for ordinal in shown if ordinal < request), default=0)
+    return any(seen < act < request for act in trace.acts_at_the_console)
+
+
+def journal_before_send(trace: Trace) -> Iterator[str]:  # noqa: C901  # one case for every kind of change
+    """S6: whenever a request that changes something arrives, an attempt for just that is intended and not yet sent.
+
+    Who takes over may have disowned the attempt while the request was on its way.
+    """
     intended: dict[str, Attempt] = {}
+    disowned: dict[str, tuple[Attempt, Instant]] = {}
     on_product: dict[str, bool] = {}
-    changes: list[tuple[int, Attempt | ProductAttempt | RequestRecord]] = []
-    changes += [(entry.ordinal, each) for entry, each in trace.of(Attempt)]
-    changes += [(entry.ordinal, each) for entry, each in trace.of(ProductAttempt)]
-    changes += [(request.ordinal, request) for request in trace.effects()]
-    for ordinal, what in sorted(changes, key=itemgetter(0)):
+    changes: list[tuple[int, Instant, Attempt | ProductAttempt | RequestRecord]] = []
+    changes += [(entry.ordinal, entry.at, each) for entry, each in trace.of(Attempt)]
+    changes += [(entry.ordinal, entry.at, each) for entry, each in trace.of(ProductAttempt)]
+    changes += [(request.ordinal, request.at, request) for request in trace.effects()]
+    for ordinal, at, what in sorted(changes, key=itemgetter(0)):
         match what:
             case Attempt(state=AttemptState.INTENDED):
                 intended[what.device_id] = what
             case Attempt():
-                intended.pop(what.device_id, None)
+                begun = intended.pop(what.device_id, None)
+                if begun is not None and what.detail == FOUND_OPEN:
+                    disowned[what.device_id] = begun, at
             case ProductAttempt():
                 on_product[what.product] = what.state is AttemptState.INTENDED
             case RequestRecord(device=None):
@@ -46,6 +72,8 @@ def journal_before_send(trace: Trace) -> Iterator[str]:
                     yield f"request {ordinal} to a product was in no journal"
             case RequestRecord():
                 begun = intended.get(what.device or "")
+                if begun is None and what.device in disowned and at - disowned[what.device][1] <= LATENCY_SECONDS:
+                    begun = disowned[what.device][0]
                 if begun is None:
                     yield f"request {ordinal} to {what.device} was in no journal"
                 elif not _is_for(begun, what):

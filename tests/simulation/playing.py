@@ -269,7 +269,9 @@ class Performance:
         self.listener = self._client(self.theatre.acting, 0.0)
         try:
             self.theatre.sleep(LISTENING_SECONDS)
-            for number in range(QUIET_RUNS_MAX):
+            # A run to rest waits for nobody who sleeps, so it may serve a single one of them.
+            sleepers = sum(spec.sleep is not None for spec in self.world.devices)
+            for number in range(QUIET_RUNS_MAX + sleepers):
                 self._until_something_can_be_done(number)
                 self.outside.resume_all()
                 self.run_once(stop_at=self.theatre.now + RUN_SECONDS_MAX)
@@ -321,6 +323,7 @@ class Performance:
         self.outside.count_strikes()
         trace.requests = cloud.requests
         trace.violations = cloud.violations()
+        trace.acts_at_the_console = [act.ordinal for act in cloud.acts]
         trace.ended_at = self.theatre.now
         trace.end_state = {
             device.id: (sorted((str(slot), version) for slot, version in device.versions.items()), device.locked)

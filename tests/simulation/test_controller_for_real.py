@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.git_signers import ssh_signer
 from tests.simulation.controller_stage import ControllerStage, controller_stage, fleet
@@ -111,5 +114,38 @@ def test_settings_are_read_anew_when_asked_and_bad_ones_change_nothing(stage: Co
     stage.settings_file.write_text(good.replace("folder: fleets", "folder: fleets\n  branch: next"))
     stage.process.send_signal(signal.SIGHUP)
     stage.wait_for_release("2.2.0")
+    assert stage.end() == 0
+    stage.stage.assert_nothing_wrong()
+
+
+def test_a_webhook_brings_the_push_at_once_and_everything_is_seen_and_said_over_http(stage: ControllerStage) -> None:
+    secret = stage.stage.folder.with_name("push-secret")
+    secret.write_text("a secret of the forge")
+    secret.chmod(0o600)
+    stage.write_settings(git={"interval": "10m"}, webhooks=[{"kind": "github", "secretFile": str(secret)}])
+    stage.repository.commit(fleet("2.1.0"))
+    stage.start()
+    stage.wait_for_release("2.1.0")
+    pushed = stage.repository.commit(fleet("2.2.0"))
+    body = json.dumps({"ref": "refs/heads/main", "after": pushed}).encode()
+    signature = "sha256=" + hmac.new(secret.read_bytes(), body, "sha256").hexdigest()
+    headers = {"x-hub-signature-256": signature, "x-github-event": "push", "content-type": "application/json"}
+    wrong = requests.post(f"{stage.url}/v1/webhooks/github", data=body + b" ", headers=headers, timeout=10)
+    right = requests.post(f"{stage.url}/v1/webhooks/github", data=body, headers=headers, timeout=10)
+    assert (wrong.status_code, right.status_code) == (401, 202)
+    stage.wait_for_release("2.2.0")
+    stage.wait_for(lambda: stage.ask("/v1/status").json()["fleets"][0]["rollout"]["state"] == "complete")
+    assert requests.get(f"{stage.url}/readyz", timeout=10).json()["revision"] == f"main@sha1:{pushed}"
+    assert stage.ask("/v1/plans").json()["summary"]["current"] == 2
+    assert "pfr_fleet_info{" in requests.get(f"{stage.url}/metrics", timeout=10).text
+    refused = stage.ask("/v1/words/halt", json={"fleet": "eu", "reason": "a look"})
+    halted = stage.ask("/v1/words/halt", name="ada", json={"fleet": "eu", "reason": "a look"})
+    assert (refused.status_code, halted.status_code) == (403, 200)
+    stage.repository.author.git("checkout", "--quiet", "-b", "next")
+    stage.repository.commit(fleet("2.3.0"))
+    shown = stage.ask("/v1/plans?revision=next")
+    assert shown.json()["fleets"][0]["desired"]["device_os"] == "2.3.0"
+    assert shown.json()["summary"]["upgrade"] == 2
+    stage.wait_for_word("HALTED by ada: a look")
     assert stage.end() == 0
     stage.stage.assert_nothing_wrong()

@@ -66,3 +66,13 @@ def test_what_a_fleet_allows_in_a_minute_bites_too() -> None:
     generous = Performance(world)
     generous.manifests = lambda fleet: replace(fleet, rollout=replace(fleet.rollout, sends_per_minute=None))
     assert "S16" in broken(generous.play())
+
+
+def test_what_a_fleet_allows_in_a_day_bites_too() -> None:
+    # Two devices a day, and there are three.
+    world = small(desired=None, bytes_per_day_max=1_500_000)
+
+    assert broken(Performance(world).play()) == {}
+    generous = Performance(world)
+    generous.manifests = lambda fleet: replace(fleet, bytes_per_day_max=None)
+    assert "S16" in broken(generous.play())

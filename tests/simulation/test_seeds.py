@@ -6,8 +6,9 @@ seed, the law, and the smallest world that still breaks it.
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,17 @@ def traced(world: World, folder: Path | None) -> Trace:
     if world.seed % TWIN_EVERY == 0 and may_have_twin(world):
         trace.twin = play(world.without_deaths(), folder)
     return trace
+
+
+@pytest.fixture(autouse=True)
+def seldom_collected() -> Iterator[None]:
+    """A play makes very many small values and few circles of them."""
+    usual = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
+    yield
+    gc.set_threshold(*usual)
+    gc.unfreeze()
 
 
 @pytest.mark.timeout(1200)

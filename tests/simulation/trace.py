@@ -141,6 +141,7 @@ class Trace:
     - `settled_at`: when faults and people had stopped. `days`: virtual days from the beginning to the end.
     - `plans_that_differ`: plans that came out otherwise when made again from the same things in another order.
     - `twin`: the play of the same world in which nobody dies.
+    - `acts_at_the_console`: the ordinals of what people did there.
     - `left_behind`: devices that are not where they should be at the end, with why; `end_state`: what each device runs.
     """
 
@@ -148,6 +149,7 @@ class Trace:
     entries: list[Entry] = field(default_factory=list)
     requests: Sequence[RequestRecord] = ()
     violations: Sequence[Violation] = ()
+    acts_at_the_console: Sequence[int] = ()
     end_state: dict[str, tuple[object, ...]] = field(default_factory=dict)
     beyond_us: frozenset[str] = frozenset()
     left_behind: dict[str, str] = field(default_factory=dict)

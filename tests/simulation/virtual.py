@@ -388,12 +388,14 @@ class Play:
         self.streams.append((product, hearing, self.virtual.listen(product, hearing)))
         binaries = CloudBinaries(self.api)
         on_product = None if product is None else CloudProductHands(self.api, product=product, binaries=binaries)
+        executor = CloudExecutor(self.api, product=product, binaries=binaries)
         return Scope(
             product=product,
             fleets=FleetSet(fleets=tuple(fleet for fleet in self.fleets.fleets if fleet.product == product)),
             inventory=self.sight(eyes),
             hearing=hearing,
-            executor=self.hands(CloudExecutor(self.api, product=product, binaries=binaries)),
+            executor=self.hands(executor),
+            fetch=executor.fetch,
             answered_at=lambda: self.api.wire.answered_at,
             ask_vitals=CloudVitals(self.api, product=product, signs=signs).ask,
             product_hands=None if on_product is None else self.product_hands(on_product),
