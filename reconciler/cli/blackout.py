@@ -6,7 +6,6 @@ only looks like a secret too much goes rather than too little.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
@@ -17,11 +16,11 @@ from reconciler.particle.token import REDACTED, AccessToken
 
 BLACKED_OUT: Final = "[secret]"
 
-_CHARACTERS_MIN: Final = 4
+_CHARACTERS_MIN: Final = 6
 """Shorter words stand in half of all texts, and hide nothing."""
 
 _SECRET_NAME: Final = re.compile(
-    r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|AUTH|_KEY|APIKEY|_PAT$|WEBHOOK|CHANNELS__", re.IGNORECASE
+    r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|AUTH(?!OR)|_KEY|APIKEY|_PAT$|WEBHOOK|CHANNELS__", re.IGNORECASE
 )
 _PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL)
 _SHAPES: Final = (
@@ -45,10 +44,18 @@ class Blackout:
     """The secrets that are known, and texts without them."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._known = list(_maskers(secrets))
+        words, self._phrases = _parts_of(secrets)
+        self._known = []
+        for word in words:
+            try:
+                self._known.append(AccessToken(word))
+            except WireError:  # no header could carry it, so that it is looked for as it is
+                self._phrases.append(word)
 
     def __call__(self, text: str) -> str:
         """The text without secrets."""
+        for phrase in self._phrases:
+            text = text.replace(phrase, BLACKED_OUT)
         for known in self._known:
             text = known.redacted(text)
         text = text.replace(REDACTED, BLACKED_OUT)
@@ -84,18 +91,18 @@ def secrets_in_address(text: str) -> Iterator[str]:
         yield found[1]
 
 
-def _maskers(secrets: Iterable[str]) -> Iterator[AccessToken]:
-    """One for each word of each line: a key has many lines, and the text may be cut anywhere."""
-    words = {part for secret in secrets for word in secret.split() for part in _parts(word)}
-    for word in sorted(words, key=len, reverse=True):
-        with contextlib.suppress(WireError):  # no header could carry it; then its shape alone tells
-            yield AccessToken(word)
+def _parts_of(secrets: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The words of secrets, of which no piece may stand, and the lines of several words. The longest come first."""
+    lines = {line.strip() for secret in secrets for line in secret.splitlines()}
+    words = {part for line in lines for word in line.split() for part in _parts(word) if len(part) >= _CHARACTERS_MIN}
+    phrases = {line for line in lines if len(line.split()) > 1}
+    return sorted(words, key=len, reverse=True), sorted(phrases, key=len, reverse=True)
 
 
 def _parts(word: str) -> Iterator[str]:
     """The word, or of an address what is secret in it: its path, query and password."""
-    parts: Iterable[str] = (word,)
-    if "://" in word:
-        _, _, rest = word.partition("://")
-        parts = (rest.partition("/")[2], *secrets_in_address(word))
-    yield from (part for part in parts if len(part) >= _CHARACTERS_MIN)
+    if "://" not in word:
+        yield word
+        return
+    yield word.partition("://")[2].partition("/")[2]
+    yield from secrets_in_address(word)

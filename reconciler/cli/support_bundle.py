@@ -26,7 +26,7 @@ from reconciler.cli.blackout import Blackout, addresses_in, secrets_in_address, 
 from reconciler.cli.display_options import output_options
 from reconciler.cli.journal_options import journal_option
 from reconciler.journal.location import JournalPlace, journal_location, journal_place
-from reconciler.model.error import OperatorError, ReconcilerError
+from reconciler.model.error import OperatorError
 from reconciler.model.instant import Instant, iso_from_instant
 
 LOG_BYTES_MAX: Final = 1024 * 1024
@@ -166,8 +166,8 @@ def _address(place: JournalPlace) -> str:
 def _of_journal(place: JournalPlace) -> dict[str, str]:
     try:
         document, history = _journal(place)
-    except ReconcilerError as error:
-        return {"journal.json": _json({"place": str(place), "problem": error.message})}
+    except Exception as error:  # noqa: BLE001  # it is made for when something is wrong, whatever that is
+        return {"journal.json": _json({"place": str(place), "problem": f"{type(error).__name__}: {error}"})}
     return {"journal.json": _json(document), "history.txt": history}
 
 

@@ -187,6 +187,18 @@ def test_what_looks_like_a_secret_goes_though_nobody_knows_it(text: str) -> None
     assert "f" * 40 not in out
 
 
+@pytest.mark.parametrize("secret", ["päßwört-ünicode", "four words make it", "x" * 5000, "a\nlonger-second-line"])
+def test_a_secret_that_no_header_could_carry_goes_too(secret: str) -> None:
+    out = Blackout((secret,))(f"said {secret} aloud")
+    assert max(secret.splitlines(), key=len) not in out
+    assert out.startswith("said ")
+
+
+def test_a_file_that_is_no_journal_is_told_and_ends_nothing(folder: Path) -> None:
+    (folder / "other").write_text("no database")
+    assert "problem" in json.loads(bundle(folder, "--journal", "other")["journal.json"])
+
+
 @pytest.mark.parametrize("text", [f"main@sha1:{COMMIT}", "sha256:" + "a" * 64, "e00fce680000000000000001", "tokens: 3"])
 def test_what_is_no_secret_stays(text: str) -> None:
     assert Blackout(("x",))(text) == text

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.timeout(900)  # it downloads and installs what the package needs
+
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
 NO_REGISTRY = ("Could not find a version", "Connection", "Temporary failure", "Name or service not known")
@@ -97,6 +99,12 @@ def test_the_installed_package_has_its_schemas(installed: Installed) -> None:
     done = installed.run("validate", "fleet.yaml")
     assert done.returncode == 1
     assert "unknown field 'x'" in done.stdout
+    (installed.home / "settings.yaml").write_text(
+        "apiVersion: fleet.reconciler.dev/v1alpha1\nkind: ControllerSettings\ngit: {url: fleet, brunch: main}\n"
+    )
+    done = installed.run("controller", "--settings", "settings.yaml", "--check")
+    assert done.returncode == 1
+    assert "did you mean 'branch'?" in done.stdout
 
 
 def test_what_it_brings_along_is_listed_with_versions_licences_and_dependencies(installed: Installed) -> None:
