@@ -129,16 +129,16 @@ class EventBuffer:
 
     def _place_after(self, last_event_id: str | None) -> tuple[int, bytes]:
         """The number of the next event for a reader, and what it is told first."""
-        hello = b": events follow\nretry: 3000\n\n"
         if not last_event_id:
-            return self._next, hello
+            return self._next, self._hello(self._next)
         process, _, number = last_event_id.rpartition("-")
         oldest = self._next - len(self._kept)
         if process == self._process and number.isascii() and number.isdigit() and len(number) <= _DIGITS_MAX:
             place = int(number) + 1
             if oldest <= place <= self._next:
-                return place, hello
-        return oldest, hello + self._missed("what followed that event is not kept any more: these are the oldest")
+                return place, self._hello(place)
+        gap = self._missed("what followed that event is not kept any more: these are the oldest")
+        return oldest, self._hello(oldest) + gap
 
     def _after(self, place: int) -> tuple[bytes, int, bool]:
         """What a reader at a place gets next, its next place, and whether that was the end."""
@@ -151,6 +151,10 @@ class EventBuffer:
             if not found and self._closed:
                 return _block("closed", {"event": "closed", "message": "the controller stops"}, None), place, True
             return b"".join(found), place + len(found), False
+
+    def _hello(self, place: int) -> bytes:
+        """With an id, so that who comes back before the first event has a place as well."""
+        return f": events follow\nid: {self._process}-{place - 1}\nretry: 3000\n\n".encode()
 
     @staticmethod
     def _missed(why: str) -> bytes:

@@ -54,8 +54,8 @@ class Tokens:
         scheme, _, given = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not given.strip():
             return None
-        # The digests are of one length, so that the comparison does not tell how long a token is.
-        digest = hashlib.sha256(given.strip().encode("utf-8", "surrogateescape")).digest()
+        # Headers are bytes, read as Latin-1. Digests are of one length: comparing does not tell how long a token is.
+        digest = hashlib.sha256(given.strip().encode("latin-1", "replace")).digest()
         found = None
         for bearer, file in self._known:
             secret = file.secret()

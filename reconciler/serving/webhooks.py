@@ -82,11 +82,11 @@ def checked(kind: WebhookKind, delivery: Delivery, secret: bytes | None, *, now:
         raise _unsigned("the secret of this webhook cannot be read here")
     match kind:
         case WebhookKind.GITHUB:
-            signed = _same(headers.get("x-hub-signature-256"), f"sha256={_hex(secret, body)}")
+            signed = _same(headers.get("x-hub-signature-256"), b"sha256=" + _hex(secret, body))
         case WebhookKind.GITEA:
             signed = _same(headers.get("x-gitea-signature"), _hex(secret, body))
         case WebhookKind.GITLAB if "webhook-signature" not in headers:
-            signed = _same(headers.get("x-gitlab-token"), secret.decode("utf-8", "surrogateescape"))
+            signed = _same(headers.get("x-gitlab-token"), secret)
         case WebhookKind.GITLAB | WebhookKind.GENERIC:
             return _standard(headers, body, secret, now)
         case _:
@@ -105,8 +105,8 @@ def _standard(headers: Mapping[str, str], body: bytes, secret: bytes, now: float
             key = base64.b64decode(secret.removeprefix(b"whsec_"), validate=True)
         except binascii.Error:
             raise _unsigned("the secret of this webhook is no base64 behind whsec_") from None
-    signed = f"{name}.{sent}.".encode("utf-8", "surrogateescape") + body
-    due = "v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
+    signed = f"{name}.{sent}.".encode("latin-1", "replace") + body
+    due = b"v1," + base64.b64encode(hmac.digest(key, signed, "sha256"))
     # Several signatures are from keys that are being replaced; each is compared.
     if True not in [_same(given, due) for given in headers.get("webhook-signature", "").split()]:
         raise _unsigned("it is not signed with the secret of this webhook")
@@ -115,12 +115,13 @@ def _standard(headers: Mapping[str, str], body: bytes, secret: bytes, now: float
     return f"standard {name}"
 
 
-def _hex(secret: bytes, body: bytes) -> str:
-    return hmac.digest(secret, body, "sha256").hex()
+def _hex(secret: bytes, body: bytes) -> bytes:
+    return hmac.digest(secret, body, "sha256").hex().encode()
 
 
-def _same(given: str | None, due: str) -> bool:
-    return hmac.compare_digest((given or "").encode("utf-8", "surrogateescape"), due.encode("utf-8", "surrogateescape"))
+def _same(given: str | None, due: bytes) -> bool:
+    # Headers are bytes, read as Latin-1.
+    return hmac.compare_digest((given or "").encode("latin-1", "replace"), due)
 
 
 def _unsigned(why: str) -> RequestError:

@@ -157,7 +157,7 @@ def test_a_suspension_until_a_date_is_told_in_utc(journal: Path) -> None:
     assert iso_from_instant(suspended.until) == "2100-01-01T00:00:00Z"
 
 
-@pytest.mark.parametrize("until", ["soon", "2001-01-01", "0s"])
+@pytest.mark.parametrize("until", ["soon", "2001-01-01", "0s", "999999w"])
 def test_a_suspension_until_no_time_or_one_that_is_over_is_refused(journal: Path, until: str) -> None:
     result = said("suspend", "eu", "--reason", "r", "--until", until)
     assert result.exit_code == 2

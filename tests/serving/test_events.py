@@ -74,6 +74,22 @@ def test_a_reader_that_comes_back_goes_on_after_the_event_that_it_saw() -> None:
     run(scene())
 
 
+def test_a_reader_that_goes_before_the_first_event_misses_nothing_when_it_comes_back() -> None:
+    async def scene() -> None:
+        buffer = EventBuffer("p")
+        buffer.tell(event("before"))
+        first = buffer.read()
+        (name,) = ids(await anext(first))
+        await first.aclose()
+        buffer.tell(event("meanwhile"))
+        second = buffer.read(name)
+        await anext(second)
+        assert [each["what"] for each in said(await anext(second))] == ["meanwhile"]
+        await second.aclose()
+
+    run(scene())
+
+
 @pytest.mark.parametrize("last", ["old-7", "p-0", "p-99", "p-x", "nonsense", "p-" + "9" * 400, "-", "p-\u0663"])
 def test_a_reader_that_has_missed_something_is_told_so_and_gets_the_oldest_that_there_is(last: str) -> None:
     async def scene() -> None:

@@ -87,6 +87,14 @@ def test_a_file_that_holds_no_good_secret_lets_nobody_in(tmp_path: Path, content
     assert tokens.bearer("Bearer ") is None
 
 
+def test_a_token_may_have_any_letters(tmp_path: Path) -> None:
+    token = "schlüssel-für-die-pumpen"
+    (tmp_path / "t").write_text(token, encoding="utf-8")
+    tokens = Tokens([TokenSettings(name="ada", role=Role.READ, token_file=str(tmp_path / "t"))])
+    assert tokens.bearer(f"bearer {token.encode().decode('latin-1')}") is not None
+    assert tokens.bearer(f"Bearer {token}") is None, "no header is read that way"
+
+
 def test_no_token_is_in_any_answer_or_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     wrong = "wrong-but-secret-all-the-same"
     said = [client.get(path, role) for path in (*FREE, *READING) for role in RANK]

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from reconciler.cli.main import cli
 from reconciler.journal.memory import MemoryJournal
+from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.attempt import FailureClass
 from reconciler.model.error import JournalError
 from reconciler.model.instant import Instant
@@ -112,6 +115,7 @@ WRONG: list[tuple[str, Any]] = [
     ("suspend", {"fleet": FLEET}),
     ("suspend", {"fleet": FLEET, "reason": "r", "until": "soon"}),
     ("suspend", {"fleet": FLEET, "reason": "r", "until": "2001-01-01"}),
+    ("suspend", {"fleet": FLEET, "reason": "r", "until": "999999w"}),
     ("resume", {}),
     ("resume", {"devices": [device_id(1)], "latched": True}),
     ("resume", {"product": 0}),
@@ -241,3 +245,17 @@ def test_a_word_of_which_nobody_can_tell_whether_it_was_said_is_not_said_again(t
         again = keyed(client, "suspend", {"fleet": FLEET, "reason": "fair"})
         assert (again.status_code, again.json()["code"]) == (409, "PFR6923")
         assert entries(client) == []
+
+
+def test_a_word_over_http_is_what_the_commands_read_from_the_same_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with SqliteJournal(path) as journal:
+        journal.keep_intent(a_journal().intents()[0])
+        with serving(settings_in(tmp_path), FakeDesk(journal=journal)) as client:
+            body = {"fleets": [FLEET], "reason": "smoke"}
+            assert [keyed(client, "halt", body).status_code for _ in range(2)] == [200, 200]
+            told = CliRunner().invoke(cli, ["history", "--journal", str(path)])
+            assert "smoke" in told.stdout
+            assert "ada-operate" in told.stdout
+            assert CliRunner().invoke(cli, ["resume", FLEET, "--journal", str(path)]).exit_code == 0
+            assert client.say("resume", {"fleet": FLEET}).status_code == 409, "a command has said it already"

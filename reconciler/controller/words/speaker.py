@@ -12,7 +12,7 @@ from reconciler.journal.journal import Journal
 from reconciler.model.device import DeviceId
 from reconciler.model.duration import seconds_of
 from reconciler.model.error import OperatorError
-from reconciler.model.instant import Instant, instant_from_iso
+from reconciler.model.instant import Instant, instant_from_iso, iso_from_instant
 from reconciler.render.step_words import duration_in_words, time_in_words
 from reconciler.render.word import Told
 
@@ -64,16 +64,23 @@ def moment(journal: Journal, now: Instant, *, fleet: str | None = None, device_i
 
 
 def time_from_words(text: str, *, now: Instant, sign: int = 1) -> Instant:
-    """`2h`, `3d`: so long from now (before it with `sign` -1); else an ISO 8601 time. Raises ValueError."""
+    """`2h`, `3d`: so long from now (before it with `sign` -1); else an ISO 8601 time. Raises ValueError.
+
+    Raises it, too, for a time of no year from 1 to 9999: it could be written down and never be told again.
+    """
     try:
-        return Instant(now + sign * seconds_of(text))
+        found = Instant(now + sign * seconds_of(text))
     except ValueError:
-        pass
+        try:
+            found = instant_from_iso(text)
+        except (ValueError, OverflowError):
+            message = f"{text!r} is neither a duration such as 2h or 3d nor a time such as 2026-12-01T08:00:00Z"
+            raise ValueError(message) from None
     try:
-        return instant_from_iso(text)
-    except ValueError:
-        message = f"{text!r} is neither a duration such as 2h or 3d nor a time such as 2026-12-01T08:00:00Z"
-        raise ValueError(message) from None
+        iso_from_instant(found)
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(f"{text!r} is too far away") from None
+    return found
 
 
 def until_in_words(until: Instant | None, *, now: Instant) -> str:
