@@ -18,13 +18,15 @@ from reconciler.journal.control_record import Line
 from reconciler.journal.encoding import unreadable
 from reconciler.journal.journal import Journal
 from reconciler.model.error import ReconcilerError
+from reconciler.model.rollout import story_of
 from reconciler.settings.settings import ChannelSettings
 from reconciler.telemetry.channel import DeliveryError, MessageChannel
 from reconciler.telemetry.matters import Matter
 from reconciler.telemetry.news import News, identified, news_from
 from reconciler.telemetry.pace import Pace
 from reconciler.telemetry.reports import (
-    OF_DEVICES,
+    BELIEF,
+    UNHURRIED,
     in_few_messages,
     news_of_changes,
     news_of_entries,
@@ -144,12 +146,13 @@ class Courier:
             # Nothing for this channel: it is not worth a write, and would be found again.
             more_behind = dict(new.upto) != dict(self._told.upto)
             self._told = new
+            self._waiting.first_seen = None
             return 0.0 if more_behind else self._pace.poll
         if not last:
             if self._waiting.first_seen is None:
                 self._waiting.first_seen = now
-            only_devices = all(each.reason in OF_DEVICES for each in news)
-            rest = self._pace.devices_rest if only_devices else self._pace.rest
+            is_unhurried = all(each.reason in UNHURRIED for each in news)
+            rest = self._pace.unhurried_rest if is_unhurried else self._pace.rest
             due = max(self._waiting.first_seen + self._pace.gather, self._told.sent_at + rest)
             if now < due:
                 return min(due - now, self._pace.poll)
@@ -184,6 +187,10 @@ class Courier:
         was_known = news.closes in known
         known.discard(news.closes or "")
         if news.opens is not None:
+            key, belief, _ = news.opens.partition(BELIEF)
+            if belief and news.opens in known:
+                return False  # it was over for a moment, of which nobody was told
+            known -= {each for each in known if each.partition(BELIEF)[0] == key}
             known.add(news.opens)
         return news.is_bad or was_known or not self._settings.only_bad
 
@@ -192,10 +199,22 @@ class Courier:
         revision = {"revision": intents[0].revision.text} if intents else {}
         few = in_few_messages(news, self._pace.burst_max)
         outbox = tuple(
-            identified(replace(each, metadata={**revision, **each.metadata}), f"{self.name} {told.count + number}")
+            identified(
+                replace(each, metadata={**revision, **self._wave(each), **each.metadata}),
+                f"{self.name} {told.count + number}",
+            )
             for number, each in enumerate(few)
         )
         return replace(told, outbox=outbox, count=told.count + len(few))
+
+    def _wave(self, news: News) -> dict[str, str]:
+        """The wave that is under way, for news of devices."""
+        if news.fleet is None or not news.is_bad:
+            return {}
+        rollout = story_of(news.fleet, (noted.entry for noted in self._journal.entries(fleet=news.fleet))).rollout
+        if rollout is None or rollout.wave_under_way is None:
+            return {}
+        return {"rollout": rollout.id, "wave": rollout.wave_under_way.name}
 
     def _deliver(self, now: float) -> float:
         waiting = self._waiting

@@ -61,6 +61,7 @@ class Telling:
         self._counted: dict[str, Counted] = {}
         self._queue: deque[MatterEvent] = deque()
         self._stop = threading.Event()
+        self._end = threading.Event()  # the keeper has noted the last of what it heard
         self._heard = threading.Event()
         _forget_others(journal, [settings.name for settings, _ in channels])
         self._couriers = [self._courier(journal, settings, channel) for settings, channel in channels]
@@ -98,6 +99,7 @@ class Telling:
         self._stop.set()
         self._heard.set()
         self._keeper.join(self._grace_seconds)
+        self._end.set()
         for wake in self._wakes:
             wake.set()
         for thread in self._threads:
@@ -133,8 +135,8 @@ class Telling:
 
     def _keep(self) -> None:
         while True:
+            self._heard.clear()  # before anything is looked at: what comes later wakes again
             is_last = self._stop.is_set()
-            self._heard.clear()
             try:
                 self._note()
                 pause = self._pace.poll
@@ -150,8 +152,8 @@ class Telling:
 
     def _run(self, courier: Courier | CommitCourier, wake: threading.Event) -> None:
         while True:
-            is_last = self._stop.is_set() and not self._keeper.is_alive()
             wake.clear()
+            is_last = self._end.is_set()
             try:
                 pause = courier.turn(self._now(), self._matters.all(), last=is_last)
             except Exception as error:  # noqa: BLE001  # a thread that ended would leave people untold for good

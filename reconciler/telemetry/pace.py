@@ -10,8 +10,8 @@ class Pace:
     """The numbers of every channel.
 
     - `gather`: from the first thing that is new until it is told, so that what belongs together is one message.
-    - `rest`: between messages of one burst and the next; `devices_rest` where there is nothing but devices, which fail
-      one by one over hours.
+    - `rest`: between one burst and the next; `unhurried_rest` where there is nothing but devices, which fail one by one
+      over hours, and trouble that is over, which may come back.
     - `burst_max`: about how many messages at once.
     - `retry_first`, `retry_max`: pauses after a failure; they double.
     - `timeout`: for one try; `poll`: between looks at what other processes wrote into the journal.
@@ -19,7 +19,7 @@ class Pace:
 
     gather: float = 3.0
     rest: float = 15.0
-    devices_rest: float = 300.0
+    unhurried_rest: float = 300.0
     burst_max: int = 10
     retry_first: float = 5.0
     retry_max: float = 900.0

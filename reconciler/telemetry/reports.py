@@ -35,8 +35,11 @@ from reconciler.render.step_words import time_in_words
 from reconciler.telemetry.matters import Matter
 from reconciler.telemetry.news import MESSAGE_MAX, News, Severity, bounded
 
-OF_DEVICES: Final = frozenset({"DevicesSetAside", "DevicesUnwell", "DevicesChanged", "DevicesHeld"})
-"""What comes device by device over hours, and is gathered for longer."""
+UNHURRIED: Final = frozenset({"DevicesSetAside", "DevicesUnwell", "DevicesChanged", "DevicesHeld", "Recovered"})
+"""What comes device by device over hours, and the end of trouble that may come back: gathered for longer."""
+
+BELIEF: Final = " # "
+"""Between a matter's key and what it is about, in `News.opens`."""
 
 _WHY_MAX: Final = 5
 """Different reasons that one message spells out."""
@@ -171,9 +174,14 @@ def _of_opened(matter: Matter) -> News:
         message=bounded(_lines_harmless(matter.message + over)),
         severity=Severity.ERROR,
         fleet=matter.fleet,
-        opens=matter.key if matter.ended is None else None,
+        opens=_belief(matter) if matter.ended is None else None,
         metadata={} if matter.revision is None else {"revision": harmless(matter.revision)},
     )
+
+
+def _belief(matter: Matter) -> str:
+    """What people believe to be wrong who were told of it: trouble of another kind with the same is another belief."""
+    return f"{matter.key}{BELIEF}{matter.about}"
 
 
 def _of_ended(matter: Matter) -> News:
@@ -183,7 +191,7 @@ def _of_ended(matter: Matter) -> News:
         message=bounded(harmless(f"{matter.what} {_WELL.get(matter.reason, 'is well again')}")),
         severity=Severity.INFO,
         fleet=matter.fleet,
-        closes=matter.key,
+        closes=_belief(matter),
     )
 
 

@@ -87,6 +87,16 @@ def test_the_devices_of_a_wave_are_one_message(journal: Journal, clock: Clock) -
     assert "boot failed: d00" in message.message
 
 
+def test_bad_news_of_devices_name_the_wave_that_is_under_way(journal: Journal, clock: Clock) -> None:
+    channel = Remembering()
+    told = telling(journal, (settings(only_bad=True), channel), clock=clock)
+    began = RolloutBegan(fleet="eu", at=Instant(1), rollout_id="r1", intent="6.3.4 full -", plan_id="p", devices=5)
+    journal.note([began, WaveStarted(fleet="eu", at=Instant(2), wave="canary", devices=1, members=None)])
+    told.tell(set_aside("d1"))
+    until_quiet(told, clock)
+    assert channel.taken[0].metadata == {"rollout": "r1", "wave": "canary", "devices": "1"}
+
+
 def test_devices_that_fail_one_by_one_for_an_hour_are_a_few_messages_and_all_are_told(
     journal: Journal, clock: Clock
 ) -> None:
@@ -126,6 +136,28 @@ def test_trouble_is_told_once_and_its_end_once(journal: Journal, clock: Clock) -
     assert channel.reasons == ["Troubled", "Recovered"]
     assert open_matters(journal) == frozenset()
     assert journal.bookmarks("telling/matter/") == {}
+
+
+def test_trouble_that_comes_and_goes_all_day_is_a_few_messages(journal: Journal, clock: Clock) -> None:
+    channel = Remembering()
+    told = telling(journal, (settings(), channel), clock=clock)
+    for minute in range(240):
+        told.tell(troubled(at=2.0 * minute) if minute % 2 == 0 else recovered(at=2.0 * minute))
+        until_quiet(told, clock, 60)
+    assert 2 <= len(channel.taken) < 100
+    until_quiet(told, clock)
+    assert channel.reasons[-1] == "Recovered"
+    assert channel.reasons[::2] == ["Troubled"] * (len(channel.taken) // 2)
+
+
+def test_trouble_of_another_kind_is_told_and_its_end_once(journal: Journal, clock: Clock) -> None:
+    channel = Remembering()
+    told = telling(journal, (settings(only_bad=True), channel), clock=clock)
+    for event in (troubled(), troubled(code="PFR6503"), recovered()):
+        told.tell(event)
+        until_quiet(told, clock)
+    assert channel.reasons == ["Troubled", "Troubled", "Recovered"]
+    assert '"known": []' in (journal.bookmark("telling/channel/ops") or "")
 
 
 def test_trouble_that_was_over_before_anybody_could_be_told_is_told_with_its_end(

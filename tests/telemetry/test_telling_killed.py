@@ -22,7 +22,7 @@ from reconciler.telemetry.pace import Pace
 from tests.particle.pretend import Answer, PretendServer, Seen
 from tests.telemetry.world_of_news import Remembering, halted, settings, troubled
 
-QUICK = Pace(gather=0.01, rest=0.0, devices_rest=0.0, retry_first=0.05, retry_max=0.2, timeout=5.0, poll=0.02)
+QUICK = Pace(gather=0.01, rest=0.0, unhurried_rest=0.0, retry_first=0.05, retry_max=0.2, timeout=5.0, poll=0.02)
 
 SECRET = "https://hooks.example/T0psecret"
 

@@ -158,7 +158,7 @@ lives = st.lists(
 )
 
 
-EACH_ALONE = Pace(burst_max=1000, devices_rest=20.0, retry_max=30.0)
+EACH_ALONE = Pace(burst_max=1000, unhurried_rest=20.0, retry_max=30.0)
 
 
 class Lives:
