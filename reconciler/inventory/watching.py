@@ -110,6 +110,7 @@ class WatchingInventory:
         self._devices: dict[DeviceId, ObservedDevice] = {}
         self._ids: list[DeviceId] = []
         self._shown: tuple[ObservedDevice, ...] | None = None
+        self._index: dict[DeviceId, ObservedDevice] = {}
         self._listed: Observation | None = None
         self._products_at: Instant | None = None
         self._began, self._ordinal = -math.inf, 0
@@ -182,10 +183,10 @@ class WatchingInventory:
             known = self._devices
             self._devices = {device.id: _newer(known.get(device.id), device) for device in seen.devices}
             self._ids, self._shown = list(self._devices), None
-        self._listed, self._products_at = replace(seen, devices=()), None
+        self._listed, self._products_at = replace(seen, devices=(), index=None), None
         self._date(seen.observed_at)
         self._latest = max(self._latest, seen.observed_at)
-        return replace(seen, devices=self._all(), observed_at=self._latest)
+        return replace(seen, devices=self._all(), index=self._index, observed_at=self._latest)
 
     @property
     def _pages(self) -> int:
@@ -296,6 +297,7 @@ class WatchingInventory:
         with self._lock:
             if self._shown is None:
                 self._shown = tuple(map(self._devices.__getitem__, self._ids))
+                self._index = dict(zip(self._ids, self._shown, strict=True))
             return self._shown
 
     def _shown_at(self, began_at: Instant, findings: Sequence[str]) -> Observation:
@@ -306,6 +308,7 @@ class WatchingInventory:
             self._listed,
             observed_at=self._latest,
             devices=self._all(),
+            index=self._index,
             findings=(*self._listed.findings, *findings),
             listed_at=self._listed.observed_at,
             products_at=self._products_at or self._listed.observed_at,

@@ -187,7 +187,7 @@ def passes(devices: int, *, runs: int, seed: int, clock: Callable[[], float] = t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hour:
-    """One hour of an idle fleet. Bytes are resident, the emulator's and all."""
+    """One hour of an idle fleet. Bytes are resident, the emulator's and all; objects are of the client's own types."""
 
     requests: int
     writes: int
@@ -263,9 +263,15 @@ def idle(devices: int, *, hours: int, interval_seconds: float = IDLE_INTERVAL_SE
             passes=passes_made,
             processor_seconds=processor,
             resident_bytes=_resident_bytes(),
-            objects=len(gc.get_objects()),
+            objects=_objects_of_the_client(),
             files=sum(1 for _ in Path("/proc/self/fd").iterdir()),
         )
+
+
+def _objects_of_the_client() -> int:
+    types = (type(each) for each in gc.get_objects())
+    modules = (str(getattr(each, "__module__", "")) for each in types)
+    return sum(each.startswith("reconciler.") and not each.startswith("reconciler.emulator.") for each in modules)
 
 
 def _resident_bytes() -> int:

@@ -41,4 +41,5 @@ def test_hours_of_an_idle_fleet_are_counted() -> None:
     # A list every ten minutes of three pages and the holdings, and devices that wake up.
     assert 6 * 4 <= second.requests <= 60
     assert second.files == first.files
+    assert second.objects <= first.objects * 1.02 + 50
     assert {line.count("|") for line in (*HOURS_HEAD, report_of_hour(300, 2, second))} == {10}
