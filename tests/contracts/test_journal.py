@@ -23,13 +23,14 @@ from reconciler.journal.journal import (
     NotedMeanwhileError,
     ProductBusyError,
 )
+from reconciler.journal.settling import settled
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.action import ProductAction, ReleaseApplication, UploadApplication
 from reconciler.model.attempt import MOVES, Attempt, AttemptState, Evidence, FailureClass
 from reconciler.model.console import ChangeKind, ConsoleChange, ConsoleState, Latch
 from reconciler.model.device import DeviceId, DeviceMode, ModuleReport
 from reconciler.model.error import BugError
-from reconciler.model.instant import Instant
+from reconciler.model.instant import NEVER, Instant
 from reconciler.model.module import Dependency, Module, ModuleFunction, ModuleSlot
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.refusal import SystemFlashRefusal
@@ -118,6 +119,26 @@ def test_a_device_has_one_open_attempt(journal: Journal) -> None:
     assert (caught.value.device_id, caught.value.open_attempt_id) == ("d1", "a1")
     assert [attempt.id for attempt in journal.attempts()] == ["a1"]
     assert journal.moves("a2") == ()
+
+
+def test_attempts_are_numbered_as_they_begin_whatever_the_clock_says(journal: Journal) -> None:
+    first = journal.begin(an_attempt("a1", "d1", at=200))
+    second = journal.begin(an_attempt("a2", "d2", at=100))
+    journal.record(replace(second, number=None).sent(Instant(101)))
+    assert first.number is not None
+    assert second.number is not None
+    assert first.number < second.number
+    assert [attempt.number for attempt in journal.attempts()] == [second.number, first.number]
+
+
+def test_a_word_knows_the_latest_attempt_and_what_is_under_way(journal: Journal) -> None:
+    assert settled(journal, fleet="eu") == {"settled_before": NEVER, "latest_attempt": 0, "under_way": frozenset()}
+    lived(journal, an_attempt("a1", "d1"), lambda sent: sent.failed(FailureClass.BOOT, "no", Instant(103)))
+    latest = journal.begin(an_attempt("a2", "d2"))
+    of_fleet, of_device = settled(journal, fleet=latest.fleet), settled(journal, device_id=DeviceId("d1"))
+    assert (of_fleet["latest_attempt"], of_fleet["under_way"]) == (latest.number, {"a2"})
+    assert of_device["latest_attempt"] < of_fleet["latest_attempt"]
+    assert of_device["under_way"] == frozenset()
 
 
 def test_two_devices_may_have_open_attempts_at_once(journal: Journal) -> None:
@@ -718,6 +739,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from reconciler.journal.journal import DeviceBusyError
+from reconciler.journal.settling import settled
 from reconciler.journal.sqlite import SqliteJournal
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.step import LockApplication
