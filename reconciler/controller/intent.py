@@ -20,7 +20,7 @@ from typing import Final
 from reconciler.controller.words.asking import ACCEPT
 from reconciler.journal.journal import Journal
 from reconciler.manifests import ManifestErrors
-from reconciler.model.error import JournalError, ManifestError, OperatorError
+from reconciler.model.error import JournalError, ManifestError, OperatorError, SourceUnreachableError
 from reconciler.model.event import Event, IntentRefused, IntentTaken
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import Instant
@@ -133,7 +133,7 @@ class Intents:
         except ManifestErrors as errors:
             self._refuse(_refusal_of(revision, errors))
             return False
-        except JournalError:
+        except (JournalError, SourceUnreachableError):
             raise
         except (ManifestError, OperatorError) as error:
             self._refuse(Refusal(revision=revision, code=error.code, message=error.message, next_step=error.next_step))
