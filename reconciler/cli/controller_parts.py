@@ -37,6 +37,7 @@ from reconciler.sources.git_source import GitSource
 from reconciler.telemetry.channels import open_channels
 from reconciler.telemetry.levels import Level
 from reconciler.telemetry.logs import Log
+from reconciler.telemetry.matters import open_matters
 from reconciler.telemetry.metrics import Metrics
 from reconciler.telemetry.notifications import Telling
 from reconciler.wiring import SENDS_AT_ONCE, CloudConnection, CloudSettings
@@ -100,6 +101,7 @@ class Parts:
             tell=self._tell,
             ask=OutsideChecks(allow_commands=settings.allow_commands).ask,
             report=_report,
+            troubled_before=open_matters(journal),
         )
         self._daemon = Daemon(
             means,

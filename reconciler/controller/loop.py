@@ -45,7 +45,7 @@ class Loop:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.troubles = Troubles(self.means.clock, self.means.tell)
+        self.troubles = Troubles(self.means.clock, self.means.tell, self.means.troubled_before)
         self.passes = Passes(self.means, self.troubles)
         self.turned_at = self.means.monotonic()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor as Pool
 from dataclasses import dataclass
 from random import Random
@@ -46,6 +46,7 @@ class Means:
 
     `clock` is wall time, `monotonic` seconds that only rise, `dice` spread times. `tell` hears every event, on any
     thread, and must not block. `pool` sends. `report` gets what went wrong that nobody foresaw.
+    `troubled_before` is what people believe to be in trouble since an earlier process.
     """
 
     journal: Journal
@@ -62,3 +63,4 @@ class Means:
     tell: Callable[[Event], None]
     ask: Callable[[HealthCheck, CheckQuestion], CheckAnswer]
     report: Callable[[BaseException], None]
+    troubled_before: Collection[str] = ()

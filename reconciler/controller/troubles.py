@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,10 +22,16 @@ class Trouble:
 
 
 class Troubles:
-    """By what is in trouble: `source`, `journal`, `cloud`, `product …`. Several threads may tell and ask."""
+    """By what is in trouble: `source`, `journal`, `cloud`, `product …`. Several threads may tell and ask.
 
-    def __init__(self, clock: Callable[[], Instant], tell: Callable[[Event], None]) -> None:
+    `before` are those of which people were told by an earlier process, and not yet that they have ended.
+    """
+
+    def __init__(
+        self, clock: Callable[[], Instant], tell: Callable[[Event], None], before: Collection[str] = ()
+    ) -> None:
         self._clock = clock
+        self._before = set(before)
         self._tell = tell
         self._lock = threading.Lock()
         self._now: dict[str, Trouble] = {}
@@ -48,7 +54,8 @@ class Troubles:
     def ended(self, what: str) -> None:
         """It went well."""
         with self._lock:
-            was_there = self._now.pop(what, None) is not None
+            was_there = self._now.pop(what, None) is not None or what in self._before
+            self._before.discard(what)
         if was_there:
             self._tell(Recovered(at=self._clock(), what=what))
 

@@ -15,7 +15,7 @@ class DeliveryError(OperatorError):
 
     def __init__(self, why: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(
-            "PFR6911",
+            "PFR6905",
             f"people could not be told: {why}",
             next_step="none: it is kept, and tried again until it is told",
         )
@@ -24,11 +24,11 @@ class DeliveryError(OperatorError):
 
 
 class ChannelError(OperatorError):
-    """PFR6901: the settings of a channel, or a file that they name, cannot be used."""
+    """PFR6904: the settings of a channel, or a file that they name, cannot be used."""
 
     def __init__(self, channel: str, what: str) -> None:
         super().__init__(
-            "PFR6901", f"channel {channel}: {what}", next_step="see the channels in the settings, and their files"
+            "PFR6904", f"channel {channel}: {what}", next_step="see the channels in the settings, and their files"
         )
 
 

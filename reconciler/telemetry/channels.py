@@ -24,7 +24,7 @@ def open_channels(
 ) -> list[tuple[ChannelSettings, MessageChannel | StatusChannel]]:
     """Every channel, with its files looked at; for `proxies` and `trust` see `new_session`.
 
-    Raises ChannelError PFR6901 for the first that cannot be used.
+    Raises ChannelError PFR6904 for the first that cannot be used.
     """
     opened = []
     names: set[str] = set()

@@ -38,6 +38,14 @@ def test_another_cause_is_news_and_so_is_the_end() -> None:
     assert troubles() == {}
 
 
+def test_what_people_believe_since_an_earlier_process_ends_once() -> None:
+    told: list[Event] = []
+    troubles = Troubles(lambda: Instant(1.0), told.append, ["source"])
+    for _ in range(2):
+        troubles.ended("source")
+    assert [type(event) for event in told] == [Recovered]
+
+
 def test_the_journals_trouble_is_the_journals_wherever_it_shows() -> None:
     troubles, _ = told_of()
     with troubles.of("source"):

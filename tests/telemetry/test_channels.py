@@ -222,7 +222,7 @@ def test_an_error_has_neither_the_address_nor_what_the_server_says(
     told = "".join(traceback.format_exception(caught.value))
     assert SECRET not in told
     assert server.url.removeprefix("http://") not in told
-    assert caught.value.code == "PFR6911"
+    assert caught.value.code == "PFR6905"
 
 
 def test_nobody_there_is_an_error_without_the_address(tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ OK = ChannelSettings(name="ops", kind=ChannelKind.SLACK, url="https://hooks.exam
 def test_a_channel_that_cannot_be_used_is_told_at_once_without_its_address(wrong: ChannelSettings, words: str) -> None:
     with pytest.raises(ChannelError, match=words) as caught:
         open_channels([wrong])
-    assert caught.value.code == "PFR6901"
+    assert caught.value.code == "PFR6904"
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
