@@ -22,7 +22,7 @@ from tests.simulation.tally import Tally
 from tests.simulation.trace import Trace
 from tests.simulation.worlds import World
 
-SEEDS = "1-43"
+SEEDS = "1-250"
 SEEDS_A_CHUNK = 10
 TWIN_EVERY = 4
 """Of the worlds in which clients die, and that nobody disturbs, so many are played without deaths as well."""
