@@ -6,8 +6,7 @@ The rules:
 - Nothing waits for ever: connecting, silence on the line, and the whole of an answer each have a limit.
 - Every failure leaves as a class of `error.py`, raised outside the handler of the library's exception, so that neither
   its traceback nor its attributes, which hold the Authorization header, travel with ours.
-- The token is asked for before every request. Where the cloud refuses it (401: nothing was done) and there is another
-  one by then, the request is sent once more with that one.
+- A request that the cloud refuses for its token (401: nothing was done) goes once more if there is another by then.
 - Redirects are not followed: the API sends none, and a captive portal is not the API. Only reads without the token are
   led on, see `redirect.py`; and what such an address answers says nothing of the token or of the cloud's limits.
 """
