@@ -214,9 +214,9 @@ class Hearing:
 
 
 def _may_change_record(event: CloudEvent) -> bool:
-    """Whether the cloud's record of the device may be another after this event: no transfer's beginning is in it."""
+    """Whether the cloud's record of the device may be another after this event. A transfer is no part of it."""
     if event.name == "spark/flash/status":
-        return not event.data.strip().lower().startswith(TransferStatus.STARTED.value)
+        return event.data.strip().lower().startswith(TransferStatus.FAILED.value)
     return event.name in {"spark/status", "spark/status/safe-mode"}
 
 

@@ -258,24 +258,21 @@ class WatchingInventory:
         return findings
 
     def _look_at_pages(self, pages: dict[int, list[DeviceId]]) -> list[str]:
-        """Pages of the list. Who is not on its page any more, or is there as before, is looked at alone the next time.
-
-        A list may lag behind what the stream told.
-        """
+        """Pages of the list. Who is not on its page any more is looked at alone the next time."""
         findings: list[str] = []
         for number, members in pages.items():
             self._bucket.content -= 1
-            before = [self._devices.get(device_id) for device_id in members]
             page = self._eyes.observe_page(number)
             for device in page.devices:
                 self._keep(device)
             self._date(page.observed_at)
             findings += page.findings
-            for device_id, was in zip(members, before, strict=True):
-                if device_id in self._told and _is_same(was, self._devices.get(device_id)):
-                    self._alone.add(device_id)
-                else:
+            on_page = {device.id for device in page.devices}
+            for device_id in members:
+                if device_id in on_page:
                     self._told.pop(device_id, None)
+                else:
+                    self._alone.add(device_id)
         return findings
 
     def _keep(self, device: ObservedDevice) -> None:
@@ -326,9 +323,3 @@ class WatchingInventory:
 
 def _newer(known: ObservedDevice | None, device: ObservedDevice) -> ObservedDevice:
     return device if known is None or device.observed_at >= known.observed_at else known
-
-
-def _is_same(before: ObservedDevice | None, after: ObservedDevice | None) -> bool:
-    if before is None or after is None:
-        return True
-    return replace(before, observed_at=after.observed_at, last_heard_at=after.last_heard_at) == after

@@ -156,15 +156,17 @@ def test_several_on_one_page_cost_one_request() -> None:
     assert seen[device_id(18)].observed_at == NOW + 60
 
 
-def test_whoever_is_on_its_page_as_before_is_looked_at_alone_the_next_time() -> None:
-    """A list may lag behind what the stream told."""
+def test_whoever_is_not_on_its_page_any_more_is_looked_at_alone_the_next_time() -> None:
+    """Two that left in front of it have moved it to the page before."""
     on = stage()
-    on.tell(12, 15)
+    del on.world.running[1], on.world.running[2]
+    on.world.running[11] = 2
+    on.tell(11, 15)
     on.look()
-    on.world.running[12] = 2
+    assert on.world.requests == ["page 2"]
     on.wait(5)
-    assert on.look().by_id[device_id(12)].application == 2
-    assert sorted(on.world.requests) == [device_id(12), device_id(15)]
+    assert on.look().by_id[device_id(11)].application == 2
+    assert on.world.requests == [device_id(11)]
 
 
 def test_news_of_every_page_are_a_list() -> None:
