@@ -24,6 +24,7 @@ else
 endif
 
 test: lint
+	tests/components.sh
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
 lint: $(STAMP)
