@@ -35,7 +35,9 @@ from reconciler.model.platform import platform_by_name  # noqa: E402  # as above
 from reconciler.model.version import DeviceOsVersion  # noqa: E402  # as above
 
 HUB = "/devices/pci0000:00/0000:00:14.0/usb1"
-HUB_DESCRIPTORS = bytes.fromhex("12010002090000406b1d0200000601020301" "09021900010100e000" "0904000001090000000705810304000c")
+HUB_DESCRIPTORS = bytes.fromhex(
+    "12010002090000406b1d020000060102030109021900010100e0000904000001090000000705810304000c"
+)
 URB = struct.Struct("<BBxxiI4xQii")
 STATUS_AT, ACTUAL_AT, BUFFER_AT = 4, 28, 16
 SETUP_BYTES = 8
@@ -58,9 +60,10 @@ class Node:
         self.path = f"{HUB}/{name}"
         number = self.address + 1  # the hub is 1
         self.file = f"/dev/bus/usb/001/{number:03d}"
+        self.clients: dict[int, Any] = {}
         self.done: dict[int, list[Any]] = {}
         self.pending: dict[int, list[tuple[int, Any]]] = {}
-        self.claimed_by: object | None = None
+        self.claimed_by: Any = None
         descriptor = device_descriptor(attached.device)
         vendor, product = struct.unpack_from("<HH", descriptor, 8)
         whole = descriptor + configuration_descriptor(attached.device)
@@ -92,6 +95,7 @@ class Node:
 
     def answer(self, client: Any, number: int) -> tuple[int, int]:
         gone = self.address not in self.desk.addresses()
+        self.clients[hash(client)] = client  # kept, so that the number stays its own
         done = self.done.setdefault(hash(client), [])
         if number in (REAPURB, REAPURBNDELAY):
             if not done:
@@ -110,9 +114,10 @@ class Node:
             case 8:
                 return -1, errno.ENODATA
             case 15:
-                if self.claimed_by not in (None, hash(client)):
+                holder = self.claimed_by
+                if holder is not None and holder.get_connected() and hash(holder) != hash(client):
                     return -1, errno.EBUSY
-                self.claimed_by = hash(client)
+                self.claimed_by = client
             case 16:
                 self.claimed_by = None
             case 4:
@@ -133,7 +138,15 @@ class Node:
         kind, _endpoint, _status, _flags, _buffer, length, _actual = URB.unpack(bytes(urb.retrieve()))
         buffer = urb.resolve(BUFFER_AT, length)
         raw = bytes(buffer.retrieve())
-        setup = Setup(**dict(zip(("request_type", "request", "value", "index", "length"), struct.unpack("<BBHHH", raw[:8]), strict=True)))
+        setup = Setup(
+            **dict(
+                zip(
+                    ("request_type", "request", "value", "index", "length"),
+                    struct.unpack("<BBHHH", raw[:8]),
+                    strict=True,
+                )
+            )
+        )
         data = b"" if setup.to_host else raw[SETUP_BYTES : SETUP_BYTES + setup.length]
         if kind != CONTROL:
             self.finish(urb, -errno.EINVAL, 0)

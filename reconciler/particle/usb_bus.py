@@ -47,6 +47,7 @@ class LibusbDevice:
     serial: DeviceId | None
     ids: UsbIds
     mode: UsbMode
+    incarnation: int
     trouble: UsbError | None
     handle: Any
     clock: UsbClock
@@ -105,12 +106,20 @@ class LibusbBus:
             self._serials = {plugged: self._serials[plugged] for plugged, _ in found if plugged in self._serials}
             return sorted((self._device(plugged, handle) for plugged, handle in found), key=_by_port)
 
-    def find(self, serial: DeviceId, *, mode: UsbMode | None = None, within_seconds: float) -> UsbDevice:
+    def find(
+        self,
+        serial: DeviceId,
+        *,
+        mode: UsbMode | None = None,
+        restarted_from: UsbDevice | None = None,
+        within_seconds: float,
+    ) -> UsbDevice:
         """As promised."""
         until = self._clock.now() + within_seconds
+        before = restarted_from.incarnation if restarted_from is not None else None
         while True:
             devices = self.devices()
-            here = [device for device in devices if device.serial == serial]
+            here = [device for device in devices if device.serial == serial and device.incarnation != before]
             for device in here:
                 if mode in (None, device.mode):
                     return device
@@ -151,6 +160,7 @@ class LibusbBus:
             serial=serial,
             ids=plugged.ids,
             mode=plugged.mode,
+            incarnation=plugged.address,
             trouble=trouble,
             handle=handle,
             clock=self._clock,
