@@ -7,6 +7,6 @@ The rules:
 - What the cloud says is material, not truth: wrong shapes become findings, never crashes. What a device on a cable says
   too.
 
-`usb.py` is the border to the bench: types, promises, rules. Behind it: `usb_bus.py` (what is plugged in),
-`usb_control.py` on `usb_service.py` (requests to a Device OS), `usb_dfu.py` (a bootloader), `usb_pipe.py` (one transfer).
+`usb.py` is the border to the bench: types, promises, rules. Behind it: `usb_bus.py` (what is plugged in), `usb_dfu.py`
+(a bootloader), `usb_control.py` on `usb_service.py` (requests to a Device OS), and `usb_pipe.py` (one transfer).
 """
