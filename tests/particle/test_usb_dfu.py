@@ -331,6 +331,18 @@ def test_a_protected_bootloader_is_left_alone() -> None:
         assert session.protection() is Protection.SERVICE
 
 
+def test_in_service_mode_a_new_system_part_is_taken_and_an_old_one_is_not() -> None:
+    bench = PretendBench()
+    device = bench.plug("boron", "6.3.4")
+    device.protected = device.service = True
+    with dfu(bench) as session:
+        with pytest.raises(UsbProtectedError):
+            session.flash(system_part("5.9.0"))
+        session.flash(system_part("6.4.0"))
+    assert device.system_number == 6400
+    assert bench.violations() == []
+
+
 def test_a_bootloader_that_hides_that_it_is_protected_is_told_by_its_first_refusal() -> None:
     bench = PretendBench()
     device = bench.plug("boron", "6.3.4")
