@@ -2,7 +2,7 @@
 
 The rules:
 - Every send looks for the device by its id, on whatever port it is by now, and brings it into the mode that the step
-  needs. What is already there byte for byte is not written again.
+  needs. An application that lies there already, byte for byte, is not written again.
 - The network is kept out of the way: nothing runs in DFU mode, and a running Device OS is made to listen first, so that
   the cloud does not send something at the same time (facts 7.3).
 - In DFU mode the device checks nothing. So the lowering of an application whose version nobody knew before is refused
@@ -160,6 +160,10 @@ class UsbExecutor:
                 if there is not None and there > application:
                     detail = f"application {there} lies in its flash, {application} is lower"
                     return NotSent(failure=FailureClass.INCOMPATIBLE, detail=detail)
+                if there == application and _lies_there(session, parsed, content):
+                    self._memory.read(device_id, parsed.module)
+                    self._memory.wrote_application(device_id, application)
+                    return Accepted(detail="lay there already, byte for byte")
             self._memory.doubt(device_id, parsed.module.slot)
             if application is not None:
                 self._memory.wrote_application(device_id, None)
@@ -232,9 +236,13 @@ def _listen(session: ControlSession) -> None:
         return
 
 
+def _lies_there(session: DfuSession, parsed: ParsedModule, content: bytes) -> bool:
+    return session.read(parsed.prefix.start_address, len(content)) == content
+
+
 def _application_there(session: DfuSession, platform: Platform) -> int | None:
-    """The version of the application that would run, of those whose place is known."""
-    for bounds in platform.layout:
+    """The version of the application that would run, of those with a known place; the former slot wins (facts 3.2)."""
+    for bounds in sorted(platform.layout, key=lambda each: each.slot):
         if bounds.slot.function is not ModuleFunction.USER_PART:
             continue
         for address in bounds.start_addresses:

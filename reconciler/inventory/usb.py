@@ -79,6 +79,11 @@ class UsbInventory:
         self.memory = memory or BenchMemory()
         self._named = _products_of_named_devices(fleets, self._register)
 
+    @property
+    def products(self) -> tuple[Product, ...]:
+        """Numbers and slugs of products, as far as they are known."""
+        return self._register.products
+
     def on_bus(self) -> Sequence[UsbDevice]:
         """What the bus shows, without talking to any device. Raises UsbMissingError."""
         return self._bus.devices()
