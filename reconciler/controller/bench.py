@@ -36,7 +36,7 @@ FAILURES_MAX: Final = 3
 TROUBLES_MAX: Final = 3
 """Looks in a row at which a device cannot be talked to."""
 _TURNS_MAX: Final = 200
-"""Looks at one device while it is plugged in. The longest route has far fewer steps: who needs more turns in circles."""
+"""Looks at one device while it is plugged in. The longest route has far fewer steps; more is a circle."""
 
 
 class BenchHands(Protocol):
