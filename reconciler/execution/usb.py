@@ -14,13 +14,12 @@ The rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, assert_never
 
 from reconciler.execution.binaries import BinaryStore, verify_application
 from reconciler.execution.executor import Accepted, MayHaveArrived, NotSent, SendOutcome, told
-from reconciler.execution.usb_writes import dfu_writes
 from reconciler.firmware.binary import NO_PRODUCT, SUFFIX_SIZE_MIN, ParsedModule, parse_module
 from reconciler.firmware.prefix import CRC_SIZE, PREFIX_SIZE, candidates
 from reconciler.model.attempt import FailureClass
@@ -32,6 +31,7 @@ from reconciler.model.step import FlashApplication, FlashModule, LockApplication
 from reconciler.particle.usb import (
     ControlSession,
     DfuSession,
+    DfuWrite,
     Listening,
     Stopped,
     UsbBus,
@@ -48,6 +48,7 @@ from reconciler.particle.usb_error import (
     UsbRefusedError,
     UsbUnsupportedError,
 )
+from reconciler.particle.usb_image import dfu_writes
 
 RETURN_SECONDS: Final = 30.0
 """How long a device may take to restart and to be there again. It takes about a second to begin (facts 7.3)."""
@@ -167,18 +168,16 @@ class UsbExecutor:
             self._memory.doubt(device_id, parsed.module.slot)
             if application is not None:
                 self._memory.wrote_application(device_id, None)
-            self._flash(session, device_id, platform, parsed, content)
+            self._flash(session, device_id, dfu_writes(platform, content))
             self._memory.read(device_id, parsed.module)
             if application is not None:
                 self._memory.wrote_application(device_id, application)
         return Accepted(detail="written and read back")
 
-    def _flash(
-        self, session: DfuSession, device_id: DeviceId, platform: Platform, parsed: ParsedModule, content: bytes
-    ) -> None:
+    def _flash(self, session: DfuSession, device_id: DeviceId, writes: Sequence[DfuWrite]) -> None:
         may_have_changed = False
         try:
-            for write in dfu_writes(platform, parsed, content):
+            for write in writes:
                 session.flash(write, on_progress=self._watch(device_id), stopped=self._stopped)
                 may_have_changed = True
         except UsbError as error:

@@ -352,6 +352,6 @@ class UsbBus(Protocol):
     def find(self, serial: DeviceId, *, mode: UsbMode | None = None, within_seconds: float) -> UsbDevice:
         """Wait until this device is plugged in (in that mode) and can be opened.
 
-        Raises UsbGoneError when the time is up and it is not there, or its last `trouble`.
+        Raises UsbGoneError when the time is up; its message tells of every device that could not be opened.
         """
         ...

@@ -1,0 +1,190 @@
+"""What is plugged in, by libusb: pyusb, on the library that libusb-package brings. Keeps the promises of `usb.py`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reconciler.model.device import DeviceId, is_device_id
+from reconciler.model.platform import Platform
+from reconciler.model.usb_ids import UsbIds, ids_in_dfu_mode, ids_in_normal_mode
+from reconciler.particle.usb import ControlSession, DfuSession, UsbDevice, UsbMode, UsbPort
+from reconciler.particle.usb_clock import MACHINE_CLOCK, Deadline, UsbClock
+from reconciler.particle.usb_control import LibusbControl
+from reconciler.particle.usb_dfu import LibusbDfu
+from reconciler.particle.usb_error import (
+    UsbError,
+    UsbGarbledError,
+    UsbGoneError,
+    UsbMissingError,
+    UsbUnsupportedError,
+)
+from reconciler.particle.usb_pipe import UsbPipe, translated
+
+_LOOK_SECONDS: Final = 5.0
+_FIND_PAUSE_SECONDS: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plugged:
+    """One device as the bus enumerated it; the address is a new one after every restart."""
+
+    port: UsbPort
+    address: int
+    ids: UsbIds
+    mode: UsbMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibusbDevice:
+    """As promised by `UsbDevice`; `handle` is pyusb's device, which opens itself when it is used."""
+
+    port: UsbPort
+    serial: DeviceId | None
+    ids: UsbIds
+    mode: UsbMode
+    trouble: UsbError | None
+    handle: Any
+    clock: UsbClock
+
+    @property
+    def platform(self) -> Platform:
+        """As promised."""
+        return self.ids.platform
+
+    def control(self) -> AbstractContextManager[ControlSession]:
+        """As promised."""
+        return self._control()
+
+    def dfu(self) -> AbstractContextManager[DfuSession]:
+        """As promised."""
+        return self._dfu()
+
+    @contextmanager
+    def _control(self) -> Iterator[ControlSession]:
+        if self.mode is UsbMode.DFU:
+            raise UsbUnsupportedError(f"{self._name}: the device is in DFU mode, this needs normal mode")
+        if not self.ids.control_requests:
+            raise UsbUnsupportedError(f"{self._name}: {self.platform} does not know control requests")
+        with _opened(self.handle, self._name, out_needs_data=self.ids.out_needs_data) as pipe:
+            yield LibusbControl(pipe, self.clock)
+
+    @contextmanager
+    def _dfu(self) -> Iterator[DfuSession]:
+        if self.mode is not UsbMode.DFU:
+            raise UsbUnsupportedError(f"{self._name}: the device is in normal mode, this needs DFU mode")
+        # The quirk is that of the Device OS: to a bootloader, a byte more would be a byte written.
+        with _opened(self.handle, self._name) as pipe:
+            yield LibusbDfu(pipe, self.platform, self.clock)
+
+    @property
+    def _name(self) -> str:
+        return f"port {self.port}" + (f" ({self.serial})" if self.serial else "")
+
+
+class LibusbBus:
+    """All ports of this machine. May be used by several threads; each device by one at a time.
+
+    `backend` is pyusb's, for tests and for the pretend bench; None: the libusb that is installed.
+    """
+
+    def __init__(self, *, backend: Any = None, clock: UsbClock = MACHINE_CLOCK) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._serials: dict[_Plugged, DeviceId] = {}
+        self._lock = threading.Lock()
+
+    def devices(self) -> Sequence[UsbDevice]:
+        """As promised. Every device is opened once for its serial, and not again while it stays plugged."""
+        with self._lock:
+            found = [(plugged, handle) for handle in self._handles() if (plugged := _plugged(handle)) is not None]
+            self._serials = {plugged: self._serials[plugged] for plugged, _ in found if plugged in self._serials}
+            return sorted((self._device(plugged, handle) for plugged, handle in found), key=_by_port)
+
+    def find(self, serial: DeviceId, *, mode: UsbMode | None = None, within_seconds: float) -> UsbDevice:
+        """As promised."""
+        until = self._clock.now() + within_seconds
+        while True:
+            devices = self.devices()
+            here = [device for device in devices if device.serial == serial]
+            for device in here:
+                if mode in (None, device.mode):
+                    return device
+            if self._clock.now() >= until:
+                wanted = f" in {mode} mode" if mode else ""
+                seen = [f"it is in {device.mode} mode on port {device.port}" for device in here]
+                seen += [device.trouble.message for device in devices if device.trouble is not None]
+                raise UsbGoneError("; ".join((f"{serial} was not seen{wanted} within {within_seconds:g} s", *seen)))
+            self._clock.sleep(min(_FIND_PAUSE_SECONDS, max(until - self._clock.now(), 0.001)))
+
+    def _handles(self) -> list[Any]:
+        try:
+            import libusb_package  # noqa: PLC0415  # the extra `usb` is needed only where a bus is opened
+            import usb.core  # noqa: PLC0415  # as above
+        except ImportError:
+            raise UsbMissingError("the USB libraries are not installed") from None
+        try:
+            if self._backend is None:
+                self._backend = libusb_package.get_libusb1_backend()
+            if self._backend is None:
+                raise UsbMissingError("there is no libusb for this machine")
+            return list(usb.core.find(find_all=True, backend=self._backend))
+        except (usb.core.NoBackendError, OSError) as error:
+            if isinstance(error, usb.core.USBError) and error.errno is not None:
+                raise translated(error, "the bus") from None
+            raise UsbMissingError(f"USB cannot be used on this machine: {error}") from None
+
+    def _device(self, plugged: _Plugged, handle: Any) -> LibusbDevice:
+        trouble: UsbError | None = None
+        serial = self._serials.get(plugged)
+        if serial is None:
+            try:
+                serial = self._serials[plugged] = self._read_serial(plugged.port, handle)
+            except UsbError as error:
+                trouble = error
+        return LibusbDevice(
+            port=plugged.port,
+            serial=serial,
+            ids=plugged.ids,
+            mode=plugged.mode,
+            trouble=trouble,
+            handle=handle,
+            clock=self._clock,
+        )
+
+    def _read_serial(self, port: UsbPort, handle: Any) -> DeviceId:
+        name = f"port {port}"
+        with _opened(handle, name) as pipe:
+            text = pipe.text(int(handle.iSerialNumber), Deadline(self._clock, _LOOK_SECONDS, f"{name}: its serial"))
+        # Some bootloaders fill up with characters that are no text.
+        serial = "".join(character for character in text if character.isascii() and character.isalnum()).lower()
+        if not is_device_id(serial):
+            raise UsbGarbledError(f"{name}: {text[:40]!r} is no device id")
+        return DeviceId(serial)
+
+
+@contextmanager
+def _opened(handle: Any, name: str, *, out_needs_data: bool = False) -> Iterator[UsbPipe]:
+    pipe = UsbPipe(handle, name, out_needs_data=out_needs_data)
+    try:
+        yield pipe
+    finally:
+        pipe.close()
+
+
+def _plugged(handle: Any) -> _Plugged | None:
+    vendor_id, product_id = int(handle.idVendor), int(handle.idProduct)
+    ids, mode = ids_in_normal_mode(vendor_id, product_id), UsbMode.NORMAL
+    if ids is None:
+        ids, mode = ids_in_dfu_mode(vendor_id, product_id), UsbMode.DFU
+    if ids is None:
+        return None
+    path = ".".join(map(str, handle.port_numbers or ())) or f"address {handle.address}"
+    return _Plugged(port=UsbPort(f"{handle.bus}-{path}"), address=int(handle.address or 0), ids=ids, mode=mode)
+
+
+def _by_port(device: UsbDevice) -> list[int | str]:
+    return [int(part) if part.isdigit() else 0 for part in device.port.replace("-", ".").split(".")]
