@@ -20,6 +20,7 @@ from reconciler.controller.bench_settle import disown, open_attempt, settle_devi
 from reconciler.controller.run import Run, Scope
 from reconciler.controller.seat import Seat, SeatState
 from reconciler.inventory.usb import Plugged, UsbInventory
+from reconciler.inventory.usb_flash import UNREADABLE
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.device import BENCH, DeviceId, DeviceMode, Observation, ObservedDevice
 from reconciler.model.event import DeviceArrived
@@ -134,6 +135,7 @@ class Bench:
             and plugged.observed is not None
             and plugged.mode is UsbMode.DFU
             and plugged.observed.mode is DeviceMode.NORMAL
+            and any(bounds.slot.function in UNREADABLE for bounds in plugged.platform.layout)
             and not visit.done
             and not visit.rests
             and open_attempt(self._run, device_id) is None

@@ -15,7 +15,6 @@ The rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol, assert_never
 
 from reconciler.execution.binaries import BinaryStore, verify_application
@@ -40,6 +39,7 @@ from reconciler.particle.usb import (
     UsbProgress,
     never_stopped,
 )
+from reconciler.particle.usb_clock import UsbClock
 from reconciler.particle.usb_error import (
     UsbBusyError,
     UsbCancelledError,
@@ -72,16 +72,6 @@ class FlashMemory(Protocol):
         """The application of this version was written and read back; None: one is about to be written."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restarts:
-    """How restarts are waited for: `now` in seconds of any steady clock, `sleep`, and the limits in seconds."""
-
-    now: Callable[[], float]
-    sleep: Callable[[float], None]
-    notice_seconds: float = NOTICE_SECONDS
-    return_seconds: float = RETURN_SECONDS
-
-
 class UsbExecutor:
     """Sends to devices that are plugged in here. For many threads, one device each.
 
@@ -93,7 +83,7 @@ class UsbExecutor:
         bus: UsbBus,
         binaries: BinaryStore,
         memory: FlashMemory,
-        restarts: Restarts,
+        clock: UsbClock,
         *,
         on_progress: Callable[[DeviceId, UsbProgress], None] = lambda _device, _progress: None,
         stopped: Stopped = never_stopped,
@@ -101,7 +91,7 @@ class UsbExecutor:
         self._bus = bus
         self._binaries = binaries
         self._memory = memory
-        self._restarts = restarts
+        self._clock = clock
         self._on_progress = on_progress
         self._stopped = stopped
 
@@ -134,7 +124,7 @@ class UsbExecutor:
 
     def rest(self, device_id: DeviceId) -> None:
         """Back to work: out of DFU mode, or out of listening. Raises UsbError."""
-        device = self._bus.find(device_id, within_seconds=self._restarts.return_seconds)
+        device = self._bus.find(device_id, within_seconds=RETURN_SECONDS)
         if device.mode is UsbMode.DFU:
             self._leave_dfu(device, device_id)
             return
@@ -194,29 +184,29 @@ class UsbExecutor:
         return Accepted(detail="taken by the device")
 
     def _in_dfu_mode(self, device_id: DeviceId) -> UsbDevice:
-        device = self._bus.find(device_id, within_seconds=self._restarts.return_seconds)
+        device = self._bus.find(device_id, within_seconds=RETURN_SECONDS)
         if device.mode is UsbMode.DFU:
             return device
         with device.control() as session:
             session.enter_dfu()
-        return self._bus.find(device_id, mode=UsbMode.DFU, within_seconds=self._restarts.return_seconds)
+        return self._bus.find(device_id, mode=UsbMode.DFU, within_seconds=RETURN_SECONDS)
 
     def _running(self, device_id: DeviceId) -> UsbDevice:
-        device = self._bus.find(device_id, within_seconds=self._restarts.return_seconds)
+        device = self._bus.find(device_id, within_seconds=RETURN_SECONDS)
         return device if device.mode is UsbMode.NORMAL else self._leave_dfu(device, device_id)
 
     def _leave_dfu(self, device: UsbDevice, device_id: DeviceId) -> UsbDevice:
         with device.dfu() as session:
             session.leave()
-        return self._bus.find(device_id, mode=UsbMode.NORMAL, within_seconds=self._restarts.return_seconds)
+        return self._bus.find(device_id, mode=UsbMode.NORMAL, within_seconds=RETURN_SECONDS)
 
     def _await_restart(self, device_id: DeviceId) -> None:
         """Until it has gone and is there again. One that never goes, or never comes, is judged by the next look."""
         try:
-            deadline = self._restarts.now() + self._restarts.notice_seconds
-            while self._is_there(device_id) and self._restarts.now() < deadline:
-                self._restarts.sleep(_LOOK_AGAIN_SECONDS)
-            self._bus.find(device_id, within_seconds=self._restarts.return_seconds)
+            deadline = self._clock.now() + NOTICE_SECONDS
+            while self._is_there(device_id) and self._clock.now() < deadline:
+                self._clock.sleep(_LOOK_AGAIN_SECONDS)
+            self._bus.find(device_id, within_seconds=RETURN_SECONDS)
         except UsbError:
             return
 

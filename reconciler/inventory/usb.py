@@ -23,7 +23,16 @@ from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import Instant
 from reconciler.model.module import ModuleFunction
 from reconciler.model.platform import Platform
-from reconciler.particle.usb import ControlSession, ModuleStore, Protection, UsbBus, UsbDevice, UsbMode, UsbPort
+from reconciler.particle.usb import (
+    ControlSession,
+    ModuleReports,
+    ModuleStore,
+    Protection,
+    UsbBus,
+    UsbDevice,
+    UsbMode,
+    UsbPort,
+)
 from reconciler.particle.usb_error import UsbError, UsbGarbledError, UsbProtectedError, UsbUnsupportedError
 
 _OTHERS_PRODUCT = -1
@@ -139,8 +148,10 @@ class UsbInventory:
     def _running(self, device: UsbDevice, device_id: DeviceId) -> ObservedDevice:
         with device.control() as session:
             _refuse_protected(_protection(session), device_id)
-            reports = session.modules()
             version = session.system_version()
+            reports = _reports(session)
+        if reports is None:
+            return replace(self._known(device, device_id), device_os=version, modules=None, observed_at=self._clock())
         if reports.findings:
             # A module that is left out would count as not there, and might be replaced by a lower one.
             raise UsbGarbledError(f"{device_id} lists modules that cannot be read: {'; '.join(reports.findings)}")
@@ -195,6 +206,14 @@ def _protection(session: ControlSession) -> Protection:
         return session.protection()
     except UsbUnsupportedError:
         return Protection.UNKNOWN
+
+
+def _reports(session: ControlSession) -> ModuleReports | None:
+    """None: its Device OS is too old to list its modules; then they are inferred from its release."""
+    try:
+        return session.modules()
+    except UsbUnsupportedError:
+        return None
 
 
 def _refuse_protected(protection: Protection, device_id: DeviceId) -> None:

@@ -31,7 +31,8 @@ _PRODUCT_VERSION_FROM_END: Final = CRC_SIZE + SUFFIX_SIZE_MIN + 2
 
 _LARGE_APPLICATION: Final = ModuleSlot(ModuleFunction.USER_PART, 2)
 _FORMER_APPLICATION: Final = ModuleSlot(ModuleFunction.USER_PART, 1)
-_UNREADABLE: Final = frozenset({ModuleFunction.NCP_FIRMWARE, ModuleFunction.RADIO_STACK})
+UNREADABLE: Final = frozenset({ModuleFunction.NCP_FIRMWARE, ModuleFunction.RADIO_STACK})
+"""What a bootloader cannot show: without its information in flash, or in another chip."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ def read_flash(
     found: dict[ModuleSlot, Module] = {}
     application = memory.application(device_id)
     for bounds in platform.layout:
-        if bounds.encrypted or bounds.slot.function in _UNREADABLE:
+        if bounds.encrypted or bounds.slot.function in UNREADABLE:
             continue
         for address in bounds.start_addresses:
             prefix = _prefix_at(session, platform, bounds, address)
@@ -122,7 +123,7 @@ def _add_unreadable(
     known = memory.intact(device_id)
     for bounds in platform.layout:
         slot = bounds.slot
-        if slot.function not in _UNREADABLE:
+        if slot.function not in UNREADABLE:
             continue
         if slot in known:
             found[slot] = known[slot]
