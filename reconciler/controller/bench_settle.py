@@ -11,16 +11,20 @@ The rules:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from reconciler.controller.facts import facts_of
 from reconciler.controller.run import Run
 from reconciler.execution.evidence import shows_effect
 from reconciler.firmware.catalog import Catalog
+from reconciler.inventory.usb import Written
+from reconciler.journal.journal import Journal
 from reconciler.model.attempt import Attempt, AttemptState, Evidence, FailureClass
 from reconciler.model.device import DeviceId, DeviceMode, ObservedDevice
 from reconciler.model.fleet import Via
-from reconciler.model.step import FlashModule, goes_in_dfu_mode
+from reconciler.model.module import Module
+from reconciler.model.step import FlashApplication, FlashModule, LockApplication, goes_in_dfu_mode
 
 RESTART_GRACE_SECONDS: Final = 20.0
 """For how long after its send a module that the running device took may not be seen. A restart takes a few seconds."""
@@ -70,6 +74,25 @@ def judge_at_bench(attempt: Attempt, device: ObservedDevice, catalog: Catalog) -
     if device.mode is DeviceMode.SAFE_MODE and attempt.state is AttemptState.SENT:
         return attempt.failed(FailureClass.BOOT, "read again, it is not there, and the device is in safe mode", now)
     return attempt.failed(FailureClass.INSTALL, "read again, it is not there", now)
+
+
+class JournalRecord:
+    """What our own attempts taught of a device, for eyes that cannot see it: see `inventory.usb.BenchRecord`."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def application(self, device_id: DeviceId) -> Written | None:
+        """The last application that was verified; None too where the cloud's hand has put another one there since."""
+        for attempt in self._journal.attempts(device_id=device_id):
+            if attempt.state is AttemptState.VERIFIED and isinstance(attempt.step, FlashApplication | LockApplication):
+                is_ours = attempt.step.via is Via.USB
+                return Written(attempt.step.application, attempt.ended_at) if is_ours and attempt.ended_at else None
+        return None
+
+    def modules(self, device_id: DeviceId) -> Sequence[Module]:
+        """Modules that were verified to be there."""
+        return self._journal.learnt(device_id=device_id).get(device_id, ())
 
 
 def _needs_a_restart(attempt: Attempt) -> bool:

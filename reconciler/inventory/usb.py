@@ -6,7 +6,8 @@ The rules:
 - Which fleet a device belongs to is told by its id: by what the cloud said of it (the register: product, groups, name),
   or by a fleet that names it. A device that nobody knows is shown, belongs to no fleet and is never touched.
 - Which application runs: a device of Device OS 5.5 or later reports its hash, which the manifests' binaries have too;
-  in flash its version can be read. Otherwise the register's word counts, and where there is none it is not known.
+  in flash its version can be read. Otherwise the register's word counts, or what a bench wrote since; where there is
+  neither it is not known.
 - What cannot be opened is shown with its trouble, and does not keep the others from being seen.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
 
 from reconciler.firmware.catalog import Catalog
 from reconciler.inventory.usb_flash import FlashContent, has_system_parts, read_flash
@@ -21,7 +23,7 @@ from reconciler.inventory.usb_memory import BenchMemory
 from reconciler.model.device import BENCH, DeviceId, DeviceMode, Observation, ObservedDevice, Product
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import Instant
-from reconciler.model.module import ModuleFunction
+from reconciler.model.module import Module, ModuleFunction
 from reconciler.model.platform import Platform
 from reconciler.particle.usb import (
     ControlSession,
@@ -35,7 +37,7 @@ from reconciler.particle.usb import (
 )
 from reconciler.particle.usb_error import UsbError, UsbGarbledError, UsbProtectedError, UsbUnsupportedError
 
-_OTHERS_PRODUCT = -1
+_OTHERS_PRODUCT: Final = -1
 """Stands for a product that the manifests name by its slug and of which no number is known."""
 
 
@@ -68,8 +70,39 @@ class Plugged:
     is_bootable: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An application that a bench has put on a device, and when."""
+
+    version: int
+    at: Instant
+
+
+class BenchRecord(Protocol):
+    """What the journal knows of a device that cannot be seen."""
+
+    def application(self, device_id: DeviceId) -> Written | None:
+        """The application that a bench was last seen to have put there."""
+
+    def modules(self, device_id: DeviceId) -> Sequence[Module]:
+        """Modules that were verified to be there."""
+
+
+class _NoRecord:
+    """Nothing is known."""
+
+    def application(self, _device_id: DeviceId) -> Written | None:
+        return None
+
+    def modules(self, _device_id: DeviceId) -> Sequence[Module]:
+        return ()
+
+
 class UsbInventory:
-    """The devices that are plugged in here. `clock` is wall time. For several threads, one device each."""
+    """The devices that are plugged in here. `clock` is wall time. For several threads, one device each.
+
+    `record` is what our own attempts taught of a device.
+    """
 
     def __init__(
         self,
@@ -80,12 +113,14 @@ class UsbInventory:
         clock: Callable[[], Instant],
         register: Register | None = None,
         memory: BenchMemory | None = None,
+        record: BenchRecord | None = None,
     ) -> None:
         self._bus = bus
         self._catalog = catalog
         self._clock = clock
         self._register = register or Register()
         self.memory = memory or BenchMemory()
+        self._record = record or _NoRecord()
         self._named = _products_of_named_devices(fleets, self._register)
 
     @property
@@ -172,7 +207,8 @@ class UsbInventory:
     def _in_dfu_mode(self, device: UsbDevice, device_id: DeviceId) -> tuple[ObservedDevice, bool]:
         with device.dfu() as session:
             _refuse_protected(session.protection(), device_id)
-            content: FlashContent = read_flash(session, device.platform, device_id, self.memory, self._catalog)
+            learnt = self._record.modules(device_id)
+            content: FlashContent = read_flash(session, device.platform, device_id, self.memory, self._catalog, learnt)
         observed = replace(
             self._known(device, device_id),
             device_os=None,
@@ -196,9 +232,10 @@ class UsbInventory:
             version = self._register.applications.get((device.platform.name, sha256.lower()))
             if version is not None:
                 return version
-        record = self._register.devices.get(device_id)
-        written = self.memory.application(device_id)
-        return written if written is not None or record is None else record.application
+        record, written = self._register.devices.get(device_id), self._record.application(device_id)
+        if written is not None and (record is None or record.observed_at <= written.at):
+            return written.version
+        return None if record is None else record.application
 
 
 def _protection(session: ControlSession) -> Protection:

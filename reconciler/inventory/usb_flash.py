@@ -3,7 +3,8 @@
 The rules:
 - A module is there when its prefix stands where the platform has it and the whole of it is sound, CRC included. What
   this process has read or written before is known by its prefix and its last bytes; the rest is read whole, once.
-- What carries no module information in flash, or lies in another chip, is taken from memory. Where there is none, it is
+- What carries no module information in flash, or lies in another chip, is taken from memory, or from what our record
+  has as verified. Where there is none, it is
   supposed to be as low as the intact modules allow, as for a device in normal mode (contracts 4, point 6); but where a
   write may have broken it, it is not there.
 - Unless the intact modules make a whole Device OS, the device is in safe mode to planning, and lacks what is broken.
@@ -11,7 +12,7 @@ The rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,7 +46,12 @@ class FlashContent:
 
 
 def read_flash(
-    session: DfuSession, platform: Platform, device_id: DeviceId, memory: BenchMemory, catalog: Catalog
+    session: DfuSession,
+    platform: Platform,
+    device_id: DeviceId,
+    memory: BenchMemory,
+    catalog: Catalog,
+    learnt: Sequence[Module] = (),
 ) -> FlashContent:
     """Look at every place where the platform has a module. Raises UsbError; changes nothing."""
     found: dict[ModuleSlot, Module] = {}
@@ -60,7 +66,8 @@ def read_flash(
             found[bounds.slot] = prefix.module
             if bounds.slot.function is ModuleFunction.USER_PART and _is_the_running_one(bounds.slot, found):
                 application = _application_version(session, prefix)
-    _add_unreadable(found, platform, device_id, memory, catalog)
+    known = {module.slot: module for module in learnt if not memory.is_doubted(device_id, module.slot)}
+    _add_unreadable(found, platform, device_id, memory, catalog, {**known, **memory.intact(device_id)})
     if _LARGE_APPLICATION in found and _FORMER_APPLICATION in found:
         del found[_LARGE_APPLICATION]  # the device does not even report it (facts 3.2)
     whole = _is_whole(found, platform, catalog)
@@ -118,9 +125,13 @@ def _application_version(session: DfuSession, prefix: Prefix) -> int | None:
 
 
 def _add_unreadable(
-    found: dict[ModuleSlot, Module], platform: Platform, device_id: DeviceId, memory: BenchMemory, catalog: Catalog
+    found: dict[ModuleSlot, Module],
+    platform: Platform,
+    device_id: DeviceId,
+    memory: BenchMemory,
+    catalog: Catalog,
+    known: Mapping[ModuleSlot, Module],
 ) -> None:
-    known = memory.intact(device_id)
     for bounds in platform.layout:
         slot = bounds.slot
         if slot.function not in UNREADABLE:
