@@ -16,7 +16,7 @@ from reconciler.controller.bench import Bench
 from reconciler.controller.seat import Seat, SeatState
 from reconciler.inventory.usb import UsbInventory
 from reconciler.model.device import DeviceId
-from reconciler.particle.usb import UsbDevice
+from reconciler.particle.usb import UsbDevice, UsbProgress
 from reconciler.particle.usb_error import UsbError
 
 AWAY_SECONDS = 5.0
@@ -74,6 +74,15 @@ class Hall:
     def of(self) -> Mapping[DeviceId, Seat]:
         """The seats of devices that say who they are."""
         return {seat.device_id: seat for seat in self.seats() if seat.device_id is not None}
+
+    def progressed(self, device_id: DeviceId, progress: UsbProgress) -> None:
+        """A transfer to a device has come further."""
+        with self._lock:
+            seat = self._seats.get(device_id)
+            if seat is None or not progress.total_bytes:
+                return
+            seat = replace(seat, share=progress.done_bytes / progress.total_bytes, phase=progress.phase)
+            self._seats[device_id] = seat
 
     @property
     def is_at_rest(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.model.device import DeviceId
-from reconciler.particle.usb import UsbPort
+from reconciler.particle.usb import Phase, UsbPort
 
 
 class SeatState(StrEnum):
@@ -38,7 +38,7 @@ class SeatState(StrEnum):
 class Seat:
     """One line of the table.
 
-    `step` of `steps` counts what is left now, from 1; `share` is how much of the step's transfer is done, 0.0 to 1.0.
+    `steps_done` of `steps`; `share` is how much of the `phase` of the transfer under way is done, 0.0 to 1.0.
     `code` is that of the error or reason that `message` tells, where there is one.
     """
 
@@ -52,5 +52,6 @@ class Seat:
     steps_done: int = 0
     steps: int = 0
     share: float = 0.0
+    phase: Phase | None = None
     code: str | None = None
     message: str = ""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Protocol
 
 from reconciler.firmware.catalog import Catalog
 from reconciler.inventory.usb_flash import FlashContent, has_system_parts, read_flash
@@ -37,15 +37,12 @@ from reconciler.particle.usb import (
 )
 from reconciler.particle.usb_error import UsbError, UsbGarbledError, UsbProtectedError, UsbUnsupportedError
 
-_OTHERS_PRODUCT: Final = -1
-"""Stands for a product that the manifests name by its slug and of which no number is known."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Register:
     """What is known of devices besides what they say themselves; all of it may be empty.
 
-    - `devices`: the cloud's records, from a snapshot; `products`: numbers and slugs.
+    - `devices`: the cloud's records, from a snapshot; `products`: numbers and slugs, a number below zero is nobody's.
     - `applications`: by platform name and the SHA-256 in the suffix of its module, the version of an application.
     """
 
@@ -121,12 +118,13 @@ class UsbInventory:
         self._register = register or Register()
         self.memory = memory or BenchMemory()
         self._record = record or _NoRecord()
-        self._named = _products_of_named_devices(fleets, self._register)
+        self._products = _with_slugs(self._register.products, fleets)
+        self._named = _products_of_named_devices(fleets, self._products)
 
     @property
     def products(self) -> tuple[Product, ...]:
         """Numbers and slugs of products, as far as they are known."""
-        return self._register.products
+        return self._products
 
     def on_bus(self) -> Sequence[UsbDevice]:
         """What the bus shows, without talking to any device. Raises UsbMissingError."""
@@ -149,7 +147,7 @@ class UsbInventory:
             devices=tuple(seen[device_id] for device_id in sorted(seen)),
             complete=not troubles,
             findings=tuple(troubles),
-            products=self._register.products,
+            products=self._products,
         )
 
     def observe_device(self, device_id: DeviceId) -> ObservedDevice | None:
@@ -259,13 +257,22 @@ def _refuse_protected(protection: Protection, device_id: DeviceId) -> None:
         raise UsbProtectedError(f"{device_id} is protected against local updates")
 
 
-def _products_of_named_devices(fleets: FleetSet, register: Register) -> Mapping[DeviceId, int]:
+def _with_slugs(products: tuple[Product, ...], fleets: FleetSet) -> tuple[Product, ...]:
+    """A product that the manifests name by its slug, and nobody else knows, gets a number below zero."""
+    known = {product.slug for product in products}
+    slugs = sorted(
+        {fleet.product for fleet in fleets.fleets if fleet.product and not fleet.product.isdecimal()} - known
+    )
+    return (*products, *(Product(id=-number, slug=slug) for number, slug in enumerate(slugs, 1)))
+
+
+def _products_of_named_devices(fleets: FleetSet, products: tuple[Product, ...]) -> Mapping[DeviceId, int]:
     """The product of devices that fleets name by their ids, for those that the register does not have."""
-    slugs = {product.slug: product.id for product in register.products}
+    slugs = {product.slug: product.id for product in products}
     named: dict[DeviceId, int] = {}
     for fleet in fleets.fleets:
         if fleet.product is not None:
-            number = int(fleet.product) if fleet.product.isdecimal() else slugs.get(fleet.product, _OTHERS_PRODUCT)
+            number = int(fleet.product) if fleet.product.isdecimal() else slugs[fleet.product]
             for words in (fleet.select.devices, fleet.select.roster):
                 named.update((DeviceId(word), number) for word in words or ())
     return named

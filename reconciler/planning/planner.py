@@ -201,7 +201,9 @@ class Placing:
     def _goal(self, fleet: Fleet, device: ObservedDevice, desired: Desired, situation: Situation) -> Goal:
         delivery = fleet.delivery
         if self._at_bench:
-            return Goal(desired, Via.USB, None, product_id=None if situation.own else device.product_id)
+            # A product that is known by its slug alone has a number of our own making, below zero.
+            is_numbered = not situation.own and device.product_id is not None and device.product_id > 0
+            return Goal(desired, Via.USB, None, product_id=device.product_id if is_numbered else None)
         return Goal(
             desired,
             delivery.via,
