@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from reconciler.controller.bench import Bench, BenchTools
 from reconciler.controller.bench_settle import JournalRecord
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.run import Agreement, Run, Scope, Tools
 from reconciler.controller.seat import Seat, SeatState
+from reconciler.emulator.bench.device import BenchDevice
 from reconciler.execution.usb import UsbExecutor
 from reconciler.firmware.known import known_catalog
 from reconciler.inventory.hearing import Hearing
@@ -25,7 +27,7 @@ from reconciler.model.instant import Instant
 from reconciler.model.platform import Platform
 from reconciler.model.step import FlashModule
 from reconciler.model.version import ApplicationVersion
-from tests.bench.fake_bus import BINARIES, FakeBus, FakeDevice, application_of
+from tests.bench.fake_bus import BINARIES, Clock, FakeBus, FakeDevice, application_of
 
 USB = Delivery(via=Via.USB)
 
@@ -50,13 +52,17 @@ class Stage:
     """Everything around one bench. A new `bench()` is a new process on the same journal."""
 
     fleets: FleetSet
-    bus: FakeBus = field(default_factory=FakeBus)
+    bus: Any = field(default_factory=FakeBus)
+    clock: Clock = field(init=False)
     journal: Journal = field(default_factory=MemoryJournal)
     records: Mapping[DeviceId, ObservedDevice] = field(default_factory=dict)
     applications: Mapping[tuple[str, int], bytes] = field(default_factory=dict)
     is_shared: bool = False
     events: list[Event] = field(default_factory=list)
     seats: list[Seat] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.clock = self.bus.clock
 
     def bench(self, show: Callable[[Seat], None] | None = None) -> Bench:
         clock = self.bus.clock
@@ -106,10 +112,13 @@ class Stage:
 
     eyes: UsbInventory = field(init=False)
 
-    def serve(self, device: FakeDevice, bench: Bench | None = None) -> Seat:
+    def serve(self, device: FakeDevice | BenchDevice, bench: Bench | None = None) -> Seat:
         """Plugged in, and served until it is at rest."""
         plugged = Seat(
-            port=self.bus.devices()[0].port, device_id=device.id, platform=device.platform.name, state=SeatState.LOOKING
+            port=self.bus.devices()[0].port,
+            device_id=DeviceId(device.id),
+            platform=device.platform.name,
+            state=SeatState.LOOKING,
         )
         return (bench or self.bench()).serve(plugged)
 
