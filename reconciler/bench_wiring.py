@@ -31,6 +31,7 @@ from reconciler.model.instant import Instant
 from reconciler.model.step import Step
 from reconciler.model.version import ApplicationVersion
 from reconciler.particle.usb import UsbBus, UsbProgress
+from reconciler.particle.usb_bus import LibusbBus
 from reconciler.particle.usb_clock import MACHINE_CLOCK, UsbClock
 from reconciler.sources import ManifestSet
 
@@ -48,6 +49,11 @@ class BenchSettings:
     register: Register
     clock: UsbClock = MACHINE_CLOCK
     wall: Callable[[], Instant] = lambda: Instant(time.time())
+
+
+def real_bench(fleets: FleetSet, catalog: Catalog, register: Register) -> BenchSettings:
+    """The ports of this machine."""
+    return BenchSettings(bus=LibusbBus(), fleets=fleets, catalog=catalog, register=register)
 
 
 class FileApplications(Mapping[tuple[str, ApplicationVersion], bytes]):
