@@ -61,7 +61,7 @@ def pretended_bench(
     *,
     speed: float,
 ) -> tuple[BenchSettings, BinaryStore]:
-    """The devices that the manifests name by their ids, at older releases, and one stranger; time runs `speed` as fast."""
+    """The devices that manifests name by their ids, at older releases, and a stranger; time runs `speed` as fast."""
     binaries = EmulatedBinaries(catalog)
     factory = BenchFactory(binaries)
     began, wall_began = time.monotonic(), time.time()

@@ -20,8 +20,6 @@ def udev_rules() -> str:
         for product_id in (ids.product_id, ids.dfu_product_id):
             if product_id is not None and (ids.vendor_id, product_id) not in seen:
                 seen.add((ids.vendor_id, product_id))
-                lines.append(
-                    f'SUBSYSTEM=="usb", ATTRS{{idVendor}}=="{ids.vendor_id:04x}", ATTRS{{idProduct}}=="{product_id:04x}", '
-                    'MODE="0660", GROUP="plugdev", TAG+="uaccess"'
-                )
+                device = f'ATTRS{{idVendor}}=="{ids.vendor_id:04x}", ATTRS{{idProduct}}=="{product_id:04x}"'
+                lines.append(f'SUBSYSTEM=="usb", {device}, MODE="0660", GROUP="plugdev", TAG+="uaccess"')
     return "\n".join(lines) + "\n"

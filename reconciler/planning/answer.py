@@ -186,7 +186,7 @@ class Answers:
             restarts=cost.restarts(everything),
             safe_mode_boots=found.safe_mode_boots,
             minutes=cost.minutes(platform, everything, self._catalog),
-            requests=len(steps),
+            requests=sum(step.via is Via.CLOUD for step in steps),
             devices=(),
             healed_by_cloud=healed_by_cloud,
         )

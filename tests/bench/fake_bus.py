@@ -61,7 +61,7 @@ class Clock:
 
     def now(self) -> float:
         with self.lock:
-            self.seconds += 0.001
+            self.seconds += 0.000_001
             return self.seconds
 
     def sleep(self, seconds: float) -> None:

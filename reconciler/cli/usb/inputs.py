@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from reconciler.bench_wiring import BenchSettings, FileApplications, real_bench, register_of
-from reconciler.cli.inputs import Intent, read_intent, read_snapshot
+from reconciler.cli.inputs import Intent, catalog_option, read_intent, read_snapshot
 from reconciler.cli.options import TOKEN_VARIABLE, cloud_access, cloud_options
 from reconciler.execution.binaries import BinaryStore, CloudBinaries, FolderBinaries
 from reconciler.model.device import Observation
@@ -43,7 +43,10 @@ class BenchOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenBench:
-    """A bench that can be looked at and worked on. `bundle_digest`: of the bundle that it goes by. `speed`: how much faster than life."""
+    """A bench that can be looked at and worked on.
+
+    `bundle_digest` is that of the bundle that it goes by; `speed` how much faster than life it is.
+    """
 
     intent: Intent
     settings: BenchSettings
@@ -62,11 +65,7 @@ def bench_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Go by this bundle instead of PATHs; needs no network. See `bundle create`.",
     )
     @click.option("--bundle-digest", metavar="sha256:…", help="Refuse a bundle with another digest.")
-    @click.option(
-        "--catalog",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="A release catalog that adds to the known one.",
-    )
+    @catalog_option
     @click.option(
         "--observed",
         type=click.Path(path_type=Path, dir_okay=False),

@@ -36,8 +36,9 @@ def display_of(*, output: str, colour: bool, sound: bool) -> BenchDisplay:
 
 @contextmanager
 def sole_bench(place: JournalPlace) -> Iterator[None]:
-    """The only run on a journal in a file. A journal on a server is shared: there the journal itself keeps two hands
-    apart, by the one open attempt that a device may have.
+    """The only run on a journal in a file.
+
+    A journal on a server is shared: there it keeps two hands apart itself, by the one open attempt of a device.
     """
     if not isinstance(place, Path):
         yield
@@ -49,8 +50,9 @@ def sole_bench(place: JournalPlace) -> Iterator[None]:
 def work(
     here: OpenBench, what: BenchWork, display: BenchDisplay, logs: SerialLogs, *, is_over: Callable[[Hall], bool]
 ) -> tuple[Sequence[Seat], bool]:
-    """Serve until it is over, or until Ctrl-C: then what is being written is finished first. The seats, and whether
-    a person interrupted.
+    """Serve until it is over, or until Ctrl-C: then what is being written is finished first.
+
+    Returns the seats, and whether a person interrupted.
     """
     stopping = False
 
