@@ -21,7 +21,7 @@ from reconciler.model.fleet import Desired, Fleet
 from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.platform import Platform, platform_by_id, platform_by_name
 from reconciler.particle.connect import connect_api
-from reconciler.planning.provision import modules_for_bench
+from reconciler.planning.provision import releases_for_bench, steps_of
 from reconciler.sources.bundle import packed, read_bundle
 
 _MISSING_SHOWN = 10
@@ -112,7 +112,7 @@ def show(file: Path) -> None:
 
 def _say_missing(missing: Sequence[str]) -> None:
     if missing:
-        click.echo(f"{len(missing)} modules for some older starts could not be had:", err=True)
+        click.echo(f"{len(missing)} releases on the way could not be had whole, and are left out:", err=True)
         for line in missing[:_MISSING_SHOWN]:
             click.echo(f"  {line}", err=True)
 
@@ -152,20 +152,22 @@ def _platforms(fleet: Fleet, named: Sequence[str], seen: Observation | None) -> 
 def _add_modules(
     files: dict[str, bytes], store: BinaryStore, platform: Platform, desired: Desired, intent: Intent
 ) -> list[str]:
-    """What could not be had; the desired release's own modules must be."""
+    """Add releases whole. What of others than the desired one could not be had: those are left out."""
     missing = []
-    for step in modules_for_bench(platform, desired, intent.catalog):
-        slot = step.module.slot
-        name = f"{platform.name}-{slot.function.label}-{slot.index}-{step.module.version}.bin"
-        place = f"firmware/{platform.name}/{step.device_os}/{name}"
-        if place in files:
-            continue
+    for release in releases_for_bench(platform, desired, intent.catalog):
+        modules: dict[str, bytes] = {}
         try:
-            files[place] = store.module(platform, step)
+            for step in steps_of(platform, release):
+                slot = step.module.slot
+                name = f"{slot.function.label}-{slot.index}-{step.module.version}.bin"
+                place = f"firmware/{platform.name}/{release.version}/{name}"
+                modules[place] = files[place] if place in files else store.module(platform, step)
         except FirmwareError as error:
-            if step.device_os == desired.device_os or error.code != "PFR4402":
+            if release.version == desired.device_os or error.code != "PFR4402":
                 raise
-            missing.append(f"{step.module} of {platform} {step.device_os}")
+            missing.append(f"{platform} {release.version}: {error.message}")
+        else:
+            files.update(modules)
     return missing
 
 

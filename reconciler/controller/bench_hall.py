@@ -45,7 +45,7 @@ class Hall:
         self._lock = threading.Lock()
         self._seats: dict[str, Seat] = {}
         self._serving: dict[str, Future[Seat]] = {}
-        self._seen: dict[str, float] = {}
+        self._absent_since: dict[str, float | None] = {}
         self._mute: dict[str, str] = {}
 
     def look_around(self) -> None:
@@ -55,15 +55,18 @@ class Hall:
         now = self._now()
         for device in there:
             key = device.serial or f"port {device.port}"
-            is_new = key not in self._seen or self._has_left(key, now)
-            self._seen[key] = now
+            is_new = key not in self._absent_since or self._has_left(key, now)
+            self._absent_since[key] = None
             if self._only is not None and device.serial not in self._only:
                 continue
             if key not in self._serving and (is_new or self._is_gone(key) or self._has_changed(key, device)):
                 self._begin(key, device)
         here = {device.serial or f"port {device.port}" for device in there}
-        for key in [key for key in self._seats if key not in here and key not in self._serving]:
-            if self._has_left(key, now):
+        for key, since in [*self._absent_since.items()]:
+            if key in here:
+                continue
+            self._absent_since[key] = now if since is None else since
+            if key not in self._serving and self._has_left(key, now):
                 self._free(key)
 
     def seats(self) -> Sequence[Seat]:
@@ -123,15 +126,16 @@ class Hall:
         return key in self._mute and self._mute[key] != ("" if device.trouble is None else device.trouble.code)
 
     def _has_left(self, key: str, now: float) -> bool:
-        return now - self._seen.get(key, now) > AWAY_SECONDS
+        since = self._absent_since.get(key)
+        return since is not None and now - since > AWAY_SECONDS
 
     def _free(self, key: str) -> None:
         with self._lock:
-            seat = self._seats[key]
-            if seat.state is SeatState.GONE:
+            seat = self._seats.get(key)
+            if seat is None or seat.state is SeatState.GONE:
                 return  # a person must see that it was not finished
             del self._seats[key]
-        self._seen.pop(key, None)
+        self._absent_since.pop(key, None)
         self._mute.pop(key, None)
         if seat.device_id is not None:
             self._eyes.memory.forget(seat.device_id)

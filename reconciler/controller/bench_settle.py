@@ -71,9 +71,10 @@ def judge_at_bench(attempt: Attempt, device: ObservedDevice, catalog: Catalog) -
         and now - attempt.began_at < RESTART_GRACE_SECONDS
     ):
         return attempt
+    why = f": {attempt.detail}" if attempt.detail else ""
     if device.mode is DeviceMode.SAFE_MODE and attempt.state is AttemptState.SENT:
         return attempt.failed(FailureClass.BOOT, "read again, it is not there, and the device is in safe mode", now)
-    return attempt.failed(FailureClass.INSTALL, "read again, it is not there", now)
+    return attempt.failed(FailureClass.INSTALL, f"read again, it is not there{why}", now)
 
 
 class JournalRecord:

@@ -118,7 +118,7 @@ class UsbInventory:
         self._register = register or Register()
         self.memory = memory or BenchMemory()
         self._record = record or _NoRecord()
-        self._products = _with_slugs(self._register.products, fleets)
+        self._products = _with_slugs(self._register, fleets)
         self._named = _products_of_named_devices(fleets, self._products)
 
     @property
@@ -257,13 +257,18 @@ def _refuse_protected(protection: Protection, device_id: DeviceId) -> None:
         raise UsbProtectedError(f"{device_id} is protected against local updates")
 
 
-def _with_slugs(products: tuple[Product, ...], fleets: FleetSet) -> tuple[Product, ...]:
-    """A product that the manifests name by its slug, and nobody else knows, gets a number below zero."""
-    known = {product.slug for product in products}
-    slugs = sorted(
-        {fleet.product for fleet in fleets.fleets if fleet.product and not fleet.product.isdecimal()} - known
-    )
-    return (*products, *(Product(id=-number, slug=slug) for number, slug in enumerate(slugs, 1)))
+def _with_slugs(register: Register, fleets: FleetSet) -> tuple[Product, ...]:
+    """The products of the register; one that the manifests name by a slug that it lacks gets a number below zero.
+
+    Where the register has devices and no slugs, and all are of one product, the one slug that is named means that.
+    """
+    known = {product.slug for product in register.products}
+    named = {fleet.product for fleet in fleets.fleets if fleet.product and not fleet.product.isdecimal()}
+    slugs = sorted(named - known)
+    seen = {device.product_id for device in register.devices.values()} - {None}
+    if len(slugs) == len(seen) == 1 and not known:
+        return tuple(Product(id=number, slug=slugs[0]) for number in seen if number is not None)
+    return (*register.products, *(Product(id=-number, slug=slug) for number, slug in enumerate(slugs, 1)))
 
 
 def _products_of_named_devices(fleets: FleetSet, products: tuple[Product, ...]) -> Mapping[DeviceId, int]:

@@ -33,12 +33,18 @@ _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """What a bundle holds, checked. `missing` are modules that some start would need and that nobody had."""
+    """What a bundle holds, checked. `missing` are releases on the way that could not be had."""
 
     files: Mapping[str, bytes]
     digest: str
     created_at: str
     missing: tuple[str, ...] = ()
+
+    @property
+    def releases(self) -> frozenset[tuple[str, str]]:
+        """The releases whose modules it has, as names of platform and release."""
+        parts = (name.split("/") for name in self.files if name.startswith("firmware/"))
+        return frozenset((platform, release) for _, platform, release, *_ in parts)
 
     def unpack(self, folder: Path) -> None:
         """Write all files below a folder."""

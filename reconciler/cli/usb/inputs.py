@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ from reconciler.execution.binaries import BinaryStore, CloudBinaries, FolderBina
 from reconciler.model.device import Observation
 from reconciler.model.error import OperatorError
 from reconciler.model.fleet import FleetSet
+from reconciler.model.platform import platform_by_name
 from reconciler.particle.connect import connect_api
+from reconciler.planning.provision import with_these_alone
 from reconciler.sources import ManifestSet
-from reconciler.sources.bundle import read_bundle
+from reconciler.sources.bundle import Bundle, read_bundle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +81,10 @@ def bench_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--emulate", is_flag=True, help="A pretend bench, with devices that the manifests name.")
     @click.option(
         "--speed",
-        type=click.FloatRange(min=0.1, max=1000),
+        type=click.FloatRange(min=0.1, max=60),
         default=10.0,
         show_default=True,
-        help="With --emulate: how much faster than life.",
+        help="With --emulate: how much faster than life; too fast for this machine, and deadlines pass.",
     )
     @cloud_options
     @wraps(command)
@@ -99,7 +101,7 @@ def bench_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def opened(options: BenchOptions, *, writes: bool = False) -> Iterator[OpenBench]:
     """Read what is desired and what is known, and reach the bus. `writes`: modules will be asked for."""
     with ExitStack() as stack:
-        digest = None
+        digest, bundle = None, None
         speed = options.speed if options.emulate else 1.0
         paths, catalog, observed, firmware = options.paths, options.catalog, options.observed, options.firmware
         if options.bundle is not None:
@@ -112,6 +114,8 @@ def opened(options: BenchOptions, *, writes: bool = False) -> Iterator[OpenBench
             observed = observed or _if_there(folder / "observed.json")
             firmware = firmware or folder / "firmware"
         intent = read_intent(paths, catalog) if paths else _nothing_desired(catalog)
+        if bundle is not None:
+            intent = replace(intent, catalog=with_these_alone(intent.catalog, _packed(bundle)))
         applications = FileApplications(intent.fleets, intent.manifests)
         seen = None if observed is None else read_snapshot(observed)
         settings, binaries = _bench(options, intent, seen, applications)
@@ -150,6 +154,11 @@ def _nothing_desired(catalog: Path | None) -> Intent:
 
     manifests = ManifestSet(texts={}, paths=(), problems=(), shelf=FolderShelf(roots=()))
     return Intent(manifests=manifests, fleets=FleetSet(fleets=()), catalog=read_catalog(catalog))
+
+
+def _packed(bundle: Bundle) -> frozenset[tuple[int, str]]:
+    named = ((platform_by_name(platform), release) for platform, release in bundle.releases)
+    return frozenset((platform.id, release) for platform, release in named if platform is not None)
 
 
 def _if_there(path: Path) -> Path | None:
