@@ -329,6 +329,11 @@ class UsbDevice(Protocol):
         ...
 
     @property
+    def incarnation(self) -> int:
+        """Another number after every restart, as long as the machine runs."""
+        ...
+
+    @property
     def trouble(self) -> UsbError | None:
         """Why it could not be opened at that look."""
         ...
@@ -349,9 +354,17 @@ class UsbBus(Protocol):
         """Every Particle device that is plugged in, by port. UsbMissingError: there is no USB here."""
         ...
 
-    def find(self, serial: DeviceId, *, mode: UsbMode | None = None, within_seconds: float) -> UsbDevice:
+    def find(
+        self,
+        serial: DeviceId,
+        *,
+        mode: UsbMode | None = None,
+        restarted_from: UsbDevice | None = None,
+        within_seconds: float,
+    ) -> UsbDevice:
         """Wait until this device is plugged in (in that mode) and can be opened.
 
-        Raises UsbGoneError when the time is up; its message tells of every device that could not be opened.
+        `restarted_from`: what it was before it was told to restart. It goes on for about a second, and that does not
+        count. Raises UsbGoneError when the time is up; its message tells of every device that could not be opened.
         """
         ...

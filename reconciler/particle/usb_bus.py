@@ -26,6 +26,7 @@ from reconciler.particle.usb_pipe import UsbPipe, translated
 
 _LOOK_SECONDS: Final = 5.0
 _FIND_PAUSE_SECONDS: Final = 0.25
+_LIST_TRIES: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class LibusbDevice:
     serial: DeviceId | None
     ids: UsbIds
     mode: UsbMode
+    incarnation: int
     trouble: UsbError | None
     handle: Any
     clock: UsbClock
@@ -104,12 +106,20 @@ class LibusbBus:
             self._serials = {plugged: self._serials[plugged] for plugged, _ in found if plugged in self._serials}
             return sorted((self._device(plugged, handle) for plugged, handle in found), key=_by_port)
 
-    def find(self, serial: DeviceId, *, mode: UsbMode | None = None, within_seconds: float) -> UsbDevice:
+    def find(
+        self,
+        serial: DeviceId,
+        *,
+        mode: UsbMode | None = None,
+        restarted_from: UsbDevice | None = None,
+        within_seconds: float,
+    ) -> UsbDevice:
         """As promised."""
         until = self._clock.now() + within_seconds
+        before = restarted_from.incarnation if restarted_from is not None else None
         while True:
             devices = self.devices()
-            here = [device for device in devices if device.serial == serial]
+            here = [device for device in devices if device.serial == serial and device.incarnation != before]
             for device in here:
                 if mode in (None, device.mode):
                     return device
@@ -121,21 +131,21 @@ class LibusbBus:
             self._clock.sleep(min(_FIND_PAUSE_SECONDS, max(until - self._clock.now(), 0.001)))
 
     def _handles(self) -> list[Any]:
+        """The devices of pyusb. One that goes while it is being listed is not listed the next time."""
         try:
-            import libusb_package  # noqa: PLC0415  # the extra `usb` is needed only where a bus is opened
-            import usb.core  # noqa: PLC0415  # as above
+            import usb.core  # noqa: PLC0415  # the extra `usb` is needed only where a bus is opened
         except ImportError:
             raise UsbMissingError("the USB libraries are not installed") from None
-        try:
-            if self._backend is None:
-                self._backend = libusb_package.get_libusb1_backend()
-            if self._backend is None:
-                raise UsbMissingError("there is no libusb for this machine")
-            return list(usb.core.find(find_all=True, backend=self._backend))
-        except (usb.core.NoBackendError, OSError) as error:
-            if isinstance(error, usb.core.USBError) and error.errno is not None:
-                raise translated(error, "the bus") from None
-            raise UsbMissingError(f"USB cannot be used on this machine: {error}") from None
+        for attempt in range(_LIST_TRIES):
+            try:
+                return list(usb.core.find(find_all=True, backend=self._backend or _libusb()))
+            except usb.core.USBError as error:
+                failure = translated(error, "the bus")
+                if not isinstance(failure, UsbGoneError) or attempt == _LIST_TRIES - 1:
+                    raise failure from None
+            except (usb.core.NoBackendError, OSError) as error:
+                raise UsbMissingError(f"USB cannot be used on this machine: {error}") from None
+        raise AssertionError
 
     def _device(self, plugged: _Plugged, handle: Any) -> LibusbDevice:
         trouble: UsbError | None = None
@@ -150,6 +160,7 @@ class LibusbBus:
             serial=serial,
             ids=plugged.ids,
             mode=plugged.mode,
+            incarnation=plugged.address,
             trouble=trouble,
             handle=handle,
             clock=self._clock,
@@ -164,6 +175,22 @@ class LibusbBus:
         if not is_device_id(serial):
             raise UsbGarbledError(f"{name}: {text[:40]!r} is no device id")
         return DeviceId(serial)
+
+
+def _libusb() -> Any:
+    """A libusb of its own for every look.
+
+    It lists what is there when it begins, and later hears of changes from the kernel, but not in a container: there
+    it would go on to show what is long gone. It lives as long as a device that it has listed.
+    """
+    try:
+        import libusb_package  # noqa: PLC0415  # the extra `usb` is needed only where a bus is opened
+    except ImportError:
+        raise UsbMissingError("the USB libraries are not installed") from None
+    backend = libusb_package.get_libusb1_backend()
+    if backend is None:
+        raise UsbMissingError("there is no libusb for this machine")
+    return type(backend)(backend.lib)
 
 
 @contextmanager

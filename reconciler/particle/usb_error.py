@@ -91,9 +91,7 @@ class UsbRefusedError(UsbError):
     """The device said no. `result` is its own number (facts 6.2: -1340 is a dependency that is not met)."""
 
     def __init__(self, message: str, *, result: int) -> None:
-        super().__init__(
-            "PFR3208", message, next_step="read the number in the table of docs/bench.md; nothing was applied"
-        )
+        super().__init__("PFR3208", message, next_step="look the number up in docs/errors.md; nothing was applied")
         self.result = result
 
 
