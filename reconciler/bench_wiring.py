@@ -132,9 +132,7 @@ def open_hall(settings: BenchSettings, work: BenchWork) -> Iterator[Hall]:
     def progressed(device_id: DeviceId, progress: UsbProgress) -> None:
         hall.progressed(device_id, progress)
 
-    hands = UsbExecutor(
-        settings.bus, work.binaries, eyes.memory, settings.clock, on_progress=progressed, stopped=work.stopped
-    )
+    hands = UsbExecutor(settings.bus, work.binaries, eyes.memory, on_progress=progressed, stopped=work.stopped)
     with ThreadPoolExecutor(DEVICES_AT_ONCE, thread_name_prefix="seat") as pool:
         run = Run(
             tools=Tools(

@@ -28,7 +28,7 @@ from reconciler.model.fleet import Via
 from reconciler.model.plan import FleetPlan, Refused, Route, Waiting
 from reconciler.model.step import FlashApplication, FlashModule, Step, goes_in_dfu_mode
 from reconciler.particle.usb import UsbMode
-from reconciler.particle.usb_error import UsbError, UsbGoneError
+from reconciler.particle.usb_error import UsbError, UsbGoneError, UsbUnsupportedError
 from reconciler.planning.planner import plan_fleets
 from reconciler.rollout.verdict import Start
 
@@ -256,6 +256,8 @@ class Bench:
             return replace(seat, state=SeatState.FAILED, message="it always comes back in DFU mode")
         try:
             self._tools.hands.rest(device_id)
+        except UsbUnsupportedError:
+            return visit.seat  # in DFU mode again: its flash is read anew
         except UsbGoneError:
             message = "it did not come back after its restart: unplug it and plug it in again"
             return replace(seat, port=plugged.port, state=SeatState.GONE, code="PFR3204", message=message)

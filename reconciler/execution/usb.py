@@ -39,7 +39,6 @@ from reconciler.particle.usb import (
     UsbProgress,
     never_stopped,
 )
-from reconciler.particle.usb_clock import UsbClock
 from reconciler.particle.usb_error import (
     UsbBusyError,
     UsbCancelledError,
@@ -52,9 +51,6 @@ from reconciler.particle.usb_image import dfu_writes
 
 RETURN_SECONDS: Final = 30.0
 """How long a device may take to restart and to be there again. It takes about a second to begin (facts 7.3)."""
-NOTICE_SECONDS: Final = 5.0
-"""How long a device may take to go away after it was told to restart."""
-_LOOK_AGAIN_SECONDS: Final = 0.1
 _VERSION_FROM_END: Final = CRC_SIZE + SUFFIX_SIZE_MIN + 2
 """Where an application's version stands, in bytes before its end (facts 1.6)."""
 
@@ -83,7 +79,6 @@ class UsbExecutor:
         bus: UsbBus,
         binaries: BinaryStore,
         memory: FlashMemory,
-        clock: UsbClock,
         *,
         on_progress: Callable[[DeviceId, UsbProgress], None] = lambda _device, _progress: None,
         stopped: Stopped = never_stopped,
@@ -91,7 +86,6 @@ class UsbExecutor:
         self._bus = bus
         self._binaries = binaries
         self._memory = memory
-        self._clock = clock
         self._on_progress = on_progress
         self._stopped = stopped
 
@@ -180,7 +174,7 @@ class UsbExecutor:
             _listen(session)
             session.cancel_update()
             session.update(content, on_progress=self._watch(device_id), stopped=self._stopped)
-        self._await_restart(device_id)
+        self._await_restart(device, device_id)
         return Accepted(detail="taken by the device")
 
     def _in_dfu_mode(self, device_id: DeviceId) -> UsbDevice:
@@ -198,20 +192,17 @@ class UsbExecutor:
     def _leave_dfu(self, device: UsbDevice, device_id: DeviceId) -> UsbDevice:
         with device.dfu() as session:
             session.leave()
-        return self._bus.find(device_id, mode=UsbMode.NORMAL, within_seconds=RETURN_SECONDS)
+        back = self._bus.find(device_id, restarted_from=device, within_seconds=RETURN_SECONDS)
+        if back.mode is UsbMode.DFU:
+            raise UsbUnsupportedError(f"{device_id} came back in DFU mode: what is installed does not start")
+        return back
 
-    def _await_restart(self, device_id: DeviceId) -> None:
+    def _await_restart(self, device: UsbDevice, device_id: DeviceId) -> None:
         """Until it has gone and is there again. One that never goes, or never comes, is judged by the next look."""
         try:
-            deadline = self._clock.now() + NOTICE_SECONDS
-            while self._is_there(device_id) and self._clock.now() < deadline:
-                self._clock.sleep(_LOOK_AGAIN_SECONDS)
-            self._bus.find(device_id, within_seconds=RETURN_SECONDS)
+            self._bus.find(device_id, restarted_from=device, within_seconds=RETURN_SECONDS)
         except UsbError:
             return
-
-    def _is_there(self, device_id: DeviceId) -> bool:
-        return any(device.serial == device_id for device in self._bus.devices())
 
     def _watch(self, device_id: DeviceId) -> Callable[[UsbProgress], None]:
         return lambda progress: self._on_progress(device_id, progress)

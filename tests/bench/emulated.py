@@ -53,8 +53,15 @@ class EmulatedBus:
     def devices(self) -> Sequence[UsbDevice]:
         return self._bus.devices()
 
-    def find(self, serial: DeviceId, *, mode: UsbMode | None = None, within_seconds: float) -> UsbDevice:
-        return self._bus.find(serial, mode=mode, within_seconds=within_seconds)
+    def find(
+        self,
+        serial: DeviceId,
+        *,
+        mode: UsbMode | None = None,
+        restarted_from: UsbDevice | None = None,
+        within_seconds: float,
+    ) -> UsbDevice:
+        return self._bus.find(serial, mode=mode, restarted_from=restarted_from, within_seconds=within_seconds)
 
     def violations(self, *desired: int, unmet_allowed: bool = False) -> tuple[Violation, ...]:
         """What the referee says of all that happened."""

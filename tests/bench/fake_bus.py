@@ -93,6 +93,7 @@ class FakeDevice:
     moments: list[str] = field(default_factory=list)
     at_moment: Callable[[FakeDevice, str], None] = lambda _device, _moment: None
     sent_bytes: int = 0
+    incarnation: int = 0
 
     def moment(self, what: str) -> None:
         if not self.plugged:
@@ -155,6 +156,7 @@ class FakeDevice:
         parts = self.modules()
         self.mode = mode if all(slot in parts for slot in self.platform.system_parts) else UsbMode.DFU
         self.is_listening = False
+        self.incarnation += 1
         self.away_until = self.clock.now() + RESTART_SECONDS
         self.moments.append(f"boots into {self.mode}")
 
@@ -326,6 +328,7 @@ class _Plugged:
     serial: DeviceId | None
     platform: Platform
     mode: UsbMode
+    incarnation: int
     trouble: UsbError | None
 
     @contextmanager
@@ -380,17 +383,26 @@ class FakeBus:
                 serial=None if device.trouble else device.id,
                 platform=device.platform,
                 mode=device.mode,
+                incarnation=device.incarnation,
                 trouble=device.trouble,
             )
             for device in self.plugged
             if device.plugged and device.away_until <= now
         ]
 
-    def find(self, serial: DeviceId, *, mode: UsbMode | None = None, within_seconds: float) -> UsbDevice:
+    def find(
+        self,
+        serial: DeviceId,
+        *,
+        mode: UsbMode | None = None,
+        restarted_from: UsbDevice | None = None,
+        within_seconds: float,
+    ) -> UsbDevice:
+        before = None if restarted_from is None else restarted_from.incarnation
         until = self.clock.now() + within_seconds
         while True:
             for device in self.devices():
-                if device.serial == serial and mode in (None, device.mode):
+                if device.serial == serial and mode in (None, device.mode) and device.incarnation != before:
                     return device
             if self.clock.now() >= until:
                 raise UsbGoneError(f"{serial} was not seen")

@@ -80,7 +80,7 @@ class Stage:
             register=Register(devices=self.records),
             record=JournalRecord(self.journal),
         )
-        hands = UsbExecutor(self.bus, Binaries(self.applications), eyes.memory, clock.usb)
+        hands = UsbExecutor(self.bus, Binaries(self.applications), eyes.memory)
         tools = Tools(
             journal=self.journal,
             catalog=catalog,
