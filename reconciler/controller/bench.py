@@ -25,6 +25,7 @@ from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.device import BENCH, DeviceId, DeviceMode, Observation, ObservedDevice
 from reconciler.model.event import DeviceArrived
 from reconciler.model.fleet import Via
+from reconciler.model.module import ModuleFunction
 from reconciler.model.plan import FleetPlan, Refused, Route, Waiting
 from reconciler.model.step import FlashApplication, FlashModule, Step, goes_in_dfu_mode
 from reconciler.particle.usb import UsbMode
@@ -146,9 +147,18 @@ class Bench:
         visit.rests += 1
         try:
             self._tools.hands.rest(device_id)
+        except UsbUnsupportedError:
+            self._doubt_what_cannot_be_read(plugged)
         except UsbError:
             return plugged
         return self._tools.eyes.look_for(device_id)
+
+    def _doubt_what_cannot_be_read(self, plugged: Plugged) -> None:
+        """All that can be read is sound, and it does not start: then it is the radio stack (facts 3.1)."""
+        assert plugged.device_id is not None
+        for bounds in plugged.platform.layout:
+            if bounds.slot.function is ModuleFunction.RADIO_STACK:
+                self._tools.eyes.memory.doubt(plugged.device_id, bounds.slot)
 
     def _out_of_reach(self, visit: _Visit, plugged: Plugged | None) -> Seat:
         visit.troubles += 1
@@ -257,7 +267,8 @@ class Bench:
         try:
             self._tools.hands.rest(device_id)
         except UsbUnsupportedError:
-            return visit.seat  # in DFU mode again: its flash is read anew
+            self._doubt_what_cannot_be_read(plugged)
+            return visit.seat
         except UsbGoneError:
             message = "it did not come back after its restart: unplug it and plug it in again"
             return replace(seat, port=plugged.port, state=SeatState.GONE, code="PFR3204", message=message)

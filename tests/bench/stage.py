@@ -14,6 +14,7 @@ from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.run import Agreement, Run, Scope, Tools
 from reconciler.controller.seat import Seat, SeatState
 from reconciler.emulator.bench.device import BenchDevice
+from reconciler.emulator.binaries import EmulatedBinaries
 from reconciler.execution.usb import UsbExecutor
 from reconciler.firmware.known import known_catalog
 from reconciler.inventory.hearing import Hearing
@@ -35,11 +36,12 @@ USB = Delivery(via=Via.USB)
 class Binaries:
     """Synthetic binaries of every module, and the applications that a test names."""
 
-    def __init__(self, applications: Mapping[tuple[str, int], bytes]) -> None:
+    def __init__(self, applications: Mapping[tuple[str, int], bytes], binaries: EmulatedBinaries) -> None:
         self._applications = applications
+        self._binaries = binaries
 
     def module(self, platform: Platform, step: FlashModule) -> bytes:
-        content = BINARIES.module(platform, step.device_os, step.module.slot)
+        content = self._binaries.module(platform, step.device_os, step.module.slot)
         assert content is not None
         return content
 
@@ -57,6 +59,7 @@ class Stage:
     journal: Journal = field(default_factory=MemoryJournal)
     records: Mapping[DeviceId, ObservedDevice] = field(default_factory=dict)
     applications: Mapping[tuple[str, int], bytes] = field(default_factory=dict)
+    binaries: EmulatedBinaries = BINARIES
     is_shared: bool = False
     events: list[Event] = field(default_factory=list)
     seats: list[Seat] = field(default_factory=list)
@@ -80,7 +83,7 @@ class Stage:
             register=Register(devices=self.records),
             record=JournalRecord(self.journal),
         )
-        hands = UsbExecutor(self.bus, Binaries(self.applications), eyes.memory)
+        hands = UsbExecutor(self.bus, Binaries(self.applications, self.binaries), eyes.memory)
         tools = Tools(
             journal=self.journal,
             catalog=catalog,
