@@ -34,6 +34,10 @@ _SIZE_UNKNOWN: Final = 40 * 1024
 _APPLICATION_SIZE: Final = {"stm32f2xx": 12 * 1024, "nrf52840": 16 * 1024, "rtl872x": 56 * 1024}
 """Bytes of a small application (facts 6.1)."""
 _APPLICATION_MODULE_VERSION: Final = 6
+_SYSTEM_MOVED_AT: Final = 6200
+_SYSTEM_START, _SYSTEM_START_SINCE = 0x30000, 0x28000
+_LARGE_APPLICATION_START: Final = 0xB4000
+"""A system part of unknown size leaves room for a large application, wherever it begins (facts 3.2)."""
 _LARGE_APPLICATIONS_SINCE: Final = 3100
 """Device OS module number from which nRF52840 applications have index 2 (facts 1.5)."""
 
@@ -88,8 +92,12 @@ class EmulatedBinaries:
 
     def size(self, platform: Platform, shipped: ReleaseModule) -> int:
         """Bytes of a module as served; where no source has its size, the largest known one of its slot, or some."""
-        known = shipped.size or self.catalog.largest_size(platform, shipped.module.slot)
-        return known or min(_SIZE_UNKNOWN, platform.bounds[shipped.module.slot].size_max or _SIZE_UNKNOWN)
+        slot = shipped.module.slot
+        known = shipped.size or self.catalog.largest_size(platform, slot)
+        if shipped.size is None and platform.mcu == "nrf52840" and slot.function is ModuleFunction.SYSTEM_PART:
+            start = _SYSTEM_START if shipped.module.version < _SYSTEM_MOVED_AT else _SYSTEM_START_SINCE
+            known = min(known, _LARGE_APPLICATION_START - start)
+        return known or min(_SIZE_UNKNOWN, platform.bounds[slot].size_max or _SIZE_UNKNOWN)
 
     def _as_served(self, release: Release) -> Release:
         return replace(release, modules=tuple(self._module_as_served(release, m) for m in release.modules))

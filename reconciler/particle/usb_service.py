@@ -242,5 +242,6 @@ def _pauses() -> Iterator[float]:
 def _pause(deadline: Deadline, seconds: float, otherwise: UsbError) -> None:
     try:
         deadline.pause(seconds)
+        deadline.seconds_left()
     except UsbTimeoutError:
         raise otherwise from None

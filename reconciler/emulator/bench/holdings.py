@@ -31,9 +31,10 @@ _SIZE_MAX: Final = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """One module in flash: what it is, and how many bytes it has as a file."""
+    """One module in flash: what it is, where it begins, and how many bytes it has as a file."""
 
     installed: Installed
+    start: int
     size: int
 
 
@@ -54,30 +55,32 @@ class RadioStacks:
     """Every radio stack that releases of a platform bring, known by how it begins."""
 
     def __init__(self, platform: Platform, binaries: EmulatedBinaries) -> None:
-        self._known: dict[bytes, tuple[Module, bytes]] = {}
-        seen: set[tuple[Module, int]] = set()
+        self._known: dict[bytes, tuple[Held, bytes]] = {}
+        seen: set[tuple[Module, int, str | None]] = set()
         for release in binaries.catalog.all_releases if _RADIO in platform.bounds else ():
             shipped = next((m for m in release.modules if m.module.slot == _RADIO), None)
             if release.platform_id != platform.id or shipped is None:
                 continue
-            mark = (shipped.module, binaries.size(platform, shipped))
+            mark = (shipped.module, binaries.size(platform, shipped), shipped.sha256)
             content = None if mark in seen else binaries.module(platform, release.version, _RADIO)
             seen.add(mark)
             if content is not None:
-                self._known[_key(content[PREFIX_SIZE:])] = (shipped.module, content[PREFIX_SIZE:])
+                # What was compressed comes without its suffix (facts 1.8), so that does not count.
+                payload = content[PREFIX_SIZE : parse_module(content).suffix_offset]
+                start = platform.bounds[_RADIO].start_addresses[0]
+                held = Held(installed=Installed(module=shipped.module), start=start, size=len(content))
+                self._known[_key(payload)] = (held, payload)
 
     def held(self, flash: Flash, address: int) -> Held | None:
         """The radio stack that lies there whole, or None."""
-        module, content = self._known.get(_key(flash.read(address, _KEY_BYTES)), (None, b""))
-        if module is None or flash.read(address, len(content)) != content:
-            return None
-        return Held(installed=Installed(module=module), size=len(content) + PREFIX_SIZE)
+        held, payload = self._known.get(_key(flash.read(address, _KEY_BYTES)), (None, b""))
+        return held if flash.read(address, len(payload)) == payload else None
 
 
 def look(platform: Platform, internal: Flash, ncp: Flash, radio_stacks: RadioStacks) -> Holdings:
     """Read all places where a module may lie."""
     held: dict[ModuleSlot, Held] = {}
-    broken: list[ModuleSlot] = []
+    doubtful: list[ModuleBounds] = []
     for bounds in platform.layout:
         if bounds.encrypted:
             continue
@@ -89,8 +92,16 @@ def look(platform: Platform, internal: Flash, ncp: Flash, radio_stacks: RadioSta
         if found is not None:
             held[bounds.slot] = found
         elif not _is_hidden(bounds, platform) and _begun(bounds, flash):
-            broken.append(bounds.slot)
-    return Holdings(held=_as_shown(held), broken=tuple(broken))
+            doubtful.append(bounds)
+    # Before there were large applications, system parts reached into the place of theirs.
+    broken = tuple(bounds.slot for bounds in doubtful if not _is_covered(bounds, held.values()))
+    return Holdings(held=_as_shown(held), broken=broken)
+
+
+def _is_covered(bounds: ModuleBounds, held: Iterable[Held]) -> bool:
+    return bool(bounds.start_addresses) and all(
+        any(each.start <= start < each.start + each.size for each in held) for start in bounds.start_addresses
+    )
 
 
 def _as_shown(held: dict[ModuleSlot, Held]) -> dict[ModuleSlot, Held]:
@@ -126,7 +137,7 @@ def _modules(platform: Platform, bounds: ModuleBounds, flash: Flash) -> Iterator
         except FirmwareError:
             continue
         if parsed.module.slot == bounds.slot and parsed.platform_id == platform.id:
-            yield Held(installed=_installed(parsed), size=parsed.size)
+            yield Held(installed=_installed(parsed), start=start, size=parsed.size)
 
 
 def _starts(bounds: ModuleBounds, flash: Flash) -> Iterator[int]:

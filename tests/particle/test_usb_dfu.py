@@ -1,0 +1,399 @@
+"""DFU on pretend devices: memory layouts, writing and reading back, what is refused, and what faults leave behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from reconciler.emulator.bench.faults import BenchFault, FaultKind, TransferKind
+from reconciler.emulator.bench.memory import Chip, memories
+from reconciler.emulator.bench.timing import LIFELIKE, Timing
+from reconciler.model.usb_ids import USB_IDS
+from reconciler.particle.dfu_layout import parse_configuration, parse_layout
+from reconciler.particle.usb import DfuSession, DfuWrite, Phase, Protection, UsbMode, UsbProgress
+from reconciler.particle.usb_dfu import DfuState, parse_status
+from reconciler.particle.usb_error import (
+    DfuError,
+    ForbiddenRangeError,
+    UsbCancelledError,
+    UsbError,
+    UsbGarbledError,
+    UsbGoneError,
+    UsbProtectedError,
+    UsbTimeoutError,
+    UsbUnsupportedError,
+    UsbVerifyError,
+)
+from reconciler.particle.usb_image import dfu_writes, writable_ranges
+from tests.pretend_bench import DEVICE, PretendBench, application, factory, module, platform
+
+WITH_MODULES = [ids.platform for ids in USB_IDS if ids.platform.layout]
+
+
+@contextmanager
+def dfu(bench: PretendBench) -> Iterator[DfuSession]:
+    with bench.in_dfu().dfu() as session:
+        yield session
+
+
+def system_part(release: str) -> DfuWrite:
+    (write,) = dfu_writes(platform("boron"), module("boron", release, "system_part/1"))
+    return write
+
+
+@pytest.mark.parametrize("each", WITH_MODULES, ids=str)
+def test_the_layout_is_that_of_the_memory(each: object) -> None:
+    for memory in memories(each):  # type: ignore[arg-type]  # a parameter of pytest
+        _, segments = parse_layout(memory.text)
+        assert segments[0].start == memory.start
+        assert segments[-1].end == memory.end
+        for segment in segments:
+            assert memory.sector(segment.start) == (segment.start, segment.sector_bytes)
+            assert memory.sector(segment.end - 1)[0] == segment.end - segment.sector_bytes
+
+
+def test_letters_of_a_layout_are_read_as_bits() -> None:
+    _, segments = parse_layout("@Flash /0x0/1*1Ka,1*1Kb,1*1Kc,1*1Kd,1*1Ke,1*1Kf,1*1Kg")
+    bits = [(segment.readable, segment.erasable, segment.writable) for segment in segments]
+    assert bits == [(bool(n & 1), bool(n & 2), bool(n & 4)) for n in range(1, 8)]
+
+
+def test_several_regions_in_one_text_are_read() -> None:
+    name, segments = parse_layout("@Two parts /0x1000/2*001Kg/0x8000/1*512 e, 3*2Mg")
+    assert name == "Two parts"
+    assert [(segment.start, segment.end, segment.sector_bytes) for segment in segments] == [
+        (0x1000, 0x1800, 1024),
+        (0x8000, 0x8200, 512),
+        (0x8200, 0x8200 + 6 * 1024 * 1024, 2 * 1024 * 1024),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "Internal Flash", "@", "@x/0x0", "@x/0x0/", "@x/0x0/1*1Kz", "@x/0x0/0*4Kg", "@x/0x0/1*0Kg", "@x/zz/1*4Kg"]
+    + ["@x/0xffffffff/2*4Mg", "@x/0x0/1*4Kg,,2*4Kg", "@x/0x0/1*4Kg/0x1000", "@x/0x0/١*4Kg"],
+)
+def test_a_text_that_describes_no_memory_is_garbled(text: str) -> None:
+    with pytest.raises(UsbGarbledError):
+        parse_layout(text)
+
+
+LAYOUTS = st.lists(
+    st.sampled_from(["@x ", "/", "0x", "0", "1", "9", "*", "K", "M", " ", ",", "a", "g", "é"]), max_size=40
+)
+
+
+@given(text=st.one_of(st.text(max_size=120), LAYOUTS.map("".join).map("@x".__add__)))
+@example("@x/0x0/" + "1*1Kg," * 40)
+@example("@x/0x0/1*1K" + " " * 250)
+def test_no_text_of_a_layout_raises_anything_else_or_describes_more_than_memory(text: str) -> None:
+    try:
+        _, segments = parse_layout(text)
+    except UsbGarbledError:
+        return
+    assert all(0 <= segment.start < segment.end <= 1 << 32 for segment in segments)
+    assert all((segment.end - segment.start) % segment.sector_bytes == 0 for segment in segments)
+
+
+CONFIGURATION = (
+    bytes.fromhex("09022d00010100c032") + bytes.fromhex("0904000000fe010206") + bytes.fromhex("09210bff0000101a01")
+)
+
+
+def test_a_configuration_has_its_settings_and_its_transfer_size() -> None:
+    interface = parse_configuration(CONFIGURATION)
+    assert interface.transfer_bytes == 4096
+    assert [(alternate.number, alternate.text_number) for alternate in interface.alternates] == [(0, 6)]
+
+
+@given(data=st.one_of(st.binary(max_size=120), st.binary(max_size=60).map(CONFIGURATION.__add__)))
+def test_no_bytes_of_a_configuration_raise_anything_else(data: bytes) -> None:
+    try:
+        assert 64 <= parse_configuration(data).transfer_bytes <= 4096
+    except UsbGarbledError:
+        pass
+
+
+@given(place=st.integers(0, len(CONFIGURATION) - 1), value=st.integers(0, 255))
+def test_no_single_wrong_byte_of_a_configuration_raises_anything_else(place: int, value: int) -> None:
+    try:
+        parse_configuration(CONFIGURATION[:place] + bytes((value,)) + CONFIGURATION[place + 1 :])
+    except UsbGarbledError:
+        pass
+
+
+@given(data=st.binary(max_size=12))
+def test_no_bytes_of_a_status_raise_anything_else_or_ask_for_endless_patience(data: bytes) -> None:
+    try:
+        status = parse_status(data)
+    except UsbGarbledError:
+        return
+    assert 0 <= status.poll_seconds <= 10
+    assert status.state in DfuState
+
+
+def test_a_module_is_written_read_back_and_told_of() -> None:
+    bench = PretendBench(timing=LIFELIKE)
+    device = bench.plug("boron", "4.0.0")
+    write = system_part("4.0.2")
+    progress: list[UsbProgress] = []
+    with dfu(bench) as session:
+        session.flash(write, on_progress=progress.append)
+        session.leave()
+    for phase, total in (
+        (Phase.ERASING, 503808),
+        (Phase.SENDING, len(write.content)),
+        (Phase.VERIFYING, len(write.content)),
+    ):
+        done = [step.done_bytes for step in progress if step.phase is phase]
+        assert done == sorted(done)
+        assert (done[-1], progress[-1].total_bytes) == (
+            total if phase is not Phase.ERASING else done[-1],
+            len(write.content),
+        )
+    assert device.chips[Chip.INTERNAL].read(write.address, len(write.content)) == write.content
+    with bench.normal().control() as control:
+        assert control.system_version() == "4.0.2"
+    assert bench.violations() == []
+
+
+def test_an_application_in_the_large_place_blanks_the_former_one() -> None:
+    bench = PretendBench()
+    device = bench.plug("boron", "4.0.0", own_application=application("boron", "2.0.0", 2))
+    assert "user_part/1" in map(str, device.holdings.held)
+    with dfu(bench) as session:
+        for write in dfu_writes(platform("boron"), application("boron", "4.0.0", 3, size=200_000)):
+            session.flash(write)
+        session.leave()
+    bench.normal()
+    assert [str(slot) for slot in device.holdings.held if slot.function.label == "user_part"] == ["user_part/2"]
+    assert device.boot_mode() == "normal"
+
+
+def test_without_blanking_the_former_application_would_hide_the_new_one() -> None:
+    """Why `dfu_writes` names two writes: on a device whose bootloader does not do it itself (facts 3.2)."""
+    bench = PretendBench()
+    device = bench.plug("boron", "2.0.0")
+    _, only = dfu_writes(platform("boron"), application("boron", "4.0.0", 4))
+    with dfu(bench) as session:
+        session.flash(only)
+    assert device.holdings.loadout.application is not None
+    assert device.holdings.loadout.application.product_version == 3
+
+
+def test_a_radio_stack_is_written_without_its_prefix() -> None:
+    bench = PretendBench()
+    device = bench.plug("argon", "1.3.1")
+    content = module("argon", "1.4.4", "radio_stack/0")
+    (write,) = dfu_writes(platform("argon"), content)
+    assert (write.address, write.content) == (0x1000, content[24:])
+    with dfu(bench) as session:
+        session.flash(write)
+    assert [v for slot, v in device.holdings.loadout.versions.items() if slot.function.label == "radio_stack"] == [202]
+
+
+@pytest.mark.parametrize(
+    ("address", "size", "alternate"),
+    [
+        (0x000F4000, 4096, 0),
+        (0x000F3FFC, 8, 0),
+        (0x000F8000, 4096, 0),
+        (0x00000000, 4096, 0),
+        (0x00000000, 16, 1),
+        (0x80000000, 4096, 2),
+        (0x00200000, 16, 0),
+        (0x000FFFFC, 8, 0),
+        (0x00030000, 0, 0),
+        (0x00030000, 16, 7),
+    ],
+)
+def test_a_range_that_must_never_be_written_is_refused_before_anything_is_sent(
+    address: int, size: int, alternate: int
+) -> None:
+    bench = PretendBench()
+    bench.plug("boron", "4.0.0")
+    with dfu(bench) as session, pytest.raises(ForbiddenRangeError) as caught:
+        session.flash(DfuWrite(address=address, content=bytes(size), alternate=alternate))
+    assert not caught.value.may_have_changed
+    assert {entry.moment for entry in bench.bench.story(0.0)} <= {"plugged", "restarted", "seen"}
+
+
+@pytest.mark.parametrize("each", WITH_MODULES, ids=str)
+@given(data=st.data())
+def test_no_write_whatever_reaches_what_must_never_be_written(each: object, data: st.DataObject) -> None:
+    name = str(each)
+    bench = PretendBench()
+    bench.bench.plug(factory().blank(DEVICE, platform(name)), (1,), 0.0)
+    memory = memories(platform(name))[0]
+    edges = [edge for allowed in writable_ranges(platform(name)) for edge in (allowed.start, allowed.stop)]
+    near = st.builds(lambda edge, off: max(edge + off, 0), st.sampled_from(edges), st.integers(-5000, 5000))
+    address = data.draw(st.one_of(near, st.integers(memory.start, memory.end)))
+    write = DfuWrite(address=address, content=bytes(data.draw(st.integers(0, 9000))))
+    with dfu(bench) as session:
+        try:
+            session.flash(write)
+        except (ForbiddenRangeError, UsbProtectedError):
+            assert {entry.moment for entry in bench.bench.story(0.0)} <= {"plugged", "restarted", "seen"}
+    assert [line for line in bench.violations() if line.startswith("B2")] == []
+
+
+def test_a_protected_bootloader_is_left_alone() -> None:
+    bench = PretendBench()
+    device = bench.plug("boron", "6.3.4")
+    with dfu(bench) as session:
+        assert session.protection() is Protection.OPEN
+    device.protected = True
+    with dfu(bench) as session:
+        assert session.protection() is Protection.PROTECTED
+        with pytest.raises(UsbProtectedError) as caught:
+            session.flash(system_part("6.4.1"))
+        assert not caught.value.may_have_changed
+        with pytest.raises(UsbProtectedError):
+            session.read(0x30000, 4096)
+        device.service = True
+        assert session.protection() is Protection.SERVICE
+
+
+def test_a_bootloader_that_hides_that_it_is_protected_is_told_by_its_first_refusal() -> None:
+    bench = PretendBench()
+    device = bench.plug("boron", "6.3.4")
+    with dfu(bench) as session:
+        device.protected = True
+        with pytest.raises(UsbProtectedError):
+            session.flash(system_part("6.4.1"))
+        device.protected = False
+        session.flash(system_part("6.4.1"))
+    assert bench.violations() == []
+
+
+def test_an_old_bootloader_that_is_protected_shows_it_by_its_layout() -> None:
+    bench = PretendBench()
+    device = bench.plug("boron", "5.9.0")
+    with dfu(bench) as session:
+        assert session.protection() is Protection.UNKNOWN
+    device.protected = True
+    with dfu(bench) as session:
+        assert session.protection() is Protection.PROTECTED
+
+
+def test_what_goes_in_normal_mode_does_not_go_by_dfu() -> None:
+    for slot in ("bootloader/0",):
+        with pytest.raises(UsbUnsupportedError):
+            dfu_writes(platform("boron"), module("boron", "4.0.0", slot))
+    with pytest.raises(UsbUnsupportedError):
+        dfu_writes(platform("tracker"), module("tracker", "5.6.0", "ncp_firmware/0"))
+    with pytest.raises(UsbUnsupportedError):
+        dfu_writes(platform("boron"), module("argon", "4.0.0", "system_part/1"))
+
+
+@pytest.mark.parametrize("at", [1, 7, 60, 122])
+@pytest.mark.parametrize(
+    ("kind", "of", "expected"),
+    [
+        (FaultKind.UNPLUG, TransferKind.DFU_WRITE, UsbGoneError),
+        (FaultKind.STALL, TransferKind.DFU_WRITE, UsbError),
+        (FaultKind.LOST, TransferKind.DFU_COMMAND, UsbTimeoutError),
+        (FaultKind.GARBAGE, TransferKind.DFU_STATUS, UsbGarbledError),
+        (FaultKind.SHORT, TransferKind.DFU_STATUS, UsbGarbledError),
+        (FaultKind.FLIP, TransferKind.DFU_WRITE, UsbVerifyError),
+        (FaultKind.FLIP, TransferKind.DFU_READ, UsbVerifyError),
+        (FaultKind.SHORT, TransferKind.DFU_READ, UsbError),
+        (FaultKind.SILENCE, TransferKind.DFU_READ, UsbTimeoutError),
+    ],
+)
+def test_a_fault_in_the_middle_is_a_typed_error_and_the_next_try_mends_the_module(
+    kind: FaultKind, of: TransferKind, expected: type[UsbError], at: int
+) -> None:
+    bench = PretendBench(faults=[BenchFault(kind=kind, of=of, transfer=at)])
+    device = bench.plug("boron", "4.0.0")
+    write = system_part("4.0.2")
+    device_in_dfu = bench.in_dfu()
+    with pytest.raises(expected) as caught, device_in_dfu.dfu() as session:
+        session.flash(write)
+    if of is not TransferKind.DFU_STATUS or at > 10:
+        assert caught.value.may_have_changed
+    if kind is FaultKind.UNPLUG:
+        bench.bench.plug(device, (3,), bench.seconds)
+        found = bench.bus.find(device_in_dfu.serial or pytest.fail(), within_seconds=10)
+        assert found.port == "1-3"
+        # A device without a whole system part stays in its bootloader.
+        assert found.mode is UsbMode.DFU
+    with dfu(bench) as session:
+        session.flash(write)
+        session.leave()
+    with bench.normal().control() as control:
+        assert control.system_version() == "4.0.2"
+    assert bench.violations() == []
+
+
+def test_a_flip_in_the_address_is_seen_or_does_no_harm_outside() -> None:
+    bench = PretendBench(faults=[BenchFault(kind=FaultKind.FLIP, of=TransferKind.DFU_COMMAND, transfer=3)])
+    bench.plug("boron", "4.0.0")
+    with dfu(bench) as session:
+        with pytest.raises(DfuError) as caught:
+            session.flash(system_part("4.0.2"))
+        assert caught.value.status
+        session.flash(system_part("4.0.2"))
+    assert bench.violations() == []
+
+
+def test_a_person_stops_a_write_and_the_referee_sees_what_was_left() -> None:
+    bench = PretendBench()
+    bench.plug("boron", "4.0.0")
+    steps: list[UsbProgress] = []
+    with dfu(bench) as session, pytest.raises(UsbCancelledError) as caught:
+        session.flash(system_part("4.0.2"), on_progress=steps.append, stopped=lambda: len(steps) > 200)
+    assert caught.value.may_have_changed
+    assert [line for line in bench.violations() if line.startswith("B3")]
+
+
+def test_a_bootloader_in_any_state_is_brought_to_rest() -> None:
+    bench = PretendBench()
+    bench.plug("boron", "4.0.0")
+    handle = bench.in_dfu()
+    raw = handle.handle  # type: ignore[attr-defined]  # pyusb's device
+    for disturb in (
+        lambda: raw.ctrl_transfer(0x21, 1, 2, 0, b"x" * 64, 1000),
+        lambda: raw.ctrl_transfer(0x21, 1, 1, 0, b"x", 1000),
+        lambda: raw.ctrl_transfer(0xA1, 2, 2, 0, 64, 1000),
+    ):
+        disturb()
+        with handle.dfu() as session:
+            assert len(session.read(0x30000, 10_000)) == 10_000
+
+
+def test_reading_gives_what_is_there() -> None:
+    bench = PretendBench()
+    device = bench.plug("p2", "5.6.0")
+    with dfu(bench) as session:
+        assert session.read(0x08060000, 300_001) == device.chips[Chip.INTERNAL].read(0x08060000, 300_001)
+        with pytest.raises(UsbError):
+            session.read(0x08060000, 16, alternate=9)
+
+
+def test_leaving_into_safe_mode_needs_a_bootloader_that_can() -> None:
+    bench = PretendBench()
+    device = bench.plug("boron", "6.3.4")
+    with dfu(bench) as session:
+        session.enter_safe_mode()
+    bench.normal()
+    assert device.mode == "safe_mode"
+    old = PretendBench()
+    old.plug("photon", "2.0.1")
+    with dfu(old) as session, pytest.raises(UsbUnsupportedError):
+        session.enter_safe_mode()
+
+
+def test_a_write_ends_at_its_deadline() -> None:
+    bench = PretendBench(timing=Timing(program_kib=1.0))
+    bench.plug("photon", "2.0.1")
+    (write,) = dfu_writes(platform("photon"), module("photon", "2.1.0", "system_part/1"))
+    with dfu(bench) as session:
+        begun = bench.seconds
+        with pytest.raises(UsbTimeoutError):
+            session.flash(write, deadline_seconds=20)
+        assert bench.seconds - begun < 45
