@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -20,11 +21,14 @@ from reconciler.cli.usb.inputs import BenchOptions, bench_options, opened
 from reconciler.cli.usb.showing import SerialLogs
 from reconciler.cli.usb.working import display_of, exit_code, sole_bench, work
 from reconciler.controller.approvals import keep
+from reconciler.controller.bench_hall import Hall
 from reconciler.controller.report import Ending
-from reconciler.controller.seat import Seat, SeatState
+from reconciler.controller.seat import SeatState
+from reconciler.journal.journal import Journal
 from reconciler.journal.location import JournalPlace, journal_location
 from reconciler.journal.opening import open_journal
 from reconciler.model.device import DeviceId
+from reconciler.model.plan import Plan
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
 from reconciler.render.plan_json import plan_document
 from reconciler.render.plan_text import plan_text
@@ -57,43 +61,57 @@ def apply_command(
     Exit codes: 0 done, 1 error, 3 some devices failed, 5 awaiting approval, 130 interrupted.
     """
     place = journal_location(journal, os.environ)
-    colour = wants_color(no_color=no_color)
+    words = _Words(output=output, colour=wants_color(no_color=no_color))
     with opened(bench, writes=True) as here, open_journal(place) as kept, sole_bench(kept.path):
         plan = plan_on(here.intent, eyes_of(here.settings, kept).observe(), now=here.settings.wall())
-        document = plan_document(plan, tool_version=__version__)
-        agreement = agreement_on(document["plan_id"], plan)
-        text = plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=colour and sys.stdout.isatty())
-        say(text, err=output == "json", nl=False)
-        if agreement.steps:
-            keep(kept, document)
-            _ask(len(agreement.steps), auto_approve=auto_approve)
-        agreed = {device_id: frozenset(map(_aim, steps)) for device_id, steps in agreement.steps.items()}
-
-        def may(device_id: DeviceId, step: Step) -> bool:
-            return _aim(step) in agreed.get(device_id, frozenset())
-
+        agreed = _agreed(plan, kept, words, auto_approve=auto_approve)
         what = BenchWork(
             journal=kept,
             binaries=here.binaries,
-            plan_id=document["plan_id"],
-            may=may,
+            plan_id=agreed.plan_id,
+            may=lambda device_id, step: _aim(step) in agreed.aims.get(device_id, frozenset()),
             is_shared=any_fleet or not isinstance(kept.path, Path),
-            only=frozenset(agreed),
+            only=frozenset(agreed.aims),
         )
-        display = display_of(output=output, colour=colour, sound=False)
-        seats, interrupted = work(
-            here,
-            what,
-            display,
-            SerialLogs(log_folder),
-            is_over=lambda hall: agreed.keys() <= _at_rest(hall.of().values()),
-        )
+        display = display_of(output=output, colour=words.colour, sound=False)
+        logs = SerialLogs(log_folder)
+        seats, interrupted = work(here, what, display, logs, is_over=lambda hall: agreed.aims.keys() <= _at_rest(hall))
     done = sum(seat.state is SeatState.DONE for seat in seats)
     if output == "json":
-        say(json.dumps({"event": "outcome", "devices_planned": len(agreed), "devices_done": done}, sort_keys=True))
+        say(json.dumps({"event": "outcome", "devices_planned": len(agreed.aims), "devices_done": done}, sort_keys=True))
     else:
-        say(f"{done} of {len(agreed)} devices are done", err=True)
+        say(f"{done} of {len(agreed.aims)} devices are done", err=True)
     sys.exit(exit_code(seats, interrupted=interrupted))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Words:
+    """How the command speaks."""
+
+    output: str
+    colour: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Agreed:
+    """What may be done to which device, under the id of the plan that showed it."""
+
+    plan_id: str
+    aims: Mapping[DeviceId, frozenset[object]]
+
+
+def _agreed(plan: Plan, kept: Journal, words: _Words, *, auto_approve: bool) -> _Agreed:
+    """Show the plan, keep it, and ask. Ends the process where nobody agrees."""
+    document = plan_document(plan, tool_version=__version__)
+    colour = words.colour and sys.stdout.isatty()
+    text = plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=colour)
+    say(text, err=words.output == "json", nl=False)
+    steps = agreement_on(document["plan_id"], plan).steps
+    if steps:
+        keep(kept, document)
+        _ask(len(steps), auto_approve=auto_approve)
+    aims = {device_id: frozenset(map(_aim, of_device)) for device_id, of_device in steps.items()}
+    return _Agreed(plan_id=document["plan_id"], aims=aims)
 
 
 def _aim(step: Step) -> object:
@@ -105,8 +123,8 @@ def _aim(step: Step) -> object:
             return step.application
 
 
-def _at_rest(seats: Iterable[Seat]) -> frozenset[DeviceId]:
-    return frozenset(seat.device_id for seat in seats if seat.device_id is not None and seat.state.is_at_rest)
+def _at_rest(hall: Hall) -> frozenset[DeviceId]:
+    return frozenset(device_id for device_id, seat in hall.of().items() if seat.state.is_at_rest)
 
 
 def _ask(devices: int, *, auto_approve: bool) -> None:
