@@ -50,7 +50,9 @@ def test_what_a_bench_left_open_is_verified_by_what_the_cloud_shows_of_a_later_s
     begun = open_at_the_bench()
     world.journal.begin(begun)
     world.journal.record(begun.lost_sight("unplugged"))
-    world.devices[ONE] = replace(world.devices[ONE], device_os="6.3.4", last_handshake_at=Instant(begun.intended_at + 5))
+    world.devices[ONE] = replace(
+        world.devices[ONE], device_os="6.3.4", last_handshake_at=Instant(begun.intended_at + 5)
+    )
     world.skip(60)
     carried_out(world, BENCH_FLEET)
     (ended,) = world.journal.attempts()
