@@ -1,5 +1,6 @@
-"""The pretend bench under the operating system's USB interface: umockdev shows its devices to every program started with
-its environment, and asks here what their ioctls answer.
+"""The pretend bench under the operating system's USB interface.
+
+umockdev shows its devices to every program that is started with its environment, and asks here what ioctls answer.
 
 Run by Debian's own Python, which has GLib: `umockdev-wrapper python3 os_bench_server.py '{"devices": [...]}'`. One line
 of JSON goes out when all is ready, and one for every command that comes in. It ends when its input does.
@@ -44,9 +45,18 @@ SETUP_BYTES = 8
 CONTROL = 2
 TICK_MILLISECONDS = 20
 
-SETINTERFACE, SETCONFIGURATION, SUBMITURB, DISCARDURB, REAPURB, REAPURBNDELAY = 4, 5, 10, 11, 12, 13
-CLAIM, RELEASE, GETDRIVER, RESET, CAPABILITIES, SPEED = 15, 16, 8, 20, 26, 31
-QUIET = (SETCONFIGURATION, RESET, 21, 33, 34)
+SET_CONFIGURATION, GETDRIVER, REAP, REAP_NOW, RESET, CLEAR_HALT, FORBID_SUSPEND, ALLOW_SUSPEND = (
+    5,
+    8,
+    12,
+    13,
+    20,
+    21,
+    33,
+    34,
+)
+QUIET = (SET_CONFIGURATION, RESET, CLEAR_HALT, FORBID_SUSPEND, ALLOW_SUSPEND)
+"""Numbers of `usbdevice_fs.h`; these need nothing done."""
 FULL_SPEED = 2
 
 
@@ -97,7 +107,7 @@ class Node:
         gone = self.address not in self.desk.addresses()
         self.clients[hash(client)] = client  # kept, so that the number stays its own
         done = self.done.setdefault(hash(client), [])
-        if number in (REAPURB, REAPURBNDELAY):
+        if number in (REAP, REAP_NOW):
             if not done:
                 return -1, errno.ENODEV if gone else errno.EAGAIN
             client.get_arg().resolve(0, 8).set_ptr(0, done.pop(0))
@@ -106,32 +116,43 @@ class Node:
             return -1, errno.ENODEV
         if number in QUIET:
             return 0, 0
+        return self.served(client, number, done)
+
+    def served(self, client: Any, number: int, done: list[Any]) -> tuple[int, int]:
+        """The ioctls of a device that is there, but for fetching what is done."""
         match number:
-            case 26:
-                client.get_arg().resolve(0, 4).update(0, struct.pack("<I", 0))
-            case 31:
-                return FULL_SPEED, 0
-            case 8:
-                return -1, errno.ENODATA
-            case 15:
-                holder = self.claimed_by
-                if holder is not None and holder.get_connected() and hash(holder) != hash(client):
-                    return -1, errno.EBUSY
-                self.claimed_by = client
-            case 16:
-                self.claimed_by = None
-            case 4:
-                _, alternate = struct.unpack("<II", bytes(client.get_arg().resolve(0, 8).retrieve()))
-                setup = Setup(request_type=1, request=11, value=alternate, index=0, length=0)
-                outcome = self.desk.bench.transfer(self.address, setup, b"", self.desk.now()).outcome
-                return (-1, errno.EPIPE) if isinstance(outcome, Failure) else (0, 0)
             case 10:
                 self.submit(client, done)
             case 11:
                 self.discard(client, done)
+            case 15:
+                return self.claim(client)
+            case 16:
+                self.claimed_by = None
+            case 4:
+                return self.choose(client)
+            case 26:
+                client.get_arg().resolve(0, 4).update(0, struct.pack("<I", 0))
+            case 31:
+                return FULL_SPEED, 0
             case _:
-                return -1, errno.ENOTTY
+                return -1, errno.ENODATA if number == GETDRIVER else errno.ENOTTY
         return 0, 0
+
+    def claim(self, client: Any) -> tuple[int, int]:
+        """One program at a time; who is gone holds nothing."""
+        holder = self.claimed_by
+        if holder is not None and holder.get_connected() and hash(holder) != hash(client):
+            return -1, errno.EBUSY
+        self.claimed_by = client
+        return 0, 0
+
+    def choose(self, client: Any) -> tuple[int, int]:
+        """Another alternate setting."""
+        _, alternate = struct.unpack("<II", bytes(client.get_arg().resolve(0, 8).retrieve()))
+        setup = Setup(request_type=1, request=11, value=alternate, index=0, length=0)
+        outcome = self.desk.bench.transfer(self.address, setup, b"", self.desk.now()).outcome
+        return (-1, errno.EPIPE) if isinstance(outcome, Failure) else (0, 0)
 
     def submit(self, client: Any, done: list[Any]) -> None:
         urb = client.get_arg().resolve(0, URB.size)
@@ -263,6 +284,12 @@ class Desk:
         return None
 
 
+def say(something: Any) -> None:
+    """One line of JSON to the test."""
+    sys.stdout.write(json.dumps(something) + "\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     desk = Desk(json.loads(sys.argv[1]))
     loop = GLib.MainLoop()
@@ -272,12 +299,12 @@ def main() -> None:
         if not line:
             loop.quit()
             return False
-        print(json.dumps(desk.obey(json.loads(line))), flush=True)
+        say(desk.obey(json.loads(line)))
         return True
 
     GLib.io_add_watch(sys.stdin, GLib.PRIORITY_DEFAULT, GLib.IO_IN | GLib.IO_HUP, heard)
     GLib.timeout_add(TICK_MILLISECONDS, desk.look)
-    print(json.dumps({"root": desk.testbed.get_root_dir()}), flush=True)
+    say({"root": desk.testbed.get_root_dir()})
     loop.run()
 
 

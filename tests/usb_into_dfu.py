@@ -1,4 +1,4 @@
-"""`python -m tests.usb_into_dfu SERIAL [FILE]`: bring a device into DFU mode, and write a module there, by our own wire."""
+"""`python -m tests.usb_into_dfu SERIAL [FILE]`: bring a device into DFU mode, and write modules, by our own wire."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +24,7 @@ from reconciler.particle.usb_error import (
 )
 from reconciler.particle.usb_messages import encode
 from reconciler.particle.usb_modules import read_module_reports
-from tests.pretend_bench import PretendBench, application, module
+from tests.pretend_bench import DEVICE, PretendBench, application, module
 
 
 def slot(text: str) -> ModuleSlot:
@@ -91,10 +93,8 @@ def test_an_empty_first_need_leaves_one() -> None:
 
 @given(data=st.binary(max_size=400))
 def test_no_bytes_of_module_information_raise_anything_untyped(data: bytes) -> None:
-    try:
+    with contextlib.suppress(UsbGarbledError):
         assert isinstance(read_module_reports(data), ModuleReports)
-    except UsbGarbledError:
-        pass
 
 
 NUMBERS = st.integers(0, 2**32 - 1)
@@ -133,7 +133,7 @@ def test_an_update_is_taken_and_told_of_while_it_runs() -> None:
     assert sending == sorted(sending)
     assert sending[-1] == len(content)
     assert progress[-1] == UsbProgress(phase=Phase.APPLYING, done_bytes=len(content), total_bytes=len(content))
-    after = bench.bus.find(before.serial or pytest.fail(), restarted_from=before, within_seconds=30)
+    after = bench.bus.find(DEVICE, restarted_from=before, within_seconds=30)
     assert after.incarnation != before.incarnation
     assert device.holdings.held[slot("bootloader/0")].installed.module.version == 3200
 
@@ -230,8 +230,8 @@ def test_a_device_that_goes_in_the_last_request_is_gone_with_an_open_end() -> No
 def test_an_update_that_takes_too_long_ends_at_its_deadline() -> None:
     bench = PretendBench(timing=LIFELIKE.scaled(100))
     bench.plug("boron", "6.1.1")
+    begun = bench.seconds
     with bench.normal().control() as session, pytest.raises(UsbTimeoutError):
-        begun = bench.seconds
         session.update(module("boron", "6.3.4", "bootloader/0"), deadline_seconds=30)
     assert bench.seconds - begun < 45
 
