@@ -132,7 +132,8 @@ def open_hall(settings: BenchSettings, work: BenchWork) -> Iterator[Hall]:
     def progressed(device_id: DeviceId, progress: UsbProgress) -> None:
         hall.progressed(device_id, progress)
 
-    hands = UsbExecutor(settings.bus, work.binaries, eyes.memory, on_progress=progressed, stopped=work.stopped)
+    # What is being written when a person leaves is finished: so the hands are not told of `stopped`.
+    hands = UsbExecutor(settings.bus, work.binaries, eyes.memory, on_progress=progressed)
     with ThreadPoolExecutor(DEVICES_AT_ONCE, thread_name_prefix="seat") as pool:
         run = Run(
             tools=Tools(

@@ -108,6 +108,8 @@ class Hall:
             seat = replace(seat, state=SeatState.TROUBLE, code=None if trouble is None else trouble.code)
             self._shown(replace(seat, message=_words(trouble)))
             return
+        with self._lock:
+            self._seats.pop(f"port {device.port}", None)  # of the time when it could not be read
         self._shown(seat)
         self._serving[key] = self._pool.submit(self._bench.serve, seat)
 

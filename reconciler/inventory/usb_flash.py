@@ -141,8 +141,21 @@ def _add_unreadable(
         elif not memory.is_doubted(device_id, slot):
             needs = [need.version for module in found.values() for need in module.dependencies if need.slot == slot]
             if needs:
-                builds = catalog.modules(platform, slot, max(needs))
-                found[slot] = builds[0] if builds else Module(slot=slot, version=max(needs))
+                found[slot] = _build(platform, slot, max(needs), found, catalog)
+
+
+def _build(
+    platform: Platform, slot: ModuleSlot, version: int, found: Mapping[ModuleSlot, Module], catalog: Catalog
+) -> Module:
+    """Of several builds of one number the strictest whose needs hold: the device ran with it."""
+    builds = catalog.modules(platform, slot, version)
+    met = [
+        build
+        for build in builds
+        if all(need.slot in found and found[need.slot].version >= need.version for need in build.dependencies)
+    ]
+    plain = Module(slot=slot, version=version)
+    return max(met or builds, key=lambda build: [need.version for need in build.dependencies], default=plain)
 
 
 def _is_whole(found: Mapping[ModuleSlot, Module], platform: Platform, catalog: Catalog) -> bool:

@@ -94,6 +94,7 @@ class FakeDevice:
     at_moment: Callable[[FakeDevice, str], None] = lambda _device, _moment: None
     sent_bytes: int = 0
     incarnation: int = 0
+    application_sha256: str | None = None
 
     def moment(self, what: str) -> None:
         if not self.plugged:
@@ -194,6 +195,7 @@ class _Control:
             modules=tuple(
                 ReportedModule(
                     module=module,
+                    sha256=self.device.application_sha256 if module.slot.function is ModuleFunction.USER_PART else None,
                     dependencies_met=all(
                         need.slot in there and there[need.slot].version >= need.version for need in module.dependencies
                     ),
