@@ -207,7 +207,7 @@ class Desk:
     """The bench, and the device files of what is plugged in."""
 
     def __init__(self, world: dict[str, Any]) -> None:
-        binaries = EmulatedBinaries(known_catalog())
+        binaries = EmulatedBinaries(known_catalog(), side_by_side=True)
         factory = BenchFactory(binaries)
         scale = float(world.get("timing", 0))
         self.bench = Bench(

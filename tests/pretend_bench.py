@@ -29,7 +29,7 @@ PRODUCT = (12345, 3)
 
 @cache
 def binaries() -> EmulatedBinaries:
-    return EmulatedBinaries(known_catalog())
+    return EmulatedBinaries(known_catalog(), side_by_side=True)
 
 
 @cache

@@ -43,9 +43,14 @@ _LARGE_APPLICATIONS_SINCE: Final = 3100
 
 
 class EmulatedBinaries:
-    """The binaries that the pretend cloud serves."""
+    """The binaries that the pretend cloud serves.
 
-    def __init__(self, catalog: Catalog, real_files: RealFiles | None = None) -> None:
+    `side_by_side`: modules lie beside each other in one flash, as on the pretend bench. So a synthetic system part of a
+    size that no source has leaves room for the application. The cloud's devices have no flash, only modules.
+    """
+
+    def __init__(self, catalog: Catalog, real_files: RealFiles | None = None, *, side_by_side: bool = False) -> None:
+        self._side_by_side = side_by_side
         self._real: dict[tuple[int, DeviceOsVersion, ModuleSlot], tuple[str, bytes]] = {}
         if real_files is not None:
             self._real = dict(_matching(catalog, real_files))
@@ -94,7 +99,8 @@ class EmulatedBinaries:
         """Bytes of a module as served; where no source has its size, the largest known one of its slot, or some."""
         slot = shipped.module.slot
         known = shipped.size or self.catalog.largest_size(platform, slot)
-        if shipped.size is None and platform.mcu == "nrf52840" and slot.function is ModuleFunction.SYSTEM_PART:
+        is_system = platform.mcu == "nrf52840" and slot.function is ModuleFunction.SYSTEM_PART
+        if self._side_by_side and is_system and shipped.size is None:
             start = _SYSTEM_START if shipped.module.version < _SYSTEM_MOVED_AT else _SYSTEM_START_SINCE
             known = min(known, _LARGE_APPLICATION_START - start)
         return known or min(_SIZE_UNKNOWN, platform.bounds[slot].size_max or _SIZE_UNKNOWN)

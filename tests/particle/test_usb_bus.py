@@ -10,7 +10,7 @@ import usb.core
 
 from reconciler.emulator.bench.faults import BenchFault, FaultKind, TransferKind
 from reconciler.emulator.bench.timing import LIFELIKE
-from reconciler.model.usb_ids import USB_IDS
+from reconciler.model.usb_ids import USB_IDS, UsbIds
 from reconciler.particle.usb import UsbMode
 from reconciler.particle.usb_bus import LibusbBus
 from reconciler.particle.usb_error import (
@@ -34,11 +34,11 @@ def test_devices_are_listed_by_port_with_platform_mode_and_serial() -> None:
 
 
 @pytest.mark.parametrize("ids", [ids for ids in USB_IDS if ids.platform.layout], ids=lambda ids: ids.platform.name)
-def test_every_platform_is_known_in_dfu_mode(ids: object) -> None:
+def test_every_platform_is_known_in_dfu_mode(ids: UsbIds) -> None:
     bench = PretendBench()
-    bench.bench.plug(factory().blank(DEVICE, ids.platform), (1,), 0.0)  # type: ignore[attr-defined]
+    bench.bench.plug(factory().blank(DEVICE, ids.platform), (1,), 0.0)
     (device,) = bench.bus.devices()
-    assert (device.mode, device.platform, device.serial) == (UsbMode.DFU, ids.platform, DEVICE)  # type: ignore[attr-defined]
+    assert (device.mode, device.platform, device.serial) == (UsbMode.DFU, ids.platform, DEVICE)
     with device.dfu() as session:
         assert session.layouts()
 

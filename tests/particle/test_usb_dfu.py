@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from reconciler.emulator.bench.faults import BenchFault, FaultKind, TransferKind
 from reconciler.emulator.bench.memory import Chip, memories
 from reconciler.emulator.bench.timing import LIFELIKE, Timing
+from reconciler.model.platform import Platform
 from reconciler.model.usb_ids import USB_IDS
 from reconciler.particle.dfu_layout import parse_configuration, parse_layout
 from reconciler.particle.usb import DfuSession, DfuWrite, Phase, Protection, UsbMode, UsbProgress
@@ -46,8 +48,8 @@ def system_part(release: str) -> DfuWrite:
 
 
 @pytest.mark.parametrize("each", WITH_MODULES, ids=str)
-def test_the_layout_is_that_of_the_memory(each: object) -> None:
-    for memory in memories(each):  # type: ignore[arg-type]  # a parameter of pytest
+def test_the_layout_is_that_of_the_memory(each: Platform) -> None:
+    for memory in memories(each):
         _, segments = parse_layout(memory.text)
         assert segments[0].start == memory.start
         assert segments[-1].end == memory.end
@@ -233,7 +235,7 @@ def test_a_range_that_must_never_be_written_is_refused_before_anything_is_sent(
 
 @pytest.mark.parametrize("each", WITH_MODULES, ids=str)
 @given(data=st.data())
-def test_no_write_whatever_reaches_what_must_never_be_written(each: object, data: st.DataObject) -> None:
+def test_no_write_whatever_reaches_what_must_never_be_written(each: Platform, data: st.DataObject) -> None:
     name = str(each)
     bench = PretendBench()
     bench.bench.plug(factory().blank(DEVICE, platform(name)), (1,), 0.0)
@@ -363,8 +365,8 @@ def test_a_person_stops_a_write_and_the_referee_sees_what_was_left() -> None:
 def test_a_bootloader_in_any_state_is_brought_to_rest() -> None:
     bench = PretendBench()
     bench.plug("boron", "4.0.0")
-    handle = bench.in_dfu()
-    raw = handle.handle  # type: ignore[attr-defined]  # pyusb's device
+    handle: Any = bench.in_dfu()
+    raw = handle.handle
     for disturb in (
         lambda: raw.ctrl_transfer(0x21, 1, 2, 0, b"x" * 64, 1000),
         lambda: raw.ctrl_transfer(0x21, 1, 1, 0, b"x", 1000),
@@ -406,3 +408,18 @@ def test_a_write_ends_at_its_deadline() -> None:
         with pytest.raises(UsbTimeoutError):
             session.flash(write, deadline_seconds=20)
         assert bench.seconds - begun < 45
+
+
+@pytest.mark.parametrize(("name", "before", "after"), [("boron", "4.0.0", "4.0.2"), ("photon", "2.0.1", "2.1.0")])
+def test_a_device_waits_for_nothing_but_itself(name: str, before: str, after: str) -> None:
+    bench = PretendBench(timing=LIFELIKE)
+    device = bench.plug(name, before)
+    found = bench.in_dfu()
+    begun, spent = bench.seconds, device.seconds_spent
+    with found.dfu() as session:
+        for slot in platform(name).system_parts:
+            for write in dfu_writes(platform(name), module(name, after, str(slot))):
+                session.flash(write)
+        session.leave()
+    bench.bus.find(DEVICE, restarted_from=found, within_seconds=30)
+    assert bench.seconds - begun <= 1.1 * (device.seconds_spent - spent)

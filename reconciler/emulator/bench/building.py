@@ -13,7 +13,7 @@ from reconciler.model.version import DeviceOsVersion
 
 
 class BenchFactory:
-    """Makes devices from binaries, real or synthetic."""
+    """Makes devices from binaries, real or synthetic; synthetic ones must have been made to lie side by side."""
 
     def __init__(self, binaries: EmulatedBinaries) -> None:
         self._binaries = binaries

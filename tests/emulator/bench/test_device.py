@@ -111,7 +111,7 @@ def test_what_is_too_large_or_no_module_is_refused() -> None:
 
 @pytest.mark.real
 def test_real_binaries_are_found_in_flash_as_what_they_are(real_modules: RealModules) -> None:
-    real = EmulatedBinaries(known_catalog(), real_files_in(real_modules.folder))
+    real = EmulatedBinaries(known_catalog(), real_files_in(real_modules.folder), side_by_side=True)
     made = BenchFactory(real)
     seen = 0
     for name, release in (("boron", "4.0.2"), ("argon", "1.5.2"), ("photon", "2.3.1"), ("electron", "2.3.1")):

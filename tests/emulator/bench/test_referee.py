@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from reconciler.emulator.bench.referee import BenchRules
@@ -12,8 +14,8 @@ from tests.pretend_bench import DEVICE, PretendBench, application, module, platf
 
 def write(bench: PretendBench, address: int, content: bytes, *, leave: bool = True) -> None:
     """By raw requests: our own session would refuse most of this."""
-    handle = bench.in_dfu()
-    raw = handle.handle  # type: ignore[attr-defined]  # pyusb's device
+    handle: Any = bench.in_dfu()
+    raw = handle.handle
     offsets = range(0, len(content), 4096)
     for offset in offsets:
         command(raw, 0x41, address + offset)
@@ -26,14 +28,14 @@ def write(bench: PretendBench, address: int, content: bytes, *, leave: bool = Tr
         raw.ctrl_transfer(0xA1, 3, 0, 0, 6, 1000)
 
 
-def command(raw: object, number: int, address: int) -> None:
-    raw.ctrl_transfer(0x21, 1, 0, 0, bytes((number,)) + address.to_bytes(4, "little"), 1000)  # type: ignore[attr-defined]
+def command(raw: Any, number: int, address: int) -> None:
+    raw.ctrl_transfer(0x21, 1, 0, 0, bytes((number,)) + address.to_bytes(4, "little"), 1000)
     status(raw)
 
 
-def status(raw: object) -> None:
+def status(raw: Any) -> None:
     for _ in range(2):
-        raw.ctrl_transfer(0xA1, 3, 0, 0, 6, 1000)  # type: ignore[attr-defined]
+        raw.ctrl_transfer(0xA1, 3, 0, 0, 6, 1000)
 
 
 def laws(bench: PretendBench, rules: BenchRules | None = None) -> set[str]:
