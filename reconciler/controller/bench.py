@@ -69,9 +69,13 @@ class BenchTools:
 
 @dataclass(slots=True)
 class _Visit:
-    """One device from being plugged in to being unplugged. `began_steps`: attempts that ended before it."""
+    """One device from being plugged in to being unplugged.
+
+    `ended_before`: how many attempts on it had ended in this run when it began; `done` are those that ended since.
+    """
 
     seat: Seat
+    ended_before: int
     failures: int = 0
     troubles: int = 0
     turned_back: int = 0
@@ -90,7 +94,7 @@ class Bench:
     def serve(self, plugged: Seat) -> Seat:
         """Work on one device until it is at rest, or gone. Returns how it ended. Raises JournalError."""
         assert plugged.device_id is not None
-        visit = _Visit(plugged)
+        visit = _Visit(plugged, ended_before=len(self._ended(plugged.device_id)))
         self._doubt_what_is_open(plugged.device_id)
         for _ in range(_TURNS_MAX):
             if self._tools.stopped():
@@ -175,10 +179,13 @@ class Bench:
 
     def _count(self, visit: _Visit, device_id: DeviceId) -> None:
         """What ended since the last look: a step that went well ends a row of failures."""
-        ended = [each for each in self._run.ended_here if each.device_id == device_id]
+        ended = self._ended(device_id)[visit.ended_before :]
         for attempt in ended[len(visit.done) :]:
             visit.failures = 0 if attempt.state is AttemptState.VERIFIED else visit.failures + 1
         visit.done = ended
+
+    def _ended(self, device_id: DeviceId) -> list[Attempt]:
+        return [each for each in self._run.ended_here if each.device_id == device_id]
 
     def _plan(self, device: ObservedDevice) -> FleetPlan | None:
         """The plan of the fleet that this device belongs to; None: it belongs to none."""

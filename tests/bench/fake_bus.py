@@ -94,6 +94,8 @@ class FakeDevice:
     at_moment: Callable[[FakeDevice, str], None] = lambda _device, _moment: None
     sent_bytes: int = 0
     incarnation: int = 0
+    refuses_updates: bool = False
+    forgets_updates: bool = False
     application_sha256: str | None = None
 
     def moment(self, what: str) -> None:
@@ -245,6 +247,8 @@ class _Control:
         parsed = parse_module(content)
         device.moment(f"update {parsed.module}")
         assert device.is_listening, "the network is in the way"
+        if device.refuses_updates:
+            raise UsbRefusedError(f"{device.id} says no", result=-1380)
         there = device.modules()
         for need in enforced_on_transfer(parsed.module):
             if need.slot not in there or there[need.slot].version < need.version:
@@ -253,6 +257,8 @@ class _Control:
         device.sent_bytes += len(content)
         on_progress(UsbProgress(phase=Phase.SENDING, done_bytes=len(content), total_bytes=len(content)))
         device.moment(f"apply {parsed.module}")
+        if device.forgets_updates:
+            return
         device.install(content)
         device.restart(UsbMode.NORMAL)
         try:

@@ -223,3 +223,41 @@ def test_a_device_of_a_fleet_that_the_cloud_serves_is_not_touched_unless_the_ben
     assert changes(device) == []
     here.is_shared = True
     assert here.serve(device).state is SeatState.DONE
+
+
+def test_whatever_is_sent_is_in_the_journal_before() -> None:
+    here = stage("1.5.2")
+    device = here.bus.plug(1, "boron", "1.2.1")
+    unrecorded = []
+
+    def watch(_device: FakeDevice, moment: str) -> None:
+        if moment.startswith(("erase", "update", "enter")) and not here.journal.open_attempts():
+            unrecorded.append(moment)
+
+    device.at_moment = watch
+    assert here.serve(device).state is SeatState.DONE
+    assert unrecorded == []
+
+
+def test_what_fails_three_times_is_left_alone_and_tried_anew_when_a_person_has_plugged_it_in_again() -> None:
+    here = stage("6.3.4")
+    device = here.bus.plug(1, "boron", "2.0.1")
+    device.refuses_updates = True
+    bench = here.bench()
+    seat = here.serve(device, bench)
+    assert seat.state is SeatState.FAILED
+    assert "failed 3 times" in seat.message
+    assert len(here.journal.attempts()) == 3
+    device.refuses_updates = False
+    assert here.serve(device, bench).state is SeatState.DONE
+
+
+def test_a_device_that_never_restarts_after_it_took_a_module_is_judged_by_another_look() -> None:
+    """The answer said yes, and nothing came of it: that is a failure, told by the device itself."""
+    here = stage("6.3.4")
+    device = here.bus.plug(1, "boron", "2.0.1")
+    device.forgets_updates = True
+    seat = here.serve(device)
+    assert seat.state is SeatState.FAILED
+    assert {attempt.state for attempt in here.journal.attempts()} == {AttemptState.FAILED}
+    assert "read again, it is not there" in seat.message
