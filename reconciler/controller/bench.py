@@ -41,6 +41,10 @@ _TURNS_MAX: Final = 200
 """Looks at one device while it is plugged in. The longest route has far fewer steps; more is a circle."""
 
 
+_Hold = tuple[SeatState, str | None, str]
+"""How a device stands that is not worked on: its state, the code and the reason in words."""
+
+
 class BenchHands(Protocol):
     """What the bench asks of its hands besides sending."""
 
@@ -122,7 +126,7 @@ class Bench:
             return self._out_of_reach(visit, plugged)
         visit.troubles = 0
         device = self._run.knowledge.added_to(plugged.observed)
-        seat = replace(visit.seat, port=plugged.port, name=device.name)
+        seat = replace(visit.seat, port=plugged.port, name=device.name, code=None, message="")
         open_still = settle_device(self._run, device)
         self._count(visit, device_id)
         fleet_plan = self._plan(device)
@@ -145,7 +149,7 @@ class Bench:
             and not visit.rests
             and open_attempt(self._run, device_id) is None
         )
-        if not is_unasked or plugged is None or plugged.observed is None or self._plan(plugged.observed) is None:
+        if not is_unasked or plugged is None or plugged.observed is None or not self._may_touch(plugged.observed):
             return plugged
         # Somebody left it in DFU mode with a whole Device OS: that one knows more of the device than its flash shows.
         visit.rests += 1
@@ -156,6 +160,13 @@ class Bench:
         except UsbError:
             return plugged
         return self._tools.eyes.look_for(device_id)
+
+    def _may_touch(self, device: ObservedDevice) -> bool:
+        """Whether the device is ours to work on, here and now."""
+        plan = self._plan(self._run.knowledge.added_to(device))
+        if plan is None or plan.refused or plan.waiting:
+            return False
+        return self._fleet_held(plan, device) is None
 
     def _doubt_what_cannot_be_read(self, plugged: Plugged) -> None:
         """All that can be read is sound, and it does not start: then it is the radio stack (facts 3.1)."""
@@ -229,8 +240,15 @@ class Bench:
         self._count(visit, device.id)
         return visit.seat
 
-    def _held(self, plan: FleetPlan, device: ObservedDevice, step: Step) -> tuple[SeatState, str | None, str] | None:
+    def _held(self, plan: FleetPlan, device: ObservedDevice, step: Step) -> _Hold | None:
         """Why nothing may be done to the device here now, though there is a way."""
+        held = self._fleet_held(plan, device)
+        if held is not None or self._tools.may(device.id, step):
+            return held
+        return SeatState.ASIDE, "PFR2302", "its next step is not in the plan that was agreed to: plan again"
+
+    def _fleet_held(self, plan: FleetPlan, device: ObservedDevice) -> _Hold | None:
+        """Why nothing may be done to devices of this fleet here now."""
         fleet = plan.fleet
         with self._planning:
             self._run.read_on()
@@ -242,11 +260,9 @@ class Bench:
             return SeatState.ASIDE, "PFR5027", f"fleet {fleet.name} is halted: {story.halted.reason}"
         if story.is_suspended(device.observed_at):
             return SeatState.ASIDE, "PFR2106", f"fleet {fleet.name} is suspended by a person"
-        if not self._tools.may(device.id, step):
-            return SeatState.ASIDE, "PFR2302", "its next step is not in the plan that was agreed to: plan again"
         return None
 
-    def _given_up(self, visit: _Visit, device_id: DeviceId) -> tuple[SeatState, str | None, str] | None:
+    def _given_up(self, visit: _Visit, device_id: DeviceId) -> _Hold | None:
         if visit.turned_back >= FAILURES_MAX:
             return SeatState.FAILED, "PFR2302", "it changes every time just before its step"
         if visit.failures < FAILURES_MAX:

@@ -218,9 +218,10 @@ def test_in_a_halted_fleet_nothing_is_sent() -> None:
 def test_a_device_of_a_fleet_that_the_cloud_serves_is_not_touched_unless_the_bench_may() -> None:
     here = stage(delivery=replace(USB, via=Via.CLOUD))
     device = here.bus.plug(1, "boron", "2.0.1")
+    device.mode = UsbMode.DFU
     seat = here.serve(device)
     assert (seat.state, seat.code) == (SeatState.ASIDE, "PFR6841")
-    assert changes(device) == []
+    assert changes(device) == [], "not even restarted"
     here.is_shared = True
     assert here.serve(device).state is SeatState.DONE
 
