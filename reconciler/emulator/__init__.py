@@ -7,6 +7,7 @@
 - `device.py` judges by facts 4.3 what a device takes and what it boots; `healer.py` is the cloud's safe mode healer.
 - `faults.py` spoils requests, transfers, boots and events; `referee.py` reads the log afterwards and says what a client
   did wrong: `device_laws.py` by one device's history, `fleet_laws.py` by the rules of the house (`house_rules.py`).
+- `bench/` is a pretend USB bench with devices of its own, and a referee for it.
 
 Why: the room stands at the wire, so that the client under test is the client of production. It knows nothing of
 planning, execution, inventory or the client's own wires, and so can contradict them.

@@ -66,6 +66,7 @@ _PROTECTION_WORDS: Final = {
 _VENDOR_ERROR: Final = 0x0B
 _IDLE_SECONDS: Final = 5.0
 _IDLE_TRIES: Final = 6
+_POLL_SECONDS_MIN: Final = 0.001
 _POLL_SECONDS_MAX: Final = 10.0
 """A device that wants more patience than this between two looks is not believed."""
 
@@ -102,7 +103,7 @@ def parse_status(data: bytes) -> DfuStatus:
         raise UsbGarbledError(f"a DFU status of {len(data)} bytes: {data[:8].hex()}")
     return DfuStatus(
         status=data[0],
-        poll_seconds=min(int.from_bytes(data[1:4], "little") / 1000, _POLL_SECONDS_MAX),
+        poll_seconds=min(max(int.from_bytes(data[1:4], "little") / 1000, _POLL_SECONDS_MIN), _POLL_SECONDS_MAX),
         state=DfuState(data[4]),
         text_number=data[5],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.emulator.bench.faults import BenchFault, FaultKind, TransferKind
@@ -92,6 +92,7 @@ def test_an_empty_first_need_leaves_one() -> None:
 
 
 @given(data=st.binary(max_size=400))
+@settings(deadline=None)
 def test_no_bytes_of_module_information_raise_anything_untyped(data: bytes) -> None:
     with contextlib.suppress(UsbGarbledError):
         assert isinstance(read_module_reports(data), ModuleReports)
@@ -116,6 +117,7 @@ MODULES = st.fixed_dictionaries(
 
 
 @given(modules=st.lists(MODULES, max_size=6))
+@settings(deadline=None)
 def test_every_module_that_a_device_names_is_read_or_told_of(modules: list[dict[str, object]]) -> None:
     reports = read_module_reports(encode("ModuleInfoReply", modules=modules))
     assert len(reports.modules) + len(reports.findings) == len(modules)

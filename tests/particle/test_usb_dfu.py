@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reconciler.emulator.bench.faults import BenchFault, FaultKind, TransferKind
@@ -17,7 +17,8 @@ from reconciler.model.platform import Platform
 from reconciler.model.usb_ids import USB_IDS
 from reconciler.particle.dfu_layout import parse_configuration, parse_layout
 from reconciler.particle.usb import DfuSession, DfuWrite, Phase, Protection, UsbMode, UsbProgress
-from reconciler.particle.usb_dfu import DfuState, parse_status
+from reconciler.particle.usb_clock import UsbClock
+from reconciler.particle.usb_dfu import DfuState, LibusbDfu, parse_status
 from reconciler.particle.usb_error import (
     DfuError,
     ForbiddenRangeError,
@@ -31,6 +32,7 @@ from reconciler.particle.usb_error import (
     UsbVerifyError,
 )
 from reconciler.particle.usb_image import dfu_writes, writable_ranges
+from reconciler.particle.usb_pipe import UsbPipe
 from tests.pretend_bench import DEVICE, PretendBench, application, factory, module, platform
 
 WITH_MODULES = [ids.platform for ids in USB_IDS if ids.platform.layout]
@@ -105,6 +107,7 @@ LAYOUTS = st.lists(
 @given(text=st.one_of(st.text(max_size=120), LAYOUTS.map("".join).map("@x".__add__)))
 @example("@x/0x0/" + "1*1Kg," * 40)
 @example("@x/0x0/1*1K" + " " * 250)
+@settings(deadline=None)
 def test_no_text_of_a_layout_raises_anything_else_or_describes_more_than_memory(text: str) -> None:
     try:
         _, segments = parse_layout(text)
@@ -126,18 +129,21 @@ def test_a_configuration_has_its_settings_and_its_transfer_size() -> None:
 
 
 @given(data=st.one_of(st.binary(max_size=120), st.binary(max_size=60).map(CONFIGURATION.__add__)))
+@settings(deadline=None)
 def test_no_bytes_of_a_configuration_raise_anything_else(data: bytes) -> None:
     with suppress(UsbGarbledError):
         assert 64 <= parse_configuration(data).transfer_bytes <= 4096
 
 
 @given(place=st.integers(0, len(CONFIGURATION) - 1), value=st.integers(0, 255))
+@settings(deadline=None)
 def test_no_single_wrong_byte_of_a_configuration_raises_anything_else(place: int, value: int) -> None:
     with suppress(UsbGarbledError):
         parse_configuration(CONFIGURATION[:place] + bytes((value,)) + CONFIGURATION[place + 1 :])
 
 
 @given(data=st.binary(max_size=12))
+@settings(deadline=None)
 def test_no_bytes_of_a_status_raise_anything_else_or_ask_for_endless_patience(data: bytes) -> None:
     try:
         status = parse_status(data)
@@ -145,6 +151,61 @@ def test_no_bytes_of_a_status_raise_anything_else_or_ask_for_endless_patience(da
         return
     assert 0 <= status.poll_seconds <= 10
     assert status.state in DfuState
+
+
+class Bootloader:
+    """A device of pyusb with a true layout, whose statuses and memory are what it is given, in a circle."""
+
+    def __init__(self, answers: list[bytes]) -> None:
+        self.answers = answers
+        self.transfers = 0
+
+    def ctrl_transfer(self, kind: int, request: int, value: int, index: int, data: Any, timeout: int) -> Any:
+        self.transfers += 1
+        if not kind & 0x80:
+            return len(data)
+        if kind == 0x80:
+            text = memories(platform("boron"))[0].text.encode("utf-16-le")
+            descriptor = CONFIGURATION if value >> 8 == 2 else bytes((len(text) + 2, 3)) + text
+            return descriptor[:data]
+        return self.answers[self.transfers % len(self.answers)][:data]
+
+    def set_interface_altsetting(self, interface: int, alternate_setting: int) -> None:
+        self.transfers += 1
+
+
+STATUSES = st.builds(
+    lambda status, poll, state, text: bytes((status, poll, 0, 0, state, text)),
+    status=st.sampled_from([0, 0, 0, 11, 14]),
+    poll=st.sampled_from([0, 100]),
+    state=st.sampled_from([2, 3, 4, 5, 5, 7, 9, 10]),
+    text=st.sampled_from([0, 6]),
+)
+
+
+@given(
+    answers=st.lists(st.one_of(STATUSES, st.binary(max_size=8)), min_size=1, max_size=7), ends=st.sampled_from([1, 9])
+)
+@settings(deadline=None)
+def test_whatever_a_bootloader_answers_work_ends_in_time_with_a_typed_error(answers: list[bytes], ends: float) -> None:
+    seconds = [0.0]
+
+    def sleep(pause: float) -> None:
+        seconds[0] += pause
+
+    device = Bootloader(answers)
+    clock = UsbClock(now=lambda: seconds[0], sleep=sleep)
+    session = LibusbDfu(UsbPipe(device, "port 1", out_needs_data=False), platform("boron"), clock)
+    with suppress(UsbError):
+        session.flash(DfuWrite(address=0x30000, content=bytes(9000)), deadline_seconds=ends)
+    with suppress(UsbError):
+        session.read(0x30000, 9000, deadline_seconds=ends)
+    with suppress(UsbError):
+        session.leave()
+    with suppress(UsbError):
+        session.enter_safe_mode()
+    assert seconds[0] < 200
+    assert device.transfers < 200_000
 
 
 def test_a_module_is_written_read_back_and_told_of() -> None:
@@ -235,6 +296,7 @@ def test_a_range_that_must_never_be_written_is_refused_before_anything_is_sent(
 
 @pytest.mark.parametrize("each", WITH_MODULES, ids=str)
 @given(data=st.data())
+@settings(deadline=None, max_examples=40)
 def test_no_write_whatever_reaches_what_must_never_be_written(each: Platform, data: st.DataObject) -> None:
     name = str(each)
     bench = PretendBench()

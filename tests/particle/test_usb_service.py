@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import usb.core
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.emulator.bench.faults import BenchFault, FaultKind, TransferKind
@@ -58,12 +58,14 @@ def test_what_is_no_reply_is_garbled(data: bytes) -> None:
 
 
 @given(data=st.binary(max_size=80))
+@settings(deadline=None)
 def test_no_bytes_of_a_reply_raise_anything_else(data: bytes) -> None:
     with contextlib.suppress(UsbGarbledError):
         parse_reply(data)
 
 
 @given(data=st.binary(max_size=260))
+@settings(deadline=None)
 def test_no_string_descriptor_raises_anything_else_and_no_text_draws_on_a_terminal(data: bytes) -> None:
     with contextlib.suppress(UsbGarbledError):
         assert decode_text(data, "port 1").isprintable()
@@ -96,6 +98,7 @@ REPLIES = st.builds(
     answers=st.lists(st.one_of(st.binary(max_size=64), REPLIES), min_size=1, max_size=8),
     payload=st.binary(max_size=100),
 )
+@settings(deadline=None)
 def test_whatever_a_device_answers_a_request_ends_in_time_with_bytes_or_a_typed_error(
     answers: list[bytes], payload: bytes
 ) -> None:

@@ -58,3 +58,31 @@ def test_a_device_on_the_bus_of_the_operating_system_does_the_same(platform: str
         assert seen == tour(here.bus, DeviceId(DEVICE), after)
         assert bench.ask("judge", unmet_allowed=True) == []
     check(seen, platform, before, after)
+
+
+@pytest.mark.parametrize(
+    ("kind", "of", "times", "seen"),
+    [
+        ("stall", "check", 1, ["PFR3205"]),
+        ("unplug", "recv", 1, ["PFR3204"]),
+        ("garbage", "check", 1, ["PFR3207"]),
+        ("short", "recv", 1, ["PFR3215"]),
+        ("busy", "init", 3, ["1-1", 4]),
+    ],
+)
+def test_a_fault_is_the_same_error_through_the_operating_system(
+    kind: str, of: str, times: int, seen: list[object]
+) -> None:
+    line = {"id": DEVICE, "platform": "boron", "release": "4.0.0", "product": [12345, 3], "port": [1]}
+    with os_bench({"devices": [line], "faults": [{"kind": kind, "of": of, "times": times}]}) as bench:
+        assert bench.python("tests.usb_ask", DEVICE) == seen
+
+
+def test_a_device_that_is_pulled_out_and_plugged_in_elsewhere_is_found_there() -> None:
+    line = {"id": DEVICE, "platform": "boron", "release": "4.0.0", "product": [12345, 3], "port": [1]}
+    with os_bench({"devices": [line]}) as bench:
+        assert bench.python("tests.usb_ask", DEVICE) == ["1-1", 4]
+        bench.ask("unplug", device=DEVICE)
+        assert bench.python("tests.usb_ask", DEVICE) == ["PFR3204"]
+        bench.ask("plug", device=DEVICE, port=[7])
+        assert bench.python("tests.usb_ask", DEVICE) == ["1-7", 4]

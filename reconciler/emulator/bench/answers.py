@@ -98,9 +98,11 @@ class DeviceOs:
         if handler is None:
             return Answer(result=_NOT_SUPPORTED)
         try:
-            return handler(protobuf.fields(payload), now)
+            answer = handler(protobuf.fields(payload), now)
         except protobuf.ProtobufError:
             return Answer(result=_BAD_DATA)
+        self._device.seconds_spent += answer.seconds
+        return answer
 
     def _handlers(self) -> dict[int, Callable[[dict[int, int | bytes], float], Answer]]:
         device, wait = self._device, self._timing.answer

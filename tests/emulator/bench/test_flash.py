@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.emulator.bench.flash import Flash
@@ -22,6 +22,7 @@ def test_a_write_only_clears_bits_and_erasing_sets_them_again() -> None:
 
 
 @given(writes=st.lists(st.tuples(PLACES, CONTENTS), max_size=6))
+@settings(deadline=None)
 def test_flash_is_what_a_plain_array_would_be(writes: list[tuple[int, bytes]]) -> None:
     flash, plain = Flash(), bytearray(b"\xff" * 30_000)
     for place, content in writes:
@@ -32,6 +33,7 @@ def test_flash_is_what_a_plain_array_would_be(writes: list[tuple[int, bytes]]) -
 
 
 @given(place=PLACES, content=CONTENTS)
+@settings(deadline=None)
 def test_what_replaces_is_there_whatever_was_before(place: int, content: bytes) -> None:
     flash = Flash()
     flash.write(0, bytes(30_000))
