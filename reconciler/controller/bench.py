@@ -102,6 +102,7 @@ class Bench:
         self._doubt_what_is_open(plugged.device_id)
         for _ in range(_TURNS_MAX):
             if self._tools.stopped():
+                self._settle_before_leaving(plugged.device_id)
                 return visit.seat
             seat = self._turn(visit, plugged.device_id)
             if seat.state.is_at_rest:
@@ -110,6 +111,14 @@ class Bench:
         return self._show(
             visit, replace(visit.seat, state=SeatState.FAILED, message="it turns in circles: set it aside")
         )
+
+    def _settle_before_leaving(self, device_id: DeviceId) -> None:
+        """What was finished is proven now, while we still know what we did; nothing else is begun."""
+        if open_attempt(self._run, device_id) is None:
+            return
+        plugged = self._tools.eyes.look_for(device_id)
+        if plugged is not None and plugged.observed is not None:
+            settle_device(self._run, plugged.observed)
 
     def _doubt_what_is_open(self, device_id: DeviceId) -> None:
         """Nobody saw the end of what an earlier visit had begun: nothing is supposed of that slot."""

@@ -61,6 +61,7 @@ class Stage:
     applications: Mapping[tuple[str, int], bytes] = field(default_factory=dict)
     binaries: EmulatedBinaries = BINARIES
     is_shared: bool = False
+    stopped: bool = False
     events: list[Event] = field(default_factory=list)
     seats: list[Seat] = field(default_factory=list)
 
@@ -110,6 +111,7 @@ class Stage:
                 show=show or self.seats.append,
                 sleep=clock.sleep,
                 is_shared=self.is_shared,
+                stopped=lambda: self.stopped,
             ),
         )
 

@@ -262,3 +262,20 @@ def test_a_device_that_never_restarts_after_it_took_a_module_is_judged_by_anothe
     assert seat.state is SeatState.FAILED
     assert {attempt.state for attempt in here.journal.attempts()} == {AttemptState.FAILED}
     assert "read again, it is not there" in seat.message
+
+
+def test_when_a_person_leaves_the_module_under_way_is_finished_and_no_other_is_begun() -> None:
+    here = stage("1.5.2")
+    device = here.bus.plug(1, "boron", "1.2.1")
+
+    def leave(_device: FakeDevice, moment: str) -> None:
+        here.stopped = here.stopped or moment.startswith("half")
+
+    device.at_moment = leave
+    assert here.serve(device).state is SeatState.WORKING
+    written = [moment for moment in device.moments if moment.startswith("written")]
+    assert len(written) == 1
+    assert versions(device)["radio_stack/0"] == 202
+    here.stopped, device.at_moment = False, lambda _device, _moment: None
+    assert here.serve(device).state is SeatState.DONE
+    assert len([moment for moment in device.moments if moment.startswith("written")]) == 2
