@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 import struct
 import sys
 import time
@@ -306,6 +307,7 @@ def main() -> None:
     GLib.timeout_add(TICK_MILLISECONDS, desk.look)
     say({"root": desk.testbed.get_root_dir()})
     loop.run()
+    shutil.rmtree(desk.testbed.get_root_dir(), ignore_errors=True)
 
 
 main()

@@ -116,3 +116,15 @@ def test_the_vendors_client_finds_a_device_like_any_other() -> None:
     assert seen["same"] is True
     assert seen["version"] == "6.3.4"
     assert judged == []
+
+
+@pytest.mark.parametrize(("ci", "ending"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_what_is_missing_is_said_loudly_and_fails_in_continuous_integration(
+    ci: str, ending: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(ending, match="umockdev is not installed"), os_bench(world("boron", "4.0.0")):
+        pass
+    with pytest.raises(ending, match="dfu-util is not installed"):
+        dfu_util()

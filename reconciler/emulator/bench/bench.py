@@ -180,13 +180,12 @@ class Bench:
                 self._note(attached, BenchMoment.REFUSED, now, result=result)
 
     def _serve(self, attached: Attached, setup: Setup, data: bytes, now: float) -> Outcome:
-        in_dfu = attached.bootloader is not None
         if setup.is_vendor:
             return attached.channel.transfer(setup, data, now) if attached.channel else Failure.STALL
         if setup.is_class:
             return attached.bootloader.transfer(setup, data, now) if attached.bootloader else b""
         if setup.request == _SET_INTERFACE and not setup.to_host:
-            return attached.bootloader.choose(setup.value) if in_dfu and attached.bootloader else b""
+            return attached.bootloader.choose(setup.value) if attached.bootloader else b""
         return standard_transfer(attached.device, setup)
 
     def _let_pass(self, now: float) -> None:

@@ -1,8 +1,9 @@
 """The bootloader in DFU mode, after the vendor's `usbd_dfu.cpp` (nRF52840, Realtek) and `usbd_dfu_core.c` (Gen 2).
 
 What differs by generation: Gen 2 asks a host to wait while it erases, and says on leaving that it is idle; the others
-answer late, report the state MANIFEST, and know two commands more. A request that has no place in a state is stalled
-and leads to the error state.
+answer late, report the state MANIFEST, and know two commands more. In service mode these others look after the system
+part: they erase while they write, and take none below 6.0.0 (facts 4.5). A request that has no place in a state is
+stalled and leads to the error state.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from reconciler.emulator.bench.device import BenchDevice
 from reconciler.emulator.bench.memory import Chip, Memory, memories
 from reconciler.emulator.bench.timing import Timing
 from reconciler.emulator.bench.transfer import Failure, Outcome, Setup
+from reconciler.model.module import ModuleFunction, ModuleSlot
 
 TRANSFER_BYTES: Final = 4096
 """What the functional descriptor says."""
@@ -23,6 +25,10 @@ ERROR_TEXT: Final = 0x0B
 ERROR_WORDS: Final = "Device is in protected mode"
 
 _KIB: Final = 1024
+_SYSTEM_PART: Final = ModuleSlot(ModuleFunction.SYSTEM_PART, 1)
+_SYSTEM_6_0: Final = 6000
+_VERSION_AT: Final = 10
+"""Of a module's version in its prefix (facts 1.2)."""
 _GENERATION_2: Final = 2
 _SET_ADDRESS: Final = 0x21
 _ERASE: Final = 0x41
@@ -79,6 +85,7 @@ class DfuMachine:
         self._data = b""
         self._into = ""
         self._busy_until = 0.0
+        self._refuses_system_part = False
 
     def choose(self, alternate: int) -> Outcome:
         """SET_INTERFACE."""
@@ -210,7 +217,7 @@ class DfuMachine:
             self._fail(_ERROR_UNKNOWN)
             return
         self._state = _State.DNLOAD_IDLE
-        if memory.erases:
+        if memory.erases and not self._is_guarded(memory, address):
             begin, size = memory.sector(address)
             self._device.chips[memory.chip].erase(begin, size)
             self._on_change("erased", memory.chip, begin, begin + size, now)
@@ -222,6 +229,13 @@ class DfuMachine:
             self._fail(_ERROR_UNKNOWN)
             return
         chip = self._device.chips[memory.chip]
+        if self._is_guarded(memory, address):
+            self._look_at_system_part(address, content)
+            if self._refuses_system_part:
+                self._fail_protected()
+                return
+            if address == memory.sector(address)[0]:
+                chip.erase(address, len(content))
         if memory.erases:
             chip.write(address, content)
         else:
@@ -230,6 +244,18 @@ class DfuMachine:
             self._device.after_dfu_write(address)
         self._state = _State.DNLOAD_IDLE
         self._on_change("written", memory.chip, address, end, now)
+
+    def _is_guarded(self, memory: Memory, address: int) -> bool:
+        bounds = self._device.platform.bounds[_SYSTEM_PART] if not self._is_old else None
+        if bounds is None or memory.chip is not Chip.INTERNAL or not (self._device.protected and self._device.service):
+            return False
+        return min(bounds.start_addresses) <= address < min(bounds.start_addresses) + bounds.size_max
+
+    def _look_at_system_part(self, address: int, content: bytes) -> None:
+        bounds = self._device.platform.bounds[_SYSTEM_PART]
+        if address in bounds.start_addresses:
+            at = bounds.prefix_offset + _VERSION_AT
+            self._refuses_system_part = int.from_bytes(content[at : at + 2], "little") < _SYSTEM_6_0
 
     def _clear_status(self) -> Outcome:
         if self._state is not _State.ERROR:
