@@ -42,6 +42,8 @@ COMMANDS: Final = {
     "support-bundle": ("reconciler.cli.support_bundle", "Gather what explains a problem, without secrets."),
     "firmware": ("reconciler.cli.firmware", "Look into module binaries."),
     "catalog": ("reconciler.cli.catalog", "Build, show and check the release catalog."),
+    "usb": ("reconciler.cli.usb.group", "See, plan and update devices on this machine's USB."),
+    "bundle": ("reconciler.cli.bundle", "All that a bench without network needs, in one file."),
     "emulate": ("reconciler.cli.emulate", "Serve a pretend Particle cloud with devices."),
     "demo": ("reconciler.cli.demo.tour", "The guided tour, on a pretend cloud."),
 }

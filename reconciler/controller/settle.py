@@ -7,12 +7,12 @@ from typing import Final
 
 from reconciler.controller.facts import facts_of
 from reconciler.controller.run import Run, Scope
-from reconciler.execution.evidence import HeardTransfer, judge
+from reconciler.execution.evidence import HeardTransfer, judge, judge_of_a_bench
 from reconciler.inventory.hearing import TransferStatus
 from reconciler.model.attempt import Attempt, AttemptState, FailureClass
 from reconciler.model.device import Observation
 from reconciler.model.event import DeviceSetAside
-from reconciler.model.fleet import RolloutPolicy
+from reconciler.model.fleet import RolloutPolicy, Via
 from reconciler.model.instant import Instant
 from reconciler.rollout.ledger import InFlight
 
@@ -22,10 +22,12 @@ FOUND_OPEN: Final = "found open at the start of a run"
 def disown_open_attempts(run: Run, *, but: Collection[str] = ()) -> None:
     """At the start of a run: whatever is open was sent by a process that is gone, so nobody knows what came of it.
 
-    Not what is open in the fleets of `but`: those are in the hands of other runs of this process.
+    Not what is open in the fleets of `but`: those are in the hands of other runs of this process. And what a bench has
+    open is the bench's, which may be at work on it (`bench_settle.py`).
     """
     for attempt in run.tools.journal.open_attempts():
-        if attempt.state is not AttemptState.UNKNOWN and attempt.fleet not in but:
+        is_ours = attempt.step.via is Via.CLOUD and attempt.fleet not in but
+        if is_ours and attempt.state is not AttemptState.UNKNOWN:
             run.record(attempt.lost_sight(FOUND_OPEN))
     for on_product in run.tools.journal.open_product_attempts():
         if on_product.state is not AttemptState.UNKNOWN and on_product.fleet not in but:
@@ -47,7 +49,9 @@ def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
             continue
         deadline = deadlines.get(attempt.fleet, RolloutPolicy().step_deadline_seconds)
         judged = attempt
-        if device is not None:
+        if device is not None and attempt.step.via is Via.USB:
+            judged = judge_of_a_bench(attempt, device, run.tools.catalog)
+        elif device is not None:
             gap = _first_gap(run, scope, attempt)
             judged = judge(
                 attempt,

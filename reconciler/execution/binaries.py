@@ -28,6 +28,8 @@ from reconciler.particle.api import MODULE_BYTES_MAX, DeviceOsReleaseRecord, Par
 MEMORY_BYTES_MAX: Final = 64 * 1024 * 1024
 """Room for the modules of about 40 releases; a fleet passes through a few."""
 
+_ARGON: Final = 12
+
 Applications = Mapping[tuple[str, ApplicationVersion], bytes]
 """The application binaries that manifests name, by platform name and version."""
 
@@ -49,7 +51,7 @@ def verify(binary: bytes, platform: Platform, step: FlashModule) -> None:
     if step.sha256 is not None and hashlib.sha256(binary).hexdigest() != step.sha256.lower():
         raise _integrity(f"{what} has another SHA-256 than the plan")
     parsed = _parsed(binary, what)
-    if parsed.platform_id != platform.id:
+    if not _is_for(parsed, platform):
         raise _integrity(f"{what} is for platform {parsed.platform_id}, not {platform.id}")
     if parsed.module != wanted:
         needs = ", ".join(map(str, parsed.module.dependencies)) or "nothing"
@@ -219,9 +221,15 @@ def _index(place: Path, platform: Platform) -> Mapping[tuple[ModuleSlot, int], P
         except (FirmwareError, OSError):
             # A file that is no module, or of a kind that we do not send, is none of the wanted ones.
             continue
-        if parsed.platform_id == platform.id:
+        if _is_for(parsed, platform):
             found.setdefault((parsed.module.slot, parsed.module.version), path)
     return found
+
+
+def _is_for(parsed: ParsedModule, platform: Platform) -> bool:
+    """Whether a device of this platform takes it: sets up to 3.3.1 share Argon's radio stack (facts 2)."""
+    is_shared = parsed.module.slot.function is ModuleFunction.RADIO_STACK and platform.mcu == "nrf52840"
+    return parsed.platform_id == platform.id or (is_shared and parsed.platform_id == _ARGON)
 
 
 def _read(path: Path) -> bytes:

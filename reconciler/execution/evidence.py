@@ -54,6 +54,20 @@ class HeardTransfer:
     behind_gap: bool = False
 
 
+def judge_of_a_bench(attempt: Attempt, device: ObservedDevice, catalog: Catalog) -> Attempt:
+    """What the cloud shows of a step that a bench left open: a session since then, and what it shows, decide.
+
+    Nothing is presumed: who has the device on a bench again sees it as it is.
+    """
+    is_new = device.last_handshake_at is not None and device.last_handshake_at > attempt.began_at
+    shown = shows_effect(attempt.step, device, catalog) if is_new else None
+    if shown is None or attempt.state is AttemptState.INTENDED:
+        return attempt
+    if shown:
+        return attempt.verified(Evidence.EFFECT, device.observed_at)
+    return _came_back_without(attempt, device)
+
+
 def judge(
     attempt: Attempt,
     device: ObservedDevice,

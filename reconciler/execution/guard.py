@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.device import DeviceMode, ObservedDevice
+from reconciler.model.fleet import Via
 from reconciler.model.module import ModuleSlot
 from reconciler.model.plan import Situation
 from reconciler.model.platform import platform_by_id
@@ -62,7 +63,7 @@ def _not_willing(step: Step, fresh: ObservedDevice) -> str | None:
         return "the device is offline"
     if fresh.quarantined:
         return "the device is quarantined"
-    if fresh.updates_enabled is False and not fresh.updates_forced:
+    if step.via is Via.CLOUD and fresh.updates_enabled is False and not fresh.updates_forced:
         return "its application has disabled updates"
     if not isinstance(step, LockApplication):
         return None

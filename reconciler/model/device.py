@@ -121,11 +121,15 @@ class Product:
         return max((held.version for held in fitting), default=None)
 
 
+BENCH: Final = "usb"
+"""The source of an observation of what is plugged in here. It is planned for USB."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """All that one look at the world showed.
 
-    `source` is `cloud`, `usb` or `snapshot`; `complete` is False when something could not be read, and `findings` say
+    `source` is `cloud`, `BENCH` or `snapshot`; `complete` is False when something could not be read, and `findings` say
     what. Devices are in the order of their ids, each once. `products` are the ids and slugs of the products seen, where
     the source says them.
 

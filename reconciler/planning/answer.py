@@ -112,7 +112,9 @@ class Answers:
     ) -> ApplicationStep | Refused | None:
         """The application's step, if it can run where the route ends; None: it is as desired."""
         wanted = goal.desired.application
-        step = application_step(platform, situation, wanted, product_id=goal.product_id, holding=goal.holding)
+        step = application_step(
+            platform, situation, wanted, product_id=goal.product_id, holding=goal.holding, via=goal.via
+        )
         if wanted is None or step is None or isinstance(step, Refused):
             return step
         later = needs_later(platform, situation, wanted, found.steps, goal.desired.device_os, self._catalog)
@@ -184,7 +186,7 @@ class Answers:
             restarts=cost.restarts(everything),
             safe_mode_boots=found.safe_mode_boots,
             minutes=cost.minutes(platform, everything, self._catalog),
-            requests=len(steps),
+            requests=sum(step.via is Via.CLOUD for step in steps),
             devices=(),
             healed_by_cloud=healed_by_cloud,
         )

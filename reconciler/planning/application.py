@@ -13,7 +13,7 @@ from typing import Final
 
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.device import HeldApplication
-from reconciler.model.fleet import ApplicationBinary, BuiltApplication, DesiredApplication
+from reconciler.model.fleet import ApplicationBinary, BuiltApplication, DesiredApplication, Via
 from reconciler.model.module import ModuleFunction, ModuleSlot
 from reconciler.model.plan import RefusalReason, Refused, Situation
 from reconciler.model.platform import Platform, platform_by_id
@@ -44,9 +44,11 @@ def application_step(
     *,
     product_id: int | None,
     holding: Holding | None = None,
+    via: Via = Via.CLOUD,
 ) -> ApplicationStep | Refused | None:
     """A lock for a product's device; a direct flash for one that takes no lock (facts 5.6, 8); None: it runs already.
 
+    Over USB every application is flashed, from a file that the manifests name.
     `product_id` is the product of the device where it is known, None where it is not.
     """
     if wanted is None or situation.application == wanted.version:
@@ -55,7 +57,7 @@ def application_step(
     name = f"application {wanted.release} {wanted.version}"
     if wanted.binaries and binary is None:
         return _unavailable(f"{name} has no binary for {platform}")
-    takes_lock = not situation.own and not situation.development
+    takes_lock = via is Via.CLOUD and not situation.own and not situation.development
     if binary is not None and binary.built is not None:
         expected = platform.id if situation.own else product_id
         unfit = _misfit(platform, wanted, binary.built, expected)
@@ -70,9 +72,10 @@ def application_step(
     if takes_lock:
         unlockable = None if holding is None else _not_to_be_locked(name, binary, holding)
         return unlockable or LockApplication(application=wanted.version, size=size)
-    if situation.own and (binary is None or (binary.file is None and binary.url is None)):
-        return _unavailable(f"{name} is in no product: its release must name a file")
-    return FlashApplication(application=wanted.version, size=size, sha256=_sha256(binary))
+    if (situation.own or via is Via.USB) and (binary is None or (binary.file is None and binary.url is None)):
+        whose = "sent over USB" if via is Via.USB else "in no product"
+        return _unavailable(f"{name} is {whose}: its release must name a file")
+    return FlashApplication(application=wanted.version, size=size, sha256=_sha256(binary), via=via)
 
 
 def _not_to_be_locked(name: str, binary: ApplicationBinary | None, holding: Holding) -> Refused | None:

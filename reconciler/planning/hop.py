@@ -7,6 +7,7 @@ mode, then the one that sends bootloaders first (higher index first), then NCP f
 
 Over USB, system parts and radio stack are written in DFU mode: unchecked, and without a boot until DFU mode is left for
 a module of another kind or at the end of the hop (facts 4.5, 7.4). So there the search also knows whether it is in it.
+A device on which a system part is missing runs nothing that would take another kind: its parts go first.
 """
 
 from __future__ import annotations
@@ -98,6 +99,9 @@ class Hops:
         self._via = via
         self._offered: dict[DeviceOsVersion, tuple[_Offer, ...]] = {}
         self._ends: dict[tuple[Versions, Unmet, DeviceOsVersion, bool], tuple[HopEnd, ...]] = {}
+        self._parts = tuple(
+            (self._position[slot], _first_number(slot, platform, catalog)) for slot in platform.system_parts
+        )
 
     def versions_of(self, modules: tuple[Module, ...]) -> Versions:
         """The versions of these modules by slot."""
@@ -161,15 +165,21 @@ class Hops:
             if mask and mask & required == required:
                 ends.append(self._end(booted, sendable, here, lacking))
             after_a_write = bool(booted.order) and sendable[booted.order[-1]].is_unchecked
+            runs = self._via is Via.CLOUD or self._runs(here)
             for i, offer in enumerate(sendable):
                 then = mask | 1 << i
-                if then == mask:
+                if then == mask or not (runs or offer.is_unchecked):
                     continue
                 partials = written if offer.is_unchecked else checked
                 for partial in _ready(offer, here, booted, written.get(mask), after_a_write=after_a_write):
                     candidate = _sent(partial, i)
                     partials[then] = min(partials.get(then, candidate), candidate)
         return tuple(ends)
+
+    def _runs(self, here: list[int]) -> bool:
+        """Whether all system parts are there, of those that the latest of them came with (facts 4.3: Electron)."""
+        latest = max((here[position] for position, _ in self._parts), default=0)
+        return latest > 0 and all(here[position] or latest < first for position, first in self._parts)
 
     def _offers(self, release: Release) -> tuple[_Offer, ...]:
         """What the release ships, in the order in which it is sent wherever that is legal."""
@@ -225,6 +235,12 @@ class Hops:
             versions=tuple(here[:_NOWHERE]),
             unmet=lacking,
         )
+
+
+def _first_number(slot: ModuleSlot, platform: Platform, catalog: Catalog) -> int:
+    """The lowest number that any release's module has in a slot."""
+    shipped = (each.module for release in catalog.releases(platform) for each in release.modules)
+    return min((module.version for module in shipped if module.slot == slot), default=0)
 
 
 def _rank(slot: ModuleSlot) -> tuple[int, int]:

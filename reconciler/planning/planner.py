@@ -3,6 +3,9 @@
 Every device of every fleet goes through the same ordered questions, and the first answer places it:
 held, quarantined, situation unknown, below what runs already, no route, as desired, too expensive, not now, route.
 Devices in the same situation share one search and one route.
+
+What is seen at the bench is planned for USB, whatever hand its fleet names: a person has the device in front of them.
+So limits of data, windows and the device's own veto against updates over the air do not hold there.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Final, TypeVar
 
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.census import Census
-from reconciler.model.device import DeviceId, Observation, ObservedDevice, Product
+from reconciler.model.device import BENCH, DeviceId, Observation, ObservedDevice, Product
 from reconciler.model.fleet import Desired, Fleet, FleetSet, IfRefused, Order, OverrideMode, Via
 from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.plan import (
@@ -73,7 +76,7 @@ def plan_fleets(
     naming = Naming(fleets)
     census = observed if isinstance(observed, Census) else census_of(observed, naming)
     members = members_by_fleet(fleets, census, naming, now=now)
-    placing = Placing(catalog, now, census.products, answers)
+    placing = Placing(catalog, now, census.products, answers, at_bench=census.source == BENCH)
     by_name = sorted(fleets.fleets, key=lambda fleet: fleet.name)
     plans = [
         with_waves(placing.plan_fleet(fleet, its), [member.kind for member in its], naming)
@@ -121,9 +124,16 @@ class Placing:
     """Where kinds of devices go, at one moment; what was answered for one fleet is kept for its next device."""
 
     def __init__(
-        self, catalog: Catalog, now: Instant, products: Sequence[Product] = (), answers: Answers | None = None
+        self,
+        catalog: Catalog,
+        now: Instant,
+        products: Sequence[Product] = (),
+        answers: Answers | None = None,
+        *,
+        at_bench: bool = False,
     ) -> None:
         self._catalog = catalog
+        self._at_bench = at_bench
         self._now = now
         self._products = products
         self._answers = Answers(catalog) if answers is None else answers
@@ -155,7 +165,12 @@ class Placing:
         if device.application not in answers:
             answers[device.application] = self._answer(fleet, device, situation, desired)
         answer = answers[device.application]
-        if answer is None and fleet.correct_drift and our_lock_is_gone(device, desired.application):
+        if (
+            answer is None
+            and not self._at_bench
+            and fleet.correct_drift
+            and our_lock_is_gone(device, desired.application)
+        ):
             assert isinstance(situation, Situation)
             situation = replace(situation, application=device.application)
             answer = self._answers.lock_again(situation, self._goal(fleet, device, desired, situation))
@@ -185,6 +200,10 @@ class Placing:
 
     def _goal(self, fleet: Fleet, device: ObservedDevice, desired: Desired, situation: Situation) -> Goal:
         delivery = fleet.delivery
+        if self._at_bench:
+            # A product that is known by its slug alone has a number of our own making, below zero.
+            is_numbered = not situation.own and device.product_id is not None and device.product_id > 0
+            return Goal(desired, Via.USB, None, product_id=device.product_id if is_numbered else None)
         return Goal(
             desired,
             delivery.via,
@@ -205,6 +224,8 @@ class Placing:
         suspension = fleet.suspension
         if suspension is not None and (suspension.until is None or suspension.until > self._now):
             return _wait(WaitingReason.SUSPENDED, f"the fleet is suspended: {suspension.reason}")
+        if self._at_bench:
+            return _others_say_no(fleet, member.kind.device, desired)
         if fleet.delivery.via is Via.USB:
             return _wait(WaitingReason.NEEDS_BENCH, "the fleet is delivered over USB, at a bench")
         if fleet.needs_device_zones and member.time_zone is None:

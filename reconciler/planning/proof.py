@@ -14,6 +14,7 @@ from itertools import groupby, pairwise
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.device import DeviceMode
 from reconciler.model.error import BugError
+from reconciler.model.fleet import Via
 from reconciler.model.module import Module, ModuleFunction, ModuleSlot
 from reconciler.model.plan import Situation
 from reconciler.model.platform import Platform
@@ -84,6 +85,8 @@ class _Replay:
         in_dfu_mode = goes_in_dfu_mode(step.module.slot.function, step.via)
         if not in_dfu_mode:
             self.boot()
+            if step.via is Via.USB and not any(self._versions.get(slot) for slot in self._platform.system_parts):
+                raise self.broken(f"sends {step.module} to a device on which no Device OS runs")
         refusal = condition(step, self._versions)
         if refusal is not None:
             raise self.broken(f"has an illegal step {step.module}: {refusal}")

@@ -81,7 +81,7 @@ def _core(plan: Plan, plan_id: str, compared: Sequence[str]) -> str:
         "",
         f"{observed}{source}.",
     ]
-    if summary.upgrade:
+    if plan.cost.requests:
         lines += ["", f"{budget_in_words(plan.cost)}."]
     warnings = [*_warnings_of_change(compared), *_warnings(plan)]
     if warnings:

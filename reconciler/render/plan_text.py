@@ -64,7 +64,7 @@ def plan_text(plan: Plan, *, plan_id: str, width: int = 100, colour: bool = Fals
         lines += ["", *_compared(page, compared)]
     for fleet in fleets:
         lines += ["", *_fleet(page, fleet, plan.source.observed_at)]
-    budget = page.wrapped(budget_in_words(plan.cost), hanging=2) if plan.summary.upgrade else []
+    budget = page.wrapped(budget_in_words(plan.cost), hanging=2) if plan.cost.requests else []
     return "\n".join([*lines, "", *budget, *_verdict(page, plan), ""])
 
 

@@ -7,17 +7,20 @@ from dataclasses import replace
 import pytest
 
 from reconciler.firmware.known import known_catalog
-from reconciler.model.device import DeviceMode
+from reconciler.model.device import BENCH, DeviceMode
 from reconciler.model.error import BugError
-from reconciler.model.fleet import Completeness, Via
+from reconciler.model.fleet import Completeness, Delivery, Fleet, FleetSet, Via
 from reconciler.model.module import ModuleFunction, ModuleSlot
+from reconciler.model.plan import FleetPlan, Knowledge, RefusalReason, Situation
 from reconciler.model.platform import Platform, platform_by_name
-from reconciler.model.step import FlashModule, condition, goes_in_dfu_mode
+from reconciler.model.step import FlashApplication, FlashModule, condition, goes_in_dfu_mode
 from reconciler.model.version import DeviceOsVersion
 from reconciler.planning import cost
+from reconciler.planning.planner import plan_fleets
 from reconciler.planning.proof import prove
 from reconciler.planning.route import Found, NoRoute, RouteSearch, find_route
 from reconciler.planning.situation import inferred_situation
+from tests.fleet_samples import NOW, device, fleet, observation, own_binary
 
 NORMAL, SAFE = DeviceMode.NORMAL, DeviceMode.SAFE_MODE
 
@@ -148,3 +151,82 @@ def test_the_proof_refuses_writes_without_the_boot_in_front_of_a_bootloader() ->
     bootloader, system = found("boron", "2.0.1", "6.3.4").steps
     with pytest.raises(BugError, match="boots into safe_mode"):
         proven("boron", "2.0.1", (system, bootloader), "6.3.4")
+
+
+def without(platform: str, start: str, *slots: str) -> Situation:
+    """A device of a release that is found in DFU mode and lacks these modules."""
+    whole = inferred_situation(named(platform), DeviceOsVersion(start), known_catalog())
+    left = tuple(module for module in whole.modules if str(module.slot) not in slots)
+    return replace(whole, modules=left, device_os=None, mode=SAFE, knowledge=Knowledge.REPORTED)
+
+
+@pytest.mark.parametrize("platform", ["argon", "boron", "electron", "photon", "p2", "tracker", "xenon"])
+def test_a_device_that_lost_its_device_os_gets_its_parts_before_anything_that_a_running_one_must_take(
+    platform: str,
+) -> None:
+    """From a release in four to every later one; what is written first makes a Device OS that runs."""
+    search = RouteSearch(named(platform), known_catalog(), Via.USB)
+    parts = {str(slot) for slot in named(platform).system_parts}
+    releases = [r.version for r in known_catalog().releases(named(platform)) if r.published and not r.prerelease]
+    for number, start in list(enumerate(releases))[::4]:
+        situation = without(platform, start.text, *parts)
+        for desired in releases[number::3]:
+            answer = search.find(situation, desired, completeness=Completeness.REQUIRED, allow_prerelease=False)
+            assert isinstance(answer, Found), (start, desired, answer)
+            prove(named(platform), situation, desired, answer.steps, answer.hops, known_catalog())
+            kinds = [goes_in_dfu_mode(step.module.slot.function, step.via) for step in answer.steps]
+            first = answer.steps[: kinds.index(False)] if False in kinds else answer.steps
+            shipped = known_catalog().release(named(platform), answer.hops[0])
+            assert shipped is not None
+            assert {str(s.module.slot) for s in shipped.modules} & parts <= {str(step.module.slot) for step in first}
+
+
+@pytest.mark.parametrize("lost", ["system_part/1", "system_part/2"])
+def test_a_photon_that_lost_one_of_two_parts_gets_that_one_first(lost: str) -> None:
+    answer = find_route(
+        named("photon"),
+        without("photon", "1.5.2", lost),
+        DeviceOsVersion("2.3.1"),
+        known_catalog(),
+        via=Via.USB,
+        completeness=Completeness.REQUIRED,
+        allow_prerelease=False,
+    )
+    assert isinstance(answer, Found)
+    first = answer.steps[0]
+    assert (str(first.module.slot), first.device_os.text) == (lost, "1.5.2")
+
+
+def test_the_proof_refuses_a_bootloader_for_a_device_on_which_nothing_runs() -> None:
+    situation = without("boron", "2.0.1", "system_part/1")
+    bootloader, system = found("boron", "2.0.1", "6.3.4").steps
+    with pytest.raises(BugError, match="no Device OS runs"):
+        prove(
+            named("boron"),
+            situation,
+            DeviceOsVersion("6.3.4"),
+            (bootloader, system),
+            (system.device_os,),
+            known_catalog(),
+        )
+
+
+def plan_at_bench(of_fleet: Fleet) -> FleetPlan:
+    seen = observation(device(device_os="2.0.1", updates_enabled=False), source=BENCH)
+    return plan_fleets(FleetSet(fleets=(of_fleet,)), seen, known_catalog(), now=NOW).fleets[0]
+
+
+@pytest.mark.parametrize("via", list(Via))
+def test_at_the_bench_every_fleet_is_planned_for_usb_whatever_it_costs_and_whatever_the_devices_veto(via: Via) -> None:
+    (route,) = plan_at_bench(fleet(delivery=Delivery(via=via, bytes_per_device_max=1))).routes
+    assert {step.via for step in route.steps} == {Via.USB}
+    assert route.requests == 0
+
+
+def test_at_the_bench_an_application_is_flashed_from_a_file_and_never_locked() -> None:
+    named_file = fleet(application=own_binary("boron", file="logger.bin"))
+    assert isinstance(plan_at_bench(named_file).routes[0].steps[-1], FlashApplication)
+    held_by_the_product = fleet(application=own_binary("boron"))
+    assert [place.reason for place in plan_at_bench(held_by_the_product).refused] == [
+        RefusalReason.APPLICATION_UNAVAILABLE
+    ]

@@ -1,0 +1,1 @@
+"""`reconciler usb`: devices on this machine's USB."""

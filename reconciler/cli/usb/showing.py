@@ -1,0 +1,231 @@
+"""How the bench shows what happens: a large table on a terminal, lines elsewhere, JSON lines for machines; and a log.
+
+The table is for a person with gloves on, two metres away: one line for each device, a colour and a word in capitals
+that says what to do. Green UNPLUG ME, yellow leave it, red look here.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+from rich.box import HEAVY
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from reconciler.cli.saying import say
+from reconciler.controller.seat import Seat, SeatState
+from reconciler.model.event import AttemptMoved, DeviceArrived, Event, Finding
+from reconciler.render.event_json import event_document
+
+_WORDS: Final = {
+    SeatState.LOOKING: ("LOOKING", "black on yellow"),
+    SeatState.WORKING: ("WORKING", "black on yellow"),
+    SeatState.DONE: ("UNPLUG ME", "bold white on green"),
+    SeatState.STRANGER: ("NOT OURS", "white on blue"),
+    SeatState.ASIDE: ("SET ASIDE", "white on blue"),
+    SeatState.FAILED: ("FAILED", "bold white on red"),
+    SeatState.TROUBLE: ("LOOK HERE", "bold white on red"),
+    SeatState.GONE: ("PLUG IN AGAIN", "bold white on red"),
+}
+_FRAMES_PER_SECOND: Final = 4
+
+
+class BenchDisplay(Protocol):
+    """Shows seats; many threads call `seat`."""
+
+    def seat(self, seat: Seat) -> None:
+        """A seat has changed."""
+
+    def seats(self, seats: Sequence[Seat]) -> None:
+        """All seats as they are now; called again and again."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+class Lines:
+    """A line when a seat says something new; JSON when a machine listens."""
+
+    def __init__(self, *, as_json: bool, sound: bool) -> None:
+        self._as_json = as_json
+        self._sound = Sound(enabled=sound)
+        self._said: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def seat(self, seat: Seat) -> None:
+        """See `BenchDisplay`."""
+        key = seat.device_id or seat.port
+        line = json.dumps(seat_document(seat), sort_keys=True) if self._as_json else _line(seat)
+        with self._lock:
+            if self._said.get(key) == line:
+                return
+            self._said[key] = line
+            say(line)
+        self._sound.seat(seat)
+
+    def seats(self, seats: Sequence[Seat]) -> None:
+        """Nothing: what is new was said."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return None
+
+
+class LiveTable:
+    """The table, drawn anew a few times a second."""
+
+    def __init__(self, *, colour: bool, sound: bool) -> None:
+        self._console = Console(stderr=False, no_color=not colour)
+        self._live = Live(console=self._console, refresh_per_second=_FRAMES_PER_SECOND, screen=False)
+        self._sound = Sound(enabled=sound, bell=self._console.bell)
+
+    def seat(self, seat: Seat) -> None:
+        """See `BenchDisplay`."""
+        self._sound.seat(seat)
+
+    def seats(self, seats: Sequence[Seat]) -> None:
+        """See `BenchDisplay`."""
+        self._live.update(table_of(seats))
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+
+class Sound:
+    """The terminal's bell: once for a device that is done, three times for one that needs a person."""
+
+    def __init__(self, *, enabled: bool, bell: Callable[[], object] = lambda: say("\a", err=True, nl=False)) -> None:
+        self._enabled = enabled
+        self._bell = bell
+        self._last: dict[str, SeatState] = {}
+
+    def seat(self, seat: Seat) -> None:
+        """Ring when a seat has come to rest."""
+        key = seat.device_id or seat.port
+        is_news = self._last.get(key) is not seat.state
+        self._last[key] = seat.state
+        if not self._enabled or not is_news:
+            return
+        needs_a_person = seat.state in (SeatState.FAILED, SeatState.TROUBLE, SeatState.GONE)
+        for _ in range(3 if needs_a_person else int(seat.state is SeatState.DONE)):
+            self._bell()
+
+
+class SerialLogs:
+    """One file for each device, `FOLDER/<device id>.jsonl`: what was done to it, for the record. Only ever added to."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._last: dict[str, str] = {}
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def event(self, event: Event) -> None:
+        """What happened to an attempt, and who has arrived."""
+        device_id = None
+        match event:
+            case AttemptMoved(attempt=attempt):
+                device_id = attempt.device_id
+            case DeviceArrived(device_id=arrived):
+                device_id = arrived
+            case Finding(device_id=found):
+                device_id = found
+        if device_id is not None:
+            self._add(device_id, dict(event_document(event)))
+
+    def seat(self, seat: Seat) -> None:
+        """How a device came to rest."""
+        if seat.device_id is None or not seat.state.is_at_rest:
+            return
+        document = seat_document(seat)
+        if self._last.get(seat.device_id) != json.dumps(document, sort_keys=True):
+            self._last[seat.device_id] = json.dumps(document, sort_keys=True)
+            self._add(seat.device_id, {"logged_at": _now(), **document})
+
+    def _add(self, device_id: str, document: dict[str, Any]) -> None:
+        if self._folder is None:
+            return
+        with self._lock, (self._folder / f"{device_id}.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(document, sort_keys=True) + "\n")
+
+
+def seat_document(seat: Seat) -> dict[str, Any]:
+    """A seat for machines: one event of the stream that `usb apply` and `usb bench` write."""
+    return {
+        "event": "seat",
+        "port": seat.port,
+        "device": seat.device_id,
+        "name": seat.name,
+        "platform": seat.platform,
+        "fleet": seat.fleet,
+        "state": seat.state.value,
+        "what": seat.what,
+        "steps_done": seat.steps_done,
+        "steps": seat.steps,
+        "code": seat.code,
+        "message": seat.message,
+    }
+
+
+def table_of(seats: Sequence[Seat]) -> Table:
+    """The table as it is drawn: two lines of room for each device."""
+    table = Table(box=HEAVY, expand=True, show_lines=True, padding=(1, 1))
+    for title, ratio in (("PORT", 1), ("DEVICE", 3), ("", 2), ("WHAT", 4), ("", 3)):
+        table.add_column(title, ratio=ratio, overflow="fold")
+    for seat in seats:
+        word, style = _WORDS[seat.state]
+        bar = ProgressBar(total=max(1, seat.steps), completed=_completed(seat))
+        table.add_row(
+            Text(seat.port, style="bold"),
+            Text(f"{seat.name or seat.platform}\n{seat.device_id or ''}"),
+            Text(f" {word} ", style=style, justify="center"),
+            Text(_what(seat)),
+            bar if seat.steps else "",
+        )
+    if not seats:
+        table.add_row("", "plug something in", "", "", "")
+    return table
+
+
+def _completed(seat: Seat) -> float:
+    return float(seat.steps) if seat.state is SeatState.DONE else min(float(seat.steps), seat.steps_done + seat.share)
+
+
+def _what(seat: Seat) -> str:
+    if seat.state.is_at_rest:
+        return f"{seat.code}: {seat.message}" if seat.code else seat.message
+    step = f"step {seat.steps_done + 1} of {seat.steps}: " if seat.steps_done < seat.steps else ""
+    phase = f" ({seat.phase}, {seat.share:.0%})" if seat.phase is not None else ""
+    return f"{step}{seat.what}{phase}"
+
+
+def _line(seat: Seat) -> str:
+    word = _WORDS[seat.state][0]
+    return f"{seat.port:<8} {seat.device_id or '-':<24} {word:<13} {_what(seat)}".rstrip()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

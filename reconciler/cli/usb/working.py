@@ -1,0 +1,89 @@
+"""What `usb apply` and `usb bench` share: a hall with a display, until it is at rest or a person leaves."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from reconciler.bench_wiring import BenchWork, open_hall
+from reconciler.cli.carrying_out import terminated_like_interrupted
+from reconciler.cli.usb.inputs import OpenBench
+from reconciler.cli.usb.showing import BenchDisplay, Lines, LiveTable, SerialLogs
+from reconciler.controller.bench_hall import Hall
+from reconciler.controller.seat import Seat, SeatState
+from reconciler.journal.location import JournalPlace
+from reconciler.journal.lock import sole_run
+from reconciler.model.instant import Instant
+
+LOOK_SECONDS: Final = 0.5
+"""Between two looks at the ports."""
+INTERRUPTED: Final = 130
+DEVICES_FAILED: Final = 3
+_BAD: Final = frozenset({SeatState.FAILED, SeatState.TROUBLE, SeatState.GONE})
+
+
+def display_of(*, output: str, colour: bool, sound: bool) -> BenchDisplay:
+    """A table where a person looks, lines elsewhere."""
+    if output == "json" or not sys.stdout.isatty():
+        return Lines(as_json=output == "json", sound=sound)
+    return LiveTable(colour=colour, sound=sound)
+
+
+@contextmanager
+def sole_bench(place: JournalPlace) -> Iterator[None]:
+    """The only run on a journal in a file.
+
+    A journal on a server is shared: there it keeps two hands apart itself, by the one open attempt of a device.
+    """
+    if not isinstance(place, Path):
+        yield
+        return
+    with sole_run(place, now=Instant(time.time())):
+        yield
+
+
+def work(
+    here: OpenBench, what: BenchWork, display: BenchDisplay, logs: SerialLogs, *, is_over: Callable[[Hall], bool]
+) -> tuple[Sequence[Seat], bool]:
+    """Serve until it is over, or until Ctrl-C: then what is being written is finished first.
+
+    Returns the seats, and whether a person interrupted.
+    """
+    stopping = False
+
+    def show(seat: Seat) -> None:
+        display.seat(seat)
+        logs.seat(seat)
+
+    def tell(event: object) -> None:
+        logs.event(event)  # type: ignore[arg-type]  # every event of a run
+
+    prepared = replace(what, show=show, tell=tell, stopped=lambda: stopping)
+    interrupted = False
+    with display, open_hall(here.settings, prepared) as hall:
+        try:
+            with terminated_like_interrupted():
+                while True:
+                    hall.look_around()
+                    display.seats(hall.seats())
+                    if is_over(hall):
+                        break
+                    time.sleep(LOOK_SECONDS / max(1.0, here.speed))
+        except KeyboardInterrupt:
+            stopping = interrupted = True
+        hall.wait()
+        display.seats(hall.seats())
+        seats = hall.seats()
+    return seats, interrupted
+
+
+def exit_code(seats: Sequence[Seat], *, interrupted: bool) -> int:
+    """0, or 3 when a device failed or was left in the middle, or 130 when a person left while there was work."""
+    if interrupted and any(not seat.state.is_at_rest for seat in seats):
+        return INTERRUPTED
+    return DEVICES_FAILED if any(seat.state in _BAD for seat in seats) else 0

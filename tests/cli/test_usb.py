@@ -1,0 +1,182 @@
+"""`usb list|plan|apply|bench` and `bundle`, on the pretend bench, as a person runs them."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from jsonschema import Draft202012Validator
+
+from reconciler.cli.bundle import command as bundle_command
+from reconciler.cli.usb.group import command as usb_command
+from reconciler.emulator.binaries import EmulatedBinaries
+from reconciler.firmware.catalog import Catalog
+from reconciler.firmware.known import known_catalog
+from reconciler.journal.opening import open_journal
+from reconciler.model.attempt import AttemptState
+from reconciler.model.error import ReconcilerError
+from reconciler.model.fleet import Desired
+from reconciler.model.platform import platform_by_name
+from reconciler.model.version import DeviceOsVersion
+from reconciler.planning.provision import releases_for_bench, steps_of
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "fleet-manifests" / "11-bench"
+SCHEMA = json.loads((ROOT / "schemas" / "usblist.v1.schema.json").read_text(encoding="utf-8"))
+STRANGER = "e00fce68ffffffffffffffff"
+FAST = ("--emulate", "--speed", "20")
+
+
+def run(*arguments: object, journal: Path | None = None) -> Result:
+    environment = {"RECONCILER_JOURNAL": None if journal is None else str(journal), "PARTICLE_ACCESS_TOKEN": None}
+    return CliRunner(env=environment).invoke(usb_command, list(map(str, arguments)))
+
+
+def lines_of(result: Result) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+
+
+def code_of(result: Result) -> str:
+    assert isinstance(result.exception, ReconcilerError), result.output
+    return result.exception.code
+
+
+def test_the_list_shows_ours_and_strangers_and_keeps_its_schema() -> None:
+    result = run("list", EXAMPLE, *FAST, "--output", "json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    Draft202012Validator(SCHEMA).validate(document)
+    fleets = {device["id"]: device["fleet"] for device in document["devices"]}
+    assert fleets.pop(STRANGER) is None
+    assert set(fleets.values()) == {"returned-units"}
+    assert {device["mode"] for device in document["devices"]} == {"normal", "dfu"}
+
+
+def test_the_list_without_manifests_knows_no_fleet() -> None:
+    result = run("list", "--emulate")
+    assert result.exit_code == 0
+    assert "none: not touched" in result.stdout
+
+
+def test_the_plan_says_what_would_happen_and_touches_nothing() -> None:
+    result = run("plan", EXAMPLE, *FAST, "--output", "json", "--detailed-exitcode")
+    assert result.exit_code == 2, result.output
+    plan = json.loads(result.stdout)
+    assert plan["summary"] == {"devices": 5, "current": 0, "upgrade": 5, "refused": 0, "waiting": 0}
+    assert {step["via"] for route in plan["fleets"][0]["routes"] for step in route["steps"]} == {"usb"}
+
+
+def test_the_bench_brings_everything_of_ours_there_and_leaves_the_stranger_alone(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.sqlite"
+    result = run("bench", EXAMPLE, *FAST, "--once", "--output", "json", "--log", tmp_path / "log", journal=journal)
+    assert result.exit_code == 0, result.output
+    last = {line["device"]: line["state"] for line in lines_of(result)}
+    assert last.pop(STRANGER) == "stranger"
+    assert set(last.values()) == {"done"}
+    with open_journal(journal) as kept:
+        attempts = kept.attempts()
+    assert {attempt.state for attempt in attempts} == {AttemptState.VERIFIED}
+    for device_id in last:
+        log = [json.loads(line) for line in (tmp_path / "log" / f"{device_id}.jsonl").read_text().splitlines()]
+        assert {"attempt_moved", "device_arrived", "seat"} <= {entry["event"] for entry in log}
+
+
+def test_apply_asks_and_does_nothing_where_nobody_can_answer(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.sqlite"
+    result = run("apply", EXAMPLE, *FAST, journal=journal)
+    assert result.exit_code == 5, result.output
+    with open_journal(journal) as kept:
+        assert kept.attempts() == ()
+
+
+def test_apply_carries_out_what_it_showed(tmp_path: Path) -> None:
+    result = run("apply", EXAMPLE, *FAST, "--auto-approve", "--output", "json", journal=tmp_path / "journal.sqlite")
+    assert result.exit_code == 0, result.output
+    assert lines_of(result)[-1] == {"event": "outcome", "devices_done": 5, "devices_planned": 5}
+
+
+def test_without_modules_and_without_a_token_it_says_what_to_give(tmp_path: Path) -> None:
+    result = run("bench", EXAMPLE, "--once", journal=tmp_path / "journal.sqlite")
+    assert code_of(result) in {"PFR6846", "PFR3201"}
+
+
+@pytest.fixture(scope="module")
+def emulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with modules that are not the vendor's, and the catalog that goes with them."""
+    folder = tmp_path_factory.mktemp("emulated")
+    binaries = EmulatedBinaries(known_catalog())
+    for name in ("argon", "boron"):
+        platform = platform_by_name(name)
+        assert platform is not None
+        desired = Desired(device_os=DeviceOsVersion("6.3.4"), application=None)
+        releases = releases_for_bench(platform, desired, known_catalog())
+        for step in (step for release in releases for step in steps_of(platform, release)):
+            place = folder / "firmware" / name / step.device_os.text / f"{step.module.slot.function.label}.bin"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            content = binaries.module(platform, step.device_os, step.module.slot)
+            assert content is not None
+            place.write_bytes(content)
+    catalog: Catalog = binaries.catalog
+    (folder / "catalog.json").write_text(json.dumps(catalog.document()), encoding="utf-8")
+    return folder
+
+
+def create(emulated: Path, output: Path) -> str:
+    arguments = ["create", EXAMPLE, "--output", output, "--firmware", emulated / "firmware"]
+    arguments += ["--catalog", emulated / "catalog.json"]
+    result = CliRunner().invoke(bundle_command, list(map(str, arguments)))
+    assert result.exit_code == 0, result.output
+    return result.stdout.splitlines()[0]
+
+
+def test_a_bundle_is_all_that_a_bench_without_network_needs(tmp_path: Path, emulated: Path) -> None:
+    bundle = tmp_path / "bench.zip"
+    digest = create(emulated, bundle)
+    result = run(
+        "bench", "--bundle", bundle, "--bundle-digest", digest, *FAST, "--once", journal=tmp_path / "journal.sqlite"
+    )
+    assert result.exit_code == 0, result.output
+    assert "5 of 6 devices are done" in result.output
+
+
+def test_a_bundle_with_another_digest_is_refused(tmp_path: Path, emulated: Path) -> None:
+    bundle = tmp_path / "bench.zip"
+    create(emulated, bundle)
+    assert code_of(run("list", "--bundle", bundle, "--bundle-digest", "sha256:0", "--emulate")) == "PFR6843"
+
+
+def test_a_bundle_in_which_a_byte_was_changed_is_refused(tmp_path: Path, emulated: Path) -> None:
+    bundle = tmp_path / "bench.zip"
+    create(emulated, bundle)
+    changed = tmp_path / "changed.zip"
+    with zipfile.ZipFile(bundle) as before, zipfile.ZipFile(changed, "w") as after:
+        for name in before.namelist():
+            content = before.read(name)
+            after.writestr(name, content.replace(b"6.3.4", b"6.3.5") if name.endswith("fleet.yaml") else content)
+    assert code_of(run("list", "--bundle", changed, "--emulate")) == "PFR6843"
+
+
+@pytest.mark.parametrize("name", ["../evil.yaml", "/etc/evil", "manifests/../../evil"])
+def test_a_bundle_whose_names_lead_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    bundle = tmp_path / "evil.zip"
+    index = {"format_version": "1.0", "files": {name: {"size": 1, "sha256": "0"}}}
+    with zipfile.ZipFile(bundle, "w") as archive:
+        archive.writestr("bundle.json", json.dumps(index))
+        archive.writestr(name, b"x")
+    assert code_of(run("list", "--bundle", bundle, "--emulate")) == "PFR6842"
+
+
+def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing.zip"
+    nothing.write_bytes(b"nothing")
+    assert code_of(run("list", "--bundle", nothing, "--emulate")) == "PFR6842"
+
+
+def test_the_udev_rules_are_those_that_ship() -> None:
+    result = run("udev-rules")
+    assert result.stdout == (ROOT / "deploy" / "udev" / "50-particle.rules").read_text(encoding="utf-8")
+    assert 'ATTRS{idVendor}=="2b04", ATTRS{idProduct}=="d00d"' in result.stdout

@@ -1,0 +1,107 @@
+"""What a person with gloves on sees and hears at the bench."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from reconciler.cli.usb.showing import Lines, SerialLogs, Sound, seat_document, table_of
+from reconciler.controller.seat import Seat, SeatState
+from reconciler.model.device import DeviceId
+from reconciler.particle.usb import Phase, UsbPort
+
+SEAT = Seat(
+    port=UsbPort("1-2.4"),
+    device_id=DeviceId("e00fce680000000000000001"),
+    platform="Boron",
+    state=SeatState.WORKING,
+    name="pump",
+    fleet="eu",
+    what="system part 1 of 6.3.4",
+    steps_done=1,
+    steps=2,
+    share=0.4,
+    phase=Phase.SENDING,
+)
+DONE = replace(SEAT, state=SeatState.DONE, steps_done=2, message="verified: Device OS 6.3.4")
+
+
+def drawn(*seats: Seat) -> str:
+    screen = io.StringIO()
+    Console(file=screen, width=140, no_color=True).print(table_of(seats))
+    return screen.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [
+        (SeatState.DONE, "UNPLUG ME"),
+        (SeatState.GONE, "PLUG IN AGAIN"),
+        (SeatState.TROUBLE, "LOOK HERE"),
+        (SeatState.STRANGER, "NOT OURS"),
+    ],
+)
+def test_every_state_is_a_word_in_capitals_that_says_what_to_do(state: SeatState, word: str) -> None:
+    assert word in drawn(replace(SEAT, state=state))
+
+
+def test_the_table_has_port_name_step_and_how_far_it_is() -> None:
+    text = drawn(SEAT)
+    for part in (
+        "1-2.4",
+        "pump",
+        "e00fce680000000000000001",
+        "step 2 of 2",
+        "system part 1 of 6.3.4",
+        "sending",
+        "40%",
+    ):
+        assert part in text
+
+
+def test_every_state_can_be_drawn() -> None:
+    assert all(drawn(replace(SEAT, state=state)) for state in SeatState)
+
+
+def test_an_empty_bench_says_what_to_do() -> None:
+    assert "plug something in" in drawn()
+
+
+def test_the_bell_rings_once_for_done_and_three_times_for_trouble_and_not_again_for_the_same() -> None:
+    rings: list[str] = []
+    sound = Sound(enabled=True, bell=lambda: rings.append("ring"))
+    for seat in (SEAT, DONE, DONE):
+        sound.seat(seat)
+    assert len(rings) == 1
+    sound.seat(replace(DONE, state=SeatState.FAILED))
+    assert len(rings) == 4
+
+
+def test_without_the_flag_it_is_silent() -> None:
+    rings: list[str] = []
+    Sound(enabled=False, bell=lambda: rings.append("ring")).seat(DONE)
+    assert rings == []
+
+
+def test_lines_are_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines(as_json=True, sound=False)
+    for seat in (SEAT, SEAT, DONE):
+        lines.seat(seat)
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert said == [seat_document(SEAT), seat_document(DONE)]
+
+
+def test_a_log_is_one_file_a_device_and_only_ever_added_to(tmp_path: Path) -> None:
+    for _ in range(2):
+        logs = SerialLogs(tmp_path)
+        logs.seat(SEAT)
+        logs.seat(DONE)
+        logs.seat(DONE)
+    (file,) = tmp_path.iterdir()
+    assert file.name == "e00fce680000000000000001.jsonl"
+    assert [json.loads(line)["state"] for line in file.read_text().splitlines()] == ["done", "done"]
