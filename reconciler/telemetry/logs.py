@@ -94,11 +94,12 @@ class Log:
         root = logging.getLogger()
         before = (root.handlers[:], root.level)
         others = {name: logging.getLogger(name) for name in ("uvicorn", "uvicorn.error", "uvicorn.access")}
-        kept = {name: (each.handlers[:], each.propagate) for name, each in others.items()}
+        kept = {name: (each.handlers[:], each.propagate, each.level) for name, each in others.items()}
         root.handlers[:] = [self._handler]
         root.setLevel(max(self._level, _LIBRARY_LEVEL))
         for each in others.values():
             each.handlers[:], each.propagate = [], True
+            each.setLevel(logging.NOTSET)
         logging.captureWarnings(capture=True)
 
         def end() -> None:
@@ -106,7 +107,8 @@ class Log:
             root.handlers[:], level = before
             root.setLevel(level)
             for name, each in others.items():
-                each.handlers[:], each.propagate = kept[name]
+                each.handlers[:], each.propagate, before_level = kept[name]
+                each.setLevel(before_level)
 
         return end
 
