@@ -75,8 +75,6 @@ class Judgement:
 def judgement_of(situation: FleetSituation) -> Judgement:
     """What is said of a fleet now."""
     fleet = situation.fleet
-    if situation.judged != situation.generation:
-        return _unknown("this generation of the manifest has not been judged yet")
     if situation.refusal is not None:
         refusal = situation.refusal
         stands = "nothing is desired yet" if situation.taken is None else "what was taken before stands"
@@ -86,6 +84,8 @@ def judgement_of(situation: FleetSituation) -> Judgement:
         return _halted(fleet)
     if situation.troubles:
         return _troubled(situation.troubles)
+    if situation.judged != situation.generation:
+        return _unknown("this generation of the manifest has not been judged yet")
     if fleet is None or fleet.plan is None:
         return _unknown("its product has not been looked at yet")
     return _of_plan(fleet, fleet.plan)

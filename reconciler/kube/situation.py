@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from reconciler.controller.intent import Refusal
+from reconciler.controller.means import CLOUD, JOURNAL, SOURCE
+from reconciler.controller.passes import trouble_of
 from reconciler.controller.troubles import Trouble
 from reconciler.model.revision import TakenIntent
 from reconciler.render.status import FleetStatus
@@ -83,7 +85,8 @@ class PlanInForce:
 class FleetSituation:
     """All that is known of one fleet when its status is written.
 
-    - `generation`: that of the resource now; `judged`: the one whose spec was taken, or refused, last.
+    - `generation`: that of the resource now; `judged`: the one that was refused last, or else the one whose spec the
+      passes follow (not just taken: what is observed is held against that).
     - `fleet`: where it stands; None: the loop does not know it. Its plan is None until its product was seen.
     - `plan`: the one that was offered for approval, or else that of the rollout. Not the one of the last pass: its
       digest is another one after every look.
@@ -99,3 +102,9 @@ class FleetSituation:
     refusal: Refusal | None = None
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     reconcile_handled: str | None = None
+
+
+def troubles_concerning(product: str | None, troubles: Mapping[str, Trouble]) -> Mapping[str, Trouble]:
+    """The troubles of a loop that concern a fleet of this product: those of everybody, and the product's own."""
+    concerning = (SOURCE, JOURNAL, CLOUD, trouble_of(product))
+    return {what: trouble for what, trouble in troubles.items() if what in concerning}

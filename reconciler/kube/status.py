@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from reconciler.kube.counts import Counts, Sample, counts_of, samples_of, shortened
@@ -45,6 +46,8 @@ _STAYS: Final = ("devices", "display", "waves", "samples", "samplesTruncated", "
 def status_of(situation: FleetSituation, previous: Mapping[str, Any] | None, now: Instant) -> dict[str, Any]:
     """The status now. `previous` is the one that the resource has, None: none was ever written."""
     before: Mapping[str, Any] = previous or {}
+    if situation.judged == NEVER_JUDGED:
+        situation = replace(situation, judged=before.get("observedGeneration", NEVER_JUDGED))
     said = judgement_of(situation)
     fleet = situation.fleet
     keeps_all = said.state is State.UNKNOWN and _was_judged(before, situation)
