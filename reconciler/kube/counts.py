@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Final
 
 from reconciler.model.device import DeviceId
@@ -83,12 +84,8 @@ def samples_of(fleet: FleetStatus) -> tuple[tuple[Sample, ...], bool]:
     if fleet.plan is None:
         return (), False
     moving, failed = _apart(fleet, fleet.plan)
-    found: list[Sample] = []
-    for sample in (*_failed(fleet, failed), *_blocked(fleet.plan, moving | failed)):
-        if len(found) == SAMPLES_MAX:
-            return tuple(found), True
-        found.append(sample)
-    return tuple(found), False
+    found = tuple(islice(chain(_failed(fleet, failed), _blocked(fleet.plan, moving | failed)), SAMPLES_MAX + 1))
+    return found[:SAMPLES_MAX], len(found) > SAMPLES_MAX
 
 
 def blocks_of(plan: FleetPlan) -> Sequence[Refused | Waiting]:
@@ -141,5 +138,5 @@ def _blocked(plan: FleetPlan, apart: frozenset[DeviceId]) -> Iterator[Sample]:
 
 def shortened(text: str, characters_max: int = SAMPLE_MESSAGE_CHARACTERS_MAX) -> str:
     """Harmless, on one line, and not longer."""
-    line = harmless(" ".join(text.split()))
-    return line if len(line) <= characters_max else line[: characters_max - 1] + "…"
+    line = " ".join(text.split())
+    return harmless(line if len(line) <= characters_max else line[: characters_max - 1] + "…")

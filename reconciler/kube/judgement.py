@@ -65,11 +65,16 @@ _ASKS: Final = frozenset({Reason.AWAITING_APPROVAL, Reason.PLAN_STALE})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What is said. `message` is one sentence; nothing in it changes unless something has happened."""
+    """What is said. `message` is one sentence; nothing in it changes unless something has happened.
+
+    But for what others say of their troubles: that may be in other words every time. `cause` is then the beginning of
+    the message that tells one trouble from another; otherwise it is empty.
+    """
 
     state: State
     reason: Reason
     message: str
+    cause: str = ""
 
 
 def judgement_of(situation: FleetSituation) -> Judgement:
@@ -109,11 +114,14 @@ def _halted(fleet: FleetStatus) -> Judgement:
 def _troubled(troubles: Mapping[str, Trouble]) -> Judgement:
     """That which a person must act for is said first."""
     what, trouble = min(troubles.items(), key=lambda each: (each[1].code not in _NEEDS_A_PERSON, each[0]))
-    message = f"{what}: {trouble.message} ({trouble.code})"
+    cause = f"{what} ({trouble.code}): "
     if trouble.code in _NEEDS_A_PERSON:
-        return _stalled(_NEEDS_A_PERSON[trouble.code], message, f"see docs/errors.md for {trouble.code}")
-    reason = Reason.RATE_LIMITED if trouble.code == _RATE_LIMITED else Reason.PROGRESSING_WITH_RETRY
-    return Judgement(state=State.PROGRESSING, reason=reason, message=f"{message}; it is tried again")
+        reason, state = _NEEDS_A_PERSON[trouble.code], State.STALLED
+        message = f"{cause}{trouble.message}; next: see docs/errors.md for {trouble.code}"
+    else:
+        reason = Reason.RATE_LIMITED if trouble.code == _RATE_LIMITED else Reason.PROGRESSING_WITH_RETRY
+        state, message = State.PROGRESSING, f"{cause}{trouble.message}; it is tried again"
+    return Judgement(state=state, reason=reason, message=message, cause=cause)
 
 
 def _of_plan(fleet: FleetStatus, plan: FleetPlan) -> Judgement:

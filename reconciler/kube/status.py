@@ -167,6 +167,7 @@ def _conditions(
         statuses[_BESIDE[said.state]] = "True"
     statuses |= dict.fromkeys(_of_the_domain(fleet, said), "True")
     known = {each["type"]: each for each in before.get("conditions", ())}
+    message = _steady(said, known.get(ConditionType.READY))
     return [
         {
             "type": kind.value,
@@ -174,10 +175,17 @@ def _conditions(
             "observedGeneration": situation.judged,
             "lastTransitionTime": _transition(known.get(kind.value), status, now),
             "reason": said.reason.value,
-            "message": _message(said.message),
+            "message": message,
         }
         for kind, status in statuses.items()
     ]
+
+
+def _steady(said: Judgement, known: Mapping[str, Any] | None) -> str:
+    """The message; while a trouble lasts the one that it began with, or every try would be a write."""
+    if known is not None and said.cause and known["reason"] == said.reason and known["message"].startswith(said.cause):
+        return str(known["message"])
+    return _message(said.message)
 
 
 def _of_the_domain(fleet: FleetStatus | None, said: Judgement) -> Iterator[ConditionType]:

@@ -48,12 +48,12 @@ REFUSED = fleet_plan(
 )
 
 
-def rollout(state: WaveState, **changes: Any) -> Progress:
+def rollout(first: WaveState, **changes: Any) -> Progress:
     """A rollout in its first wave of two, which is in this state."""
-    soaks_until = Instant(NOW + 600) if state is WaveState.SOAKING else None
+    soaks_until = Instant(NOW + 600) if first is WaveState.SOAKING else None
     standings = {DeviceState.DONE: 3, DeviceState.FAILED: 1, DeviceState.READY: 1}
     wave = WaveStatus(
-        name="canary", state=state, devices=5, started_at=NOW, soaks_until=soaks_until, standings=standings
+        name="canary", state=first, devices=5, started_at=NOW, soaks_until=soaks_until, standings=standings
     )
     usual: dict[str, Any] = {"waves": (wave,), "to_come": ("rest",), "state": RolloutState.ROLLING, **changes}
     intent = COLD_CHAIN_PLAN.fleet.desired.intent

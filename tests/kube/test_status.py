@@ -148,6 +148,14 @@ def test_trouble_that_a_person_must_end_is_said_before_other_trouble() -> None:
     assert ready(of(fleet_status(DONE), troubles=both))["reason"] == Reason.CREDENTIALS_INVALID
 
 
+def test_trouble_that_lasts_is_told_in_its_first_words() -> None:
+    troubles = [{"journal": Trouble(code="PFR5001", message=f"try {number}", since=NOW)} for number in range(2)]
+    first = of(fleet_status(DONE), troubles=troubles[0])
+    assert status_of(situation(fleet_status(DONE), troubles=troubles[1]), first, NOW) == first
+    other = {"journal": Trouble(code="PFR5002", message="try 2", since=NOW)}
+    assert "try 2" in ready(status_of(situation(fleet_status(DONE), troubles=other), first, NOW))["message"]
+
+
 def test_trouble_of_another_product_is_not_ours() -> None:
     assert troubles_concerning("cold-chain", CLOUD_DOWN) == {}
     assert troubles_concerning("12345", CLOUD_DOWN) == CLOUD_DOWN
