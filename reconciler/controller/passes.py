@@ -181,7 +181,7 @@ class Passes:
     def _pass(self, name: str | None, product: _Product) -> None:
         """One pass, and when the next one is due. Whatever goes wrong in it stays with the product."""
         run, began, steps = product.run, self.means.monotonic(), product.run.moved_here[AttemptState.INTENDED]
-        what, code = _of(name), None
+        what, code = trouble_of(name), None
         pause, silence = Pause(at_least=0.0, at_most=0.0), None
         try:
             self._take_over(product)
@@ -259,5 +259,6 @@ def unforeseen(means: Means, troubles: Troubles, what: str, error: BaseException
     means.report(error)
 
 
-def _of(product: str | None) -> str:
+def trouble_of(product: str | None) -> str:
+    """Under which name trouble of a product is kept."""
     return "own devices" if product is None else f"product {product}"
