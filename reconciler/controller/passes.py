@@ -18,7 +18,7 @@ from reconciler.controller.approvals import KeptPlans
 from reconciler.controller.cycle import reconcile_pass
 from reconciler.controller.intent import Intent
 from reconciler.controller.knowledge import Knowledge
-from reconciler.controller.means import JOURNAL, UNFORESEEN, Means
+from reconciler.controller.means import CLOUD, JOURNAL, SOURCE, UNFORESEEN, Means
 from reconciler.controller.offers import Offers
 from reconciler.controller.pace import Pause, pause_after
 from reconciler.controller.run import Run, Scope, Tools
@@ -130,6 +130,7 @@ class Passes:
         self._products, self.intent = products, intent
         with self._lock:
             self.schedule.follow(products, now=self.means.monotonic())
+        self.troubles.end_all_but([SOURCE, JOURNAL, CLOUD, *map(_of, products)])
 
     def stop(self) -> None:
         """Begin no step any more; what is being sent is finished and written down."""
@@ -201,7 +202,8 @@ class Passes:
             self.troubles.began(what, error.code, error.message)
         except ReconcilerError as error:
             code, silence = error.code, 0.0
-            self.troubles.began(JOURNAL if isinstance(error, JournalError) else what, error.code, error.message)
+            is_journals = isinstance(error, JournalError) and not self.means.can_write()
+            self.troubles.began(JOURNAL if is_journals else what, error.code, error.message)
         except Exception as error:  # noqa: BLE001  # as above
             code, silence = UNFORESEEN, 0.0
             unforeseen(self.means, self.troubles, what, error)
