@@ -10,10 +10,9 @@ import pytest
 from reconciler.journal.memory import MemoryJournal
 from reconciler.model.error import JournalError
 from reconciler.model.event import Recovered, Troubled
-from tests.simulation.test_controller import HOUR, fleet, releases
+from tests.simulation.test_controller import HOUR, WORLD, fleet, releases
 from tests.simulation.virtual import VirtualCloud
 from tests.simulation.virtual_controller import PretendSource, VirtualController
-from tests.simulation.test_controller import WORLD
 
 WRITES = ("begin", "record", "note", "keep", "set_", "release", "take", "halt", "lift")
 
@@ -41,7 +40,9 @@ def source(virtual: VirtualCloud) -> PretendSource:
     return PretendSource(clock=virtual.clock)
 
 
-def test_trouble_with_a_product_that_is_not_meant_any_more_is_over(virtual: VirtualCloud, source: PretendSource) -> None:
+def test_trouble_with_a_product_that_is_not_meant_any_more_is_over(
+    virtual: VirtualCloud, source: PretendSource
+) -> None:
     controller = VirtualController(virtual, source, MemoryJournal())
     elsewhere = fleet("us")["us.yaml"].replace("product: cold-chain", "product: nowhere")
     source.push({**fleet(), "us.yaml": elsewhere})
