@@ -19,11 +19,12 @@ from reconciler.model.summary import Summary
 from reconciler.settings.settings import ChannelSettings
 from reconciler.telemetry.channel import CommitState, CommitStatus, DeliveryError, StatusChannel
 from reconciler.telemetry.courier import Delivery, why_not
-from reconciler.telemetry.matters import Matter
+from reconciler.telemetry.matters import OFFERED, Matter
 from reconciler.telemetry.pace import Pace
 
 PREFIX: Final = "telling/status/"
 
+_NAMED_MAX: Final = 3
 _REMEMBERED: Final = 20
 """Commits whose last status is remembered."""
 
@@ -107,7 +108,11 @@ class CommitCourier:
             return wanted
         commit = _digits(intents[0].revision.commit)
         halted = {halt.fleet: halt.reason for halt in self._journal.halts()}
+        offered = [each.what for each in matters if each.reason == OFFERED and each.ended is None]
         state = state_of(intents[0], self._settings.fleets, halted, self._counted())
+        awaited = sorted(fleet for fleet in offered if not self._settings.fleets or fleet in self._settings.fleets)
+        if awaited and (state is None or state[0] is CommitState.PENDING):
+            state = CommitState.PENDING, f"{', '.join(awaited[:_NAMED_MAX])}: an approval is waited for"
         if state is None and self._shown.get(commit) != CommitState.SUCCESS:
             state = CommitState.PENDING, "the fleets are being looked at"
         if state is not None and all(each.commit != commit for each in wanted):
