@@ -53,7 +53,7 @@ class Daemon:
         self._means = means
         self._traffic = traffic
         self._holder = holder
-        self._loop = Loop(means)
+        self._loop = Loop(replace(means, launch=self._launch))
         self._woken = threading.Event()
         self._ears: dict[int, Callable[[Event], None]] = {}
         self._lock = threading.Lock()
@@ -93,6 +93,17 @@ class Daemon:
         """Another look at a product may settle something."""
         self._loop.passes.wake(product)
         self._woken.set()
+
+    def _launch(self, work: Callable[[], None]) -> None:
+        """What ends may be what the next turn waits for: a new commit, the last pass before it."""
+
+        def work_and_wake() -> None:
+            try:
+                work()
+            finally:
+                self._woken.set()
+
+        self._means.launch(work_and_wake)
 
     # The desk
 
