@@ -19,8 +19,13 @@ from reconciler.cli.saying import say
 from reconciler.cli.settings_file import check_settings, read_settings
 from reconciler.model.error import ReconcilerError
 from reconciler.settings.settings import ControllerSettings
+from reconciler.sources.process import end_what_runs
 
 SETTINGS_VARIABLE: Final = "RECONCILER_SETTINGS"
+
+
+_GOES_ON: Final = "the controller goes on with the settings that it has"
+_NOT_ENDED: Final = "something has not ended within the grace period; the next start finds out what became of it"
 
 
 @click.command("controller")
@@ -45,27 +50,37 @@ def command(settings: Path, check: bool) -> None:
         checked = check_settings(settings, os.environ)
         click.echo(checked.as_text() or f"{settings}: nothing is wrong with it", err=checked.settings is None)
         sys.exit(1 if checked.settings is None else 0)
-    wanted = _Wanted()
+    wanted = _Wanted(settings)
     with _signals(wanted):
         told = read_settings(settings, os.environ)
+        parts = Parts(told)
         while not wanted.end.is_set():
-            wanted.reload.clear()
-            with Parts(told) as parts:
-                parts.run(wanted.is_anything)
-            if wanted.reload.is_set() and not wanted.end.is_set():
-                told = _reloaded(settings, told)
+            with parts:
+                is_at_rest = parts.run(wanted.is_anything)
+                if not is_at_rest:
+                    _leave(wanted)
+            if wanted.settings is not None and not wanted.end.is_set():
+                told, parts = _anew(told, wanted)
 
 
 class _Wanted:
-    """What the process was asked for by signals."""
+    """What the process was asked for by signals. `settings`: others to go on with."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
         self.end = threading.Event()
         self.reload = threading.Event()
+        self.settings: ControllerSettings | None = None
+        self._path = path
 
     def is_anything(self) -> bool:
-        """Whether the controller has to stop what it does."""
-        return self.end.is_set() or self.reload.is_set()
+        """Whether the controller has to stop what it does. Settings that have problems are told, and no reason to."""
+        if self.reload.is_set():
+            self.reload.clear()
+            try:
+                self.settings = read_settings(self._path, os.environ)
+            except ReconcilerError as error:
+                say(f"error: {error}\n{_GOES_ON}", err=True)
+        return self.end.is_set() or self.settings is not None
 
 
 @contextmanager
@@ -81,10 +96,32 @@ def _signals(wanted: _Wanted) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _reloaded(path: Path, told: ControllerSettings) -> ControllerSettings:
-    """The settings as they are now; those of before where these have problems."""
+def _anew(told: ControllerSettings, wanted: _Wanted) -> tuple[ControllerSettings, Parts]:
+    """Parts by the settings that are wanted; by those of before where no parts can be made of these."""
+    new, wanted.settings = wanted.settings, None
+    assert new is not None
     try:
-        return read_settings(path, os.environ)
+        return new, Parts(new).made()
     except ReconcilerError as error:
-        say(f"error: {error}\nthe controller goes on with the settings that it has", err=True)
-        return told
+        say(f"error: {error}\n{_GOES_ON}", err=True)
+        return told, Parts(told)
+
+
+def _leave(wanted: _Wanted) -> None:
+    """End, or begin anew, without waiting for what does not end: whatever it was is open in the journal.
+
+    Threads cannot be ended, so that the process has to be.
+    """
+    end_what_runs()
+    if wanted.end.is_set():
+        say(f"error: {_NOT_ENDED}", err=True)
+        _flush()
+        os._exit(0)
+    say(f"error: {_NOT_ENDED}; the process begins anew", err=True)
+    _flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # this very command once more
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()

@@ -52,21 +52,26 @@ class Parts:
     def __init__(self, settings: ControllerSettings) -> None:
         self._settings = settings
         self._stack = ExitStack()
+        self._is_made = False
 
-    def __enter__(self) -> Self:
+    def made(self) -> Self:
+        """Make them now, before they are entered. Raises ReconcilerError; then nothing is left of them."""
         with ExitStack() as stack:
             self._build(stack)
-            self._stack = stack.pop_all()
+            self._stack, self._is_made = stack.pop_all(), True
         return self
+
+    def __enter__(self) -> Self:
+        return self if self._is_made else self.made()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stack.close()
 
-    def run(self, should_stop: Callable[[], bool]) -> None:
-        """Keep the fleets as the manifests say, until it should stop."""
-        self._daemon.run(should_stop)
+    def run(self, should_stop: Callable[[], bool]) -> bool:
+        """Keep the fleets as the manifests say, until it should stop. False: something has not ended by then."""
+        return self._daemon.run(should_stop)
 
     def _build(self, stack: ExitStack) -> None:
         settings = self._settings

@@ -30,6 +30,7 @@ from reconciler.cli.inputs import (
 from reconciler.cli.options import cloud_access, cloud_options
 from reconciler.cli.watch import INTERVAL_SECONDS, JOURNAL_INTERVAL_SECONDS, watch
 from reconciler.cli.word import moment
+from reconciler.controller.approvals import KeptPlans
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.status import Memory, budget_status, fleet_statuses
 from reconciler.journal.journal import Journal
@@ -169,7 +170,7 @@ def _status(intent: Intent | None, kept: Journal | None, place: JournalPlace, se
     now = seen.cloud_now
     if now is None:
         now = Instant(time.time()) if kept is None else moment(kept)
-    memory = None if kept is None else Memory(kept, None if intent is None else intent.catalog)
+    memory = None if kept is None else Memory(kept, None if intent is None else KeptPlans(kept, intent.catalog))
     holder = holder_of(place)
     words, alive = ("", False) if holder is None else (holder.words, holder.alive)
     return Status(

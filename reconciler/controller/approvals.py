@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from reconciler.firmware.catalog import Catalog
 from reconciler.journal.journal import Journal, KeptPlan
@@ -17,31 +18,35 @@ from reconciler.render.plan_json import plan_json
 from reconciler.render.plan_reading import whole_plan_from_document
 from reconciler.rollout.approval import NO_APPROVALS, Approvals, approvals_of, entries_of_file, is_same
 
+PLANS_HELD_MAX: Final = 16
+
+_UNREADABLE: Final[Mapping[str, str]] = {}
+
 
 class KeptPlans(Mapping[str, SavedPlan]):
-    """The plans that a journal keeps, by their ids, each read when it is first asked for.
+    """The plans that a journal keeps, by their ids, each read when it is first asked for. Any thread may ask.
 
-    One that cannot be read, of another catalog or of a later version, is as if it were not there.
+    One that cannot be read, of another catalog or of a later version, is as if it were not there. Only the last few are
+    held: a plan of a large fleet is large, and a controller sees many in a year.
     """
 
     def __init__(self, journal: Journal, catalog: Catalog) -> None:
         self._journal = journal
         self._catalog = catalog
         self._read: dict[str, SavedPlan] = {}
+        self._intents: dict[str, Mapping[str, str]] = {}
+        self._lock = threading.RLock()
 
     def __getitem__(self, plan_id: str) -> SavedPlan:
-        if plan_id not in self._read:
-            kept = self._journal.plan(plan_id)
-            if kept is None:
-                raise KeyError(plan_id)
-            try:
-                self._read[plan_id] = whole_plan_from_document(json.loads(kept.text), self._catalog)
-            except (OperatorError, ValueError) as error:
-                raise KeyError(plan_id) from error
-        return self._read[plan_id]
+        with self._lock:
+            plan = self._read.pop(plan_id, None) or self._plan(plan_id)
+            self._read[plan_id] = plan
+            while len(self._read) > PLANS_HELD_MAX:
+                del self._read[next(iter(self._read))]
+            return plan
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._read)
+        return iter([*self._read])
 
     def __len__(self) -> int:
         return len(self._read)
@@ -53,7 +58,24 @@ class KeptPlans(Mapping[str, SavedPlan]):
         policy = fleet.rollout
         if not fleet.approval_required and not any(wave.approval_required for wave in policy.waves):
             return NO_APPROVALS
-        return approvals_of(fleet, noted, files, self, now=now)
+        return approvals_of(fleet, [entry for entry in noted if self._may_count(entry, fleet)], files, self, now=now)
+
+    def _plan(self, plan_id: str) -> SavedPlan:
+        kept = None if self._intents.get(plan_id) == _UNREADABLE else self._journal.plan(plan_id)
+        if kept is None:
+            raise KeyError(plan_id)
+        try:
+            plan = whole_plan_from_document(json.loads(kept.text), self._catalog)
+        except (OperatorError, ValueError) as error:
+            self._intents[plan_id] = _UNREADABLE
+            raise KeyError(plan_id) from error
+        self._intents[plan_id] = dict(plan.intents)
+        return plan
+
+    def _may_count(self, entry: Approved, fleet: Fleet) -> bool:
+        """False: it is known without another look at the plan that it asks for something else."""
+        known = self._intents.get(entry.plan_id)
+        return known is None or known.get(fleet.name) == fleet.desired.intent
 
 
 def keep(journal: Journal, document: Mapping[str, Any]) -> None:

@@ -12,13 +12,15 @@ from dataclasses import replace
 from typing import Any, Final
 
 from reconciler import __version__
+from reconciler.controller.approvals import KeptPlans
 from reconciler.controller.desk import Check
+from reconciler.controller.glance import Glance
 from reconciler.controller.loop import Loop
 from reconciler.controller.means import CLOUD, JOURNAL, SOURCE, Means
 from reconciler.controller.status import Memory, budget_status, fleet_statuses
 from reconciler.firmware.catalog import Catalog
 from reconciler.journal.journal import Journal
-from reconciler.model.event import Event
+from reconciler.model.event import Event, IntentTaken, RolloutMoved
 from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.plan import FleetPlan, Plan
 from reconciler.model.revision import Revision
@@ -34,6 +36,7 @@ from reconciler.telemetry.figures import Figures, FleetFigures
 STUCK_SECONDS: Final = 60.0
 """A loop that has not turned for so long is stuck: a turn waits for nothing but the journal."""
 
+_REST_POLL_SECONDS: Final = 0.1
 _ANY_STATUS: Final = "any"
 _TEXT_WIDTH: Final = 100
 _UNAUTHORISED: Final = "PFR3002"
@@ -50,15 +53,20 @@ class Daemon:
         self._means = means
         self._traffic = traffic
         self._holder = holder
-        self._loop = Loop(means)
+        self._loop = Loop(replace(means, launch=self._launch))
         self._woken = threading.Event()
         self._ears: dict[int, Callable[[Event], None]] = {}
         self._lock = threading.Lock()
+        self._kept_plans = KeptPlans(means.journal, means.catalog)
+        self._glance = Glance(self._status, means.monotonic)
 
     # The loop
 
-    def run(self, should_stop: Callable[[], bool]) -> None:
-        """Turn until `should_stop`; then wait, for the grace period at most, until what was begun is written down."""
+    def run(self, should_stop: Callable[[], bool]) -> bool:
+        """Turn until `should_stop`; then wait, for the grace period at most, until what was begun is written down.
+
+        False: something of it has still not ended.
+        """
         loop = self._loop
         loop.begin()
         while not should_stop():
@@ -68,11 +76,14 @@ class Daemon:
         loop.stop()
         ends_at = self._means.monotonic() + self._means.settings.grace_seconds
         while not loop.is_at_rest() and self._means.monotonic() < ends_at:
-            self._woken.wait(0.1)
+            self._woken.wait(_REST_POLL_SECONDS)
             self._woken.clear()
+        return loop.is_at_rest()
 
     def hear(self, event: Event) -> None:
         """Everything that happens is told here, and from here to everybody who listens."""
+        if isinstance(event, RolloutMoved | IntentTaken):
+            self._glance.is_over()
         with self._lock:
             ears = [*self._ears.values()]
         for ear in ears:
@@ -82,6 +93,17 @@ class Daemon:
         """Another look at a product may settle something."""
         self._loop.passes.wake(product)
         self._woken.set()
+
+    def _launch(self, work: Callable[[], None]) -> None:
+        """What ends may be what the next turn waits for: a new commit, the last pass before it."""
+
+        def work_and_wake() -> None:
+            try:
+                work()
+            finally:
+                self._woken.set()
+
+        self._means.launch(work_and_wake)
 
     # The desk
 
@@ -136,11 +158,11 @@ class Daemon:
 
     def status(self) -> Mapping[str, Any]:
         """See `Desk.status`."""
-        return status_document(self._status(), tool_version=__version__)
+        return status_document(self._glance(), tool_version=__version__)
 
     def figures(self) -> Figures:
         """What metrics show now."""
-        status, intent, traffic = self._status(), self._loop.passes.intent, self._traffic()
+        status, intent, traffic = self._glance(), self._loop.passes.intent, self._traffic()
         revision = "" if intent is None else intent.taken.revision.text
         checks = {check.name: check.ok for check in self.checks()}
         return Figures(
@@ -158,7 +180,7 @@ class Daemon:
 
     def _status(self) -> Status:
         plan, intent, now = self._loop.passes.plan(), self._loop.passes.intent, self.now()
-        memory = Memory(self._means.journal, self._means.catalog)
+        memory = Memory(self._means.journal, self._kept_plans)
         fleets = None if intent is None else intent.fleets
         return Status(
             at=now,

@@ -60,6 +60,8 @@ class Loop:
         """Hear, and begin what is due."""
         now = self.means.monotonic()
         with self.troubles.of(JOURNAL):
+            if self.troubles.is_open(JOURNAL):
+                self.means.prove_writing()
             self._hear_words()
         if not self.stopping:
             self._look_at_source(now)

@@ -12,16 +12,19 @@ from reconciler.controller.intent import Intents
 from reconciler.controller.run import Scope
 from reconciler.firmware.catalog import Catalog
 from reconciler.journal.journal import Journal
+from reconciler.model.error import JournalError
 from reconciler.model.event import Event
 from reconciler.model.fleet import FleetSet
 from reconciler.model.health import CheckAnswer, CheckQuestion, HealthCheck
-from reconciler.model.instant import Instant
+from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.settings.settings import ControllerSettings
 from reconciler.sources import ManifestSet
 
 SOURCE: Final = "source"
 JOURNAL: Final = "journal"
 CLOUD: Final = "cloud"
+
+_PROOF: Final = "controller/written-at"
 
 UNFORESEEN: Final = "PFR9003"
 """The code of a mistake of ours."""
@@ -64,3 +67,15 @@ class Means:
     ask: Callable[[HealthCheck, CheckQuestion], CheckAnswer]
     report: Callable[[BaseException], None]
     troubled_before: Collection[str] = ()
+
+    def can_write(self) -> bool:
+        """Whether the journal can be written: many things can still be read of it when its disk is full."""
+        try:
+            self.prove_writing()
+        except JournalError:
+            return False
+        return True
+
+    def prove_writing(self) -> None:
+        """Write something without a meaning. Raises JournalError."""
+        self.journal.set_bookmark(_PROOF, iso_from_instant(self.clock()))

@@ -1,7 +1,8 @@
 """Plans that wait for a person: where an approval is asked for, the plan that would be carried out is kept and told.
 
 A plan is offered once. It is offered anew where a device that waits is not covered by it any more, or it has expired;
-what people approve of is what is carried out, so a plan that still covers everybody stays the offered one.
+what people approve of is what is carried out, so a plan that still covers everybody stays the offered one. People are
+told of it once, and again where somebody still waits after they have approved: for a later wave, say.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ _FILE_APPROVAL: Final = "PFR6724"
 _ASKING: Final = frozenset({Hold.AWAITING_APPROVAL, Hold.APPROVAL_STALE})
 
 
+_Offer = tuple[str, str]
+"""The id of a plan, and its digest."""
+
+
 class Offers:
     """What was offered, in the journal; `tell` hears of new offers."""
 
@@ -35,6 +40,7 @@ class Offers:
         self._plans = plans
         self._tell = tell
         self._told: set[str] = set()
+        self._told_of: dict[str, tuple[str, int]] = {}
 
     def make(self, plan: Callable[[], Plan | None], fleets: FleetSet, run: Run, *, now: Instant) -> None:
         """After a pass of a run: note what files approve of, and offer the plan to whoever has to agree to what waits.
@@ -53,28 +59,36 @@ class Offers:
                 self._tell_once(line, now)
         for fleet_plan in made.fleets:
             concerned = waiting.get(fleet_plan.fleet.name)
-            if concerned and not self._is_offered(fleet_plan, concerned, now):
+            if not concerned:
+                continue
+            fleet, offer = fleet_plan.fleet.name, self._offered(fleet_plan, concerned, now)
+            if offer is None:
                 document = document or plan_document(made, tool_version=__version__)
-                self._offer(fleet_plan.fleet.name, document, len(concerned), now)
+                offer = self._offer(fleet, document)
+            told = offer[0], len(run.story_of(fleet).approvals)
+            if self._told_of.get(fleet) != told:
+                self._told_of[fleet] = told
+                plan_id, digest = offer
+                self._tell(PlanOffered(at=now, fleet=fleet, plan_id=plan_id, digest=digest, devices=len(concerned)))
 
-    def _is_offered(self, plan: FleetPlan, waiting: Collection[DeviceId], now: Instant) -> bool:
-        """Whether the plan that was offered last is still what would be done on all that wait."""
+    def _offered(self, plan: FleetPlan, waiting: Collection[DeviceId], now: Instant) -> _Offer | None:
+        """The plan that was offered last, where it is still what would be done on all that wait."""
         fleet = plan.fleet.name
         offered = self._plans.get(self._journal.bookmark(_MARK + fleet) or "")
         if offered is None or now >= offered.expires_at or offered.intents.get(fleet) != plan.fleet.desired.intent:
-            return False
-        return all(
+            return None
+        is_whole = all(
             covers(offered, fleet, route, device_id)
             for route in plan.routes
             for device_id in route.devices
             if device_id in waiting
         )
+        return (offered.plan_id, offered.digest) if is_whole else None
 
-    def _offer(self, fleet: str, document: Mapping[str, Any], devices: int, now: Instant) -> None:
+    def _offer(self, fleet: str, document: Mapping[str, Any]) -> _Offer:
         keep(self._journal, document)
-        plan_id, digest = document["plan_id"], document["digest"]
-        self._journal.set_bookmark(_MARK + fleet, plan_id)
-        self._tell(PlanOffered(at=now, fleet=fleet, plan_id=plan_id, digest=digest, devices=devices))
+        self._journal.set_bookmark(_MARK + fleet, document["plan_id"])
+        return document["plan_id"], document["digest"]
 
     def _tell_once(self, line: str, now: Instant) -> None:
         if line not in self._told:

@@ -18,7 +18,7 @@ from reconciler.controller.approvals import KeptPlans
 from reconciler.controller.cycle import reconcile_pass
 from reconciler.controller.intent import Intent
 from reconciler.controller.knowledge import Knowledge
-from reconciler.controller.means import JOURNAL, UNFORESEEN, Means
+from reconciler.controller.means import CLOUD, JOURNAL, SOURCE, UNFORESEEN, Means
 from reconciler.controller.offers import Offers
 from reconciler.controller.pace import Pause, pause_after
 from reconciler.controller.run import Run, Scope, Tools
@@ -57,6 +57,10 @@ class _Made:
     plan: Plan
 
 
+_Shown = tuple[Run, Observation]
+"""A run, and what it saw last."""
+
+
 @dataclass(slots=True)
 class Passes:
     """Any thread may ask; `follow` and `begin_due` are called from one, and never while the other is at work."""
@@ -70,6 +74,7 @@ class Passes:
     _products: dict[str | None, _Product] = field(default_factory=dict)
     _offers: Offers = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _planning: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         means = self.means
@@ -88,34 +93,39 @@ class Passes:
             return bool(self.schedule.under_way)
 
     def plan(self) -> Plan | None:
-        """What is planned on what was seen last, of all products together; None: not all have been seen yet."""
-        intent, seen = self.intent, self._seen()
-        if intent is None or seen is None:
-            return None
-        made = self._made
-        if made is None or made.intent is not intent or any(map(is_not, made.seen, seen)):
-            plan = self._planned(intent.fleets, intent.taken.revision.text, seen)
-            made = self._made = _Made(intent=intent, seen=seen, plan=plan)
-        return made.plan
+        """What is planned on what was seen last, of all products together; None: not all have been seen yet.
+
+        Who asks while it is made waits for that.
+        """
+        with self._planning:
+            intent, shown = self.intent, self._shown()
+            if intent is None or shown is None:
+                return None
+            seen = tuple(observation for _, observation in shown)
+            made = self._made
+            if made is None or made.intent is not intent or any(map(is_not, made.seen, seen)):
+                plan = self._planned(intent.fleets, intent.taken.revision.text, shown)
+                made = self._made = _Made(intent=intent, seen=seen, plan=plan)
+            return made.plan
 
     def plan_for(self, fleets: FleetSet, revision: str) -> Plan | None:
         """What would be planned for these fleets on what was seen last; None: not all products have been seen yet.
 
         As the command `plan` would make it: with waves, and with its digest. Devices of other products are not seen.
         """
-        seen = self._seen()
-        return None if seen is None else self._planned(fleets, revision, seen)
+        shown = self._shown()
+        return None if shown is None else self._planned(fleets, revision, shown)
 
-    def _seen(self) -> tuple[Observation, ...] | None:
+    def _shown(self) -> Sequence[_Shown] | None:
         """The last observation of every product; None: one of them has not been seen yet."""
-        pictures = [picture for run in self.runs for picture in run.pictures.values()]
-        seen = tuple(picture.observation for picture in pictures)
-        is_whole = bool(seen) and len(seen) == len(self._products) and all(each.source for each in seen)
-        return seen if is_whole else None
+        products = [*self._products.values()]
+        found = [(each.run, picture.observation) for each in products for picture in [*each.run.pictures.values()]]
+        is_whole = bool(found) and len(found) == len(products) and all(seen.source for _, seen in found)
+        return found if is_whole else None
 
-    def _planned(self, fleets: FleetSet, revision: str, seen: Sequence[Observation]) -> Plan:
+    def _planned(self, fleets: FleetSet, revision: str, shown: Sequence[_Shown]) -> Plan:
         now = self.means.clock()
-        known = [run.knowledge.added_to_all(each) for run, each in zip(self.runs, seen, strict=True)]
+        known = [run.knowledge.added_to_all(seen) for run, seen in shown]
         return plan_fleets(fleets, merged(known, now=now), self.means.catalog, now=now, revision=revision)
 
     def follow(self, intent: Intent, scopes: Sequence[Scope]) -> None:
@@ -130,6 +140,7 @@ class Passes:
         self._products, self.intent = products, intent
         with self._lock:
             self.schedule.follow(products, now=self.means.monotonic())
+        self.troubles.end_all_but([SOURCE, JOURNAL, CLOUD, *map(_of, products)])
 
     def stop(self) -> None:
         """Begin no step any more; what is being sent is finished and written down."""
@@ -201,7 +212,8 @@ class Passes:
             self.troubles.began(what, error.code, error.message)
         except ReconcilerError as error:
             code, silence = error.code, 0.0
-            self.troubles.began(JOURNAL if isinstance(error, JournalError) else what, error.code, error.message)
+            is_journals = isinstance(error, JournalError) and not self.means.can_write()
+            self.troubles.began(JOURNAL if is_journals else what, error.code, error.message)
         except Exception as error:  # noqa: BLE001  # as above
             code, silence = UNFORESEEN, 0.0
             unforeseen(self.means, self.troubles, what, error)

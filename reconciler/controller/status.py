@@ -11,7 +11,6 @@ from typing import Final
 
 from reconciler.controller.approvals import KeptPlans
 from reconciler.controller.progress import ledger_of_look, progress_of
-from reconciler.firmware.catalog import Catalog
 from reconciler.journal.journal import Journal
 from reconciler.model.allowance import REQUESTS
 from reconciler.model.attempt import Attempt, AttemptState
@@ -32,10 +31,10 @@ ATTEMPTS_READ_MAX: Final = 50_000
 
 
 class Memory:
-    """What the journal remembers, read once; of plans that were approved only with the `catalog` that they need."""
+    """What the journal remembers, read once; of plans that were approved what `plans` can read."""
 
-    def __init__(self, journal: Journal, catalog: Catalog | None = None) -> None:
-        self._plans = None if catalog is None else KeptPlans(journal, catalog)
+    def __init__(self, journal: Journal, plans: KeptPlans | None = None) -> None:
+        self._plans = plans
         self.halts = {halt.fleet: Halted(reason=halt.reason, at=halt.at, by=halt.by) for halt in journal.halts()}
         self.open_attempts = journal.open_attempts()
         self.stories = stories_of(noted.entry for noted in journal.entries())

@@ -59,6 +59,18 @@ class Troubles:
         if was_there:
             self._tell(Recovered(at=self._clock(), what=what))
 
+    def is_open(self, what: str) -> bool:
+        """Whether this is in trouble, as far as people know."""
+        with self._lock:
+            return what in self._now or what in self._before
+
+    def end_all_but(self, those: Collection[str]) -> None:
+        """Nobody looks at anything else any more, so that it cannot be in trouble."""
+        with self._lock:
+            over = (self._now.keys() | self._before) - set(those)
+        for what in sorted(over):
+            self.ended(what)
+
     @contextmanager
     def of(self, what: str) -> Iterator[None]:
         """What goes wrong in the body is trouble of this, or of the journal."""

@@ -137,8 +137,11 @@ def _take(handle: int, journal: Path, place: Path) -> None:
 
 
 def _under_way(journal: JournalPlace, holder: str) -> RunUnderWayError:
-    message = f"another `apply` is at work on {journal}" + (f": {holder}" if holder else "")
-    next_step = "wait until it has ended, or end it with Ctrl-C; it can be run again and goes on where it was"
+    message = f"another `apply`, or a controller, is at work on {journal}" + (f": {holder}" if holder else "")
+    next_step = (
+        "wait until it has ended, or end it with Ctrl-C; it can be run again and goes on where it was. A "
+        "controller does what Git says: commit there"
+    )
     return RunUnderWayError("PFR5012", message, next_step=next_step)
 
 

@@ -23,6 +23,7 @@ from reconciler.model.event import (
     Troubled,
 )
 from reconciler.render.console_text import console_change_in_words
+from reconciler.render.ink import counted
 from reconciler.render.plan_text import action_in_words
 from reconciler.render.rollout_words import entry_in_words
 from reconciler.render.step_words import step_in_words
@@ -62,11 +63,12 @@ def _of_fleet(event: FleetEvent, *, verbose: bool) -> str:
 def _of_controller(event: ControllerEvent, *, verbose: bool) -> str:
     match event:
         case PlanOffered(fleet=fleet, plan_id=plan_id, devices=devices):
-            return f"{fleet}: {devices:,} devices wait for an approval: reconciler approve {plan_id}"
+            waiting = f"{counted(devices, 'device')} {'waits' if devices == 1 else 'wait'} for an approval"
+            return f"{fleet}: {waiting}: reconciler approve {plan_id}"
         case IntentTaken(intent=intent):
             word = f", by the word of {intent.by}" if intent.by else ""
             signer = f", signed by {intent.revision.signer}" if intent.revision.signer else ""
-            return f"{intent.revision.text} is desired now: {len(intent.fleets)} fleets{signer}{word}"
+            return f"{intent.revision.text} is desired now: {counted(len(intent.fleets), 'fleet')}{signer}{word}"
         case IntentRefused(revision=revision, code=code, message=message, next_step=next_step):
             what = "the source" if revision is None else revision.text
             return f"{what} is not taken: {message} ({code})" + (f"; {next_step}" if next_step else "")

@@ -20,7 +20,7 @@ def pace_in_words(plan: FleetPlan) -> str:
     """By which hand, how many at a time, how long in all, and when the fleet halts."""
     fleet, policy, devices = plan.fleet, plan.fleet.rollout, plan.summary.devices
     if fleet.approval_required:
-        return f"Held until a person approves the plan: reconciler approve PLANFILE --fleet {fleet.name}"
+        return f"Held until a person approves the plan: reconciler approve PLANFILE|PLAN_ID --fleet {fleet.name}"
     if plan.minutes is None:
         return f"Held: rollout.maxConcurrent is 0, nothing is started {OVER[fleet.delivery.via]}"
     closed = ", closed windows not counted" if fleet.windows_allow else ""

@@ -159,6 +159,8 @@ class _Door:
             raise
 
     async def _answered(self, endpoint: Endpoint, request: Request, bearer: Bearer | None) -> Response:
+        if endpoint.role is not None:
+            _check_query(endpoint, request)
         call = partial(
             Call,
             path=request.path_params,
@@ -195,6 +197,21 @@ class _Door:
         if seconds:
             with self._tries.waiting():
                 await asyncio.sleep(seconds)
+
+
+def _check_query(endpoint: Endpoint, request: Request) -> None:
+    """Raises RequestError PFR6916: a parameter that is not known would be left out without a word, or is there twice.
+
+    Probes, metrics and webhooks are asked by programs that add parameters of their own.
+    """
+    known = [parameter.name for parameter in endpoint.parameters if parameter.place == "query"]
+    names = [name for name, _ in request.query_params.multi_items()]
+    step = f"the parameters are: {', '.join(known)}" if known else "leave it out: there are no parameters here"
+    for name in names:
+        if name not in known:
+            raise RequestError("PFR6916", f"{name[:100]!r} is not known here", status=400, next_step=step)
+        if names.count(name) > 1:
+            raise RequestError("PFR6916", f"{name!r} is given more than once", status=400, next_step=step)
 
 
 _UNKNOWN: Final = "PFR6911"

@@ -44,6 +44,16 @@ _FILE_BLOCK_BYTES: Final = 512
 _KIB: Final = 1024
 
 
+_RUNNING: Final[set[int]] = set()
+"""The process groups of runs that have not ended."""
+
+
+def end_what_runs() -> None:
+    """End every run at once, for a process that has to end itself: nobody would end them afterwards."""
+    for group in [*_RUNNING]:
+        _end(group)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
     """What a run may cost. The kernel keeps `file_bytes` (of any one file) and `memory_bytes`, also of its children."""
@@ -114,7 +124,11 @@ def run_program(setting: Setting, command: Sequence[str], bounds: Bounds, *, std
             message = f"{command[0]} cannot be run: {error.strerror or type(error).__name__}"
             next_step = f"install {command[0]}" + (", or leave out --base" if command[0] == "git" else "")
             raise OperatorError("PFR6501", message, next_step=next_step) from None
-        output, in_time = _collect(process, bounds)
+        _RUNNING.add(process.pid)
+        try:
+            output, in_time = _collect(process, bounds)
+        finally:
+            _RUNNING.discard(process.pid)
         said.seek(0)
         return Ran(
             failed=process.returncode != 0,
@@ -148,13 +162,9 @@ def _collect(process: subprocess.Popen[bytes], bounds: Bounds) -> tuple[bytes, b
     """What a process writes, up to one byte more than it may, and whether it ended in time. It has ended afterwards."""
     late = threading.Event()
 
-    def end() -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-
     def give_up() -> None:
         late.set()
-        end()
+        _end(process.pid)
 
     timer = threading.Timer(bounds.seconds, give_up)
     timer.daemon = True
@@ -165,11 +175,16 @@ def _collect(process: subprocess.Popen[bytes], bounds: Bounds) -> tuple[bytes, b
         with output:
             text = output.read(bounds.answer_bytes + 1)
             if len(text) > bounds.answer_bytes:
-                end()
+                _end(process.pid)
         process.wait()
     finally:
         timer.cancel()
         if process.poll() is None:
-            end()
+            _end(process.pid)
             process.wait()
     return text, not late.is_set()
+
+
+def _end(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)

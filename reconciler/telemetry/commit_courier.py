@@ -19,11 +19,13 @@ from reconciler.model.summary import Summary
 from reconciler.settings.settings import ChannelSettings
 from reconciler.telemetry.channel import CommitState, CommitStatus, DeliveryError, StatusChannel
 from reconciler.telemetry.courier import Delivery, why_not
-from reconciler.telemetry.matters import Matter
+from reconciler.telemetry.matters import OFFERED, Matter
 from reconciler.telemetry.pace import Pace
 
 PREFIX: Final = "telling/status/"
 
+_NAMED_MAX: Final = 3
+_AWAITED: Final = "an approval is waited for"
 _REMEMBERED: Final = 20
 """Commits whose last status is remembered."""
 
@@ -75,7 +77,7 @@ class CommitCourier:
         matters = list(matters)
         self._due = max([self._due, *(each.number for each in matters)])
         for status in self._wanted(matters):
-            if self._shown.get(status.commit) == status.state.value:
+            if self._shown.get(status.commit) == _shown_as(status):
                 continue
             try:
                 self._channel.post(status, timeout_seconds=self._pace.timeout)
@@ -88,7 +90,7 @@ class CommitCourier:
                 return pause
             self._failures = 0
             self._shown.pop(status.commit, None)
-            self._shown = dict([*self._shown.items(), (status.commit, status.state.value)][-_REMEMBERED:])
+            self._shown = dict([*self._shown.items(), (status.commit, _shown_as(status))][-_REMEMBERED:])
             self._journal.set_bookmark(f"{PREFIX}{self.name}", json.dumps(self._shown))
             self._report(Delivery(channel=self.name, ok=True))
         return self._pace.poll
@@ -107,12 +109,22 @@ class CommitCourier:
             return wanted
         commit = _digits(intents[0].revision.commit)
         halted = {halt.fleet: halt.reason for halt in self._journal.halts()}
+        offered = [each.what for each in matters if each.reason == OFFERED and each.ended is None]
         state = state_of(intents[0], self._settings.fleets, halted, self._counted())
+        awaited = sorted(fleet for fleet in offered if not self._settings.fleets or fleet in self._settings.fleets)
+        if awaited and (state is None or state[0] is CommitState.PENDING):
+            state = CommitState.PENDING, f"{', '.join(awaited[:_NAMED_MAX])}: {_AWAITED}"
         if state is None and self._shown.get(commit) != CommitState.SUCCESS:
             state = CommitState.PENDING, "the fleets are being looked at"
         if state is not None and all(each.commit != commit for each in wanted):
             wanted.append(CommitStatus(commit=commit, state=state[0], description=state[1]))
         return wanted
+
+
+def _shown_as(status: CommitStatus) -> str:
+    """What is remembered of it: counts are not told anew each time, but who is waited for is."""
+    is_awaited = status.description.endswith(_AWAITED)
+    return f"{status.state.value}: {status.description}" if is_awaited else status.state.value
 
 
 def _shown_from(text: str) -> dict[str, str]:

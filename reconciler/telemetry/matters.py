@@ -1,6 +1,7 @@
 """What is wrong now and stands nowhere else in the journal: one bookmark a matter, until all have been told of its end.
 
-A matter is the source that cannot be reached, a refused commit, an upload that fails, a device that is left alone. The
+A matter is the source that cannot be reached, a refused commit, an upload that fails, a device that is left alone, a
+plan that waits for an approval. The
 loop tells such things anew after every start, so each is opened once and ended once, whatever dies in between; and
 every change has a number, by which a channel knows what it has not told yet.
 """
@@ -21,16 +22,20 @@ from reconciler.model.event import (
     DeviceSetAside,
     IntentRefused,
     IntentTaken,
+    PlanOffered,
     ProductAttemptMoved,
     Recovered,
+    RolloutMoved,
     Troubled,
 )
 from reconciler.model.instant import Instant
+from reconciler.model.rollout_entry import Approved
+from reconciler.render.event_text import event_line
 from reconciler.render.plan_text import action_in_words
 
 PREFIX: Final = "telling/matter/"
 
-MatterEvent = (
+TroubleEvent = (
     Troubled
     | Recovered
     | IntentRefused
@@ -40,9 +45,15 @@ MatterEvent = (
     | DeviceSetAside
     | DeviceArrived
 )
+MatterEvent = TroubleEvent | PlanOffered | RolloutMoved
 """The events that open and end matters."""
 
 MANIFESTS: Final = "the manifests"
+
+OFFERED: Final = "PlanOffered"
+"""The reason of a matter that is no trouble: a plan waits for somebody who approves it."""
+
+_OFFER: Final = "offer/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +100,10 @@ class Matters:
         """Write down what has changed by these events, all in one; False: nothing has. Raises JournalError."""
         number, now = self._number, dict(self._matters)
         for event in events:
-            changed = _changed(now, event, number + 1)
-            if changed is not None:
-                number += 1
-                now[changed.key] = changed
+            for changed in _changes(now, event, number + 1):
+                if changed is not None:
+                    number += 1
+                    now[changed.key] = replace(changed, number=number)
         new = {key: matter for key, matter in now.items() if self._matters.get(key) is not matter}
         if new:
             self._journal.set_bookmarks({f"{PREFIX}{key}": _written(matter) for key, matter in new.items()})
@@ -113,7 +124,25 @@ def open_matters(journal: Journal) -> frozenset[str]:
     return frozenset(each.what for each in found if each.ended is None)
 
 
-def _changed(now: Mapping[str, Matter], event: MatterEvent, number: int) -> Matter | None:
+def _changes(now: Mapping[str, Matter], event: MatterEvent, number: int) -> list[Matter | None]:
+    """The matters that an event opens, alters or ends. Waiting for an approval ends with it, or with the fleet."""
+    match event:
+        case PlanOffered(at=at, fleet=fleet, plan_id=plan_id):
+            words = event_line(event, verbose=False)
+            opened = _opened(now, f"{_OFFER}{fleet}", number, at, OFFERED, fleet, plan_id, words)
+            return [opened and replace(opened, fleet=fleet)]
+        case RolloutMoved(at=at, entry=Approved(fleet=fleet)):
+            return [_ended(now, f"{_OFFER}{fleet}", number, at)]
+        case RolloutMoved():
+            return []
+        case IntentTaken(at=at, intent=intent):
+            offers = [each for key, each in now.items() if key.startswith(_OFFER) and each.what not in intent.fleets]
+            return [_changed(now, event, number), *(_ended(now, each.key, number, at) for each in offers)]
+        case _:
+            return [_changed(now, event, number)]
+
+
+def _changed(now: Mapping[str, Matter], event: TroubleEvent, number: int) -> Matter | None:
     """The matter that an event opens, alters or ends; None: it is known, or there is nothing to end."""
     match event:
         case Troubled(at=at, what=what, code=code, message=message):

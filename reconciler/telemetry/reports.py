@@ -32,7 +32,7 @@ from reconciler.render.event_text import event_line
 from reconciler.render.ink import counted, device_sample, harmless
 from reconciler.render.rollout_words import entry_in_words
 from reconciler.render.step_words import time_in_words
-from reconciler.telemetry.matters import Matter
+from reconciler.telemetry.matters import OFFERED, Matter
 from reconciler.telemetry.news import MESSAGE_MAX, News, Severity, bounded
 
 UNHURRIED: Final = frozenset({"DevicesSetAside", "DevicesUnwell", "DevicesChanged", "DevicesHeld", "Recovered"})
@@ -156,6 +156,9 @@ def news_of_matters(matters: Iterable[Matter], told: int) -> list[News]:
         if matter.reason == "DevicesSetAside":
             if matter.opened > told:
                 aside[matter.fleet or ""].append(matter)
+        elif matter.reason == OFFERED:
+            # Its end is an approval, or a commit: of both is told elsewhere.
+            found += [_of_offered(matter)] if matter.ended is None and matter.opened > told else []
         elif matter.opened > told:
             found.append(_of_opened(matter))
         else:
@@ -177,6 +180,11 @@ def _of_opened(matter: Matter) -> News:
         opens=_belief(matter) if matter.ended is None else None,
         metadata={} if matter.revision is None else {"revision": harmless(matter.revision)},
     )
+
+
+def _of_offered(matter: Matter) -> News:
+    message = bounded(harmless(matter.message))
+    return News(at=matter.since, reason=OFFERED, message=message, severity=Severity.INFO, fleet=matter.fleet)
 
 
 def _belief(matter: Matter) -> str:

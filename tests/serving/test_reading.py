@@ -134,7 +134,7 @@ def test_history_is_that_of_the_journal(client: Client) -> None:
     assert client.get("/v1/history?rollout=r9").json()["code"] == "PFR6707"
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=100000", "since=soon"])
+@pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=100000", "since=soon", "limt=3", "limit=3&limit=4"])
 def test_a_parameter_that_is_wrong_is_said_to_be(client: Client, query: str) -> None:
     wrong = client.get(f"/v1/history?{query}")
     assert (wrong.status_code, wrong.json()["code"]) == (400, "PFR6916")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,3 +150,39 @@ def test_a_webhook_brings_the_push_at_once_and_everything_is_seen_and_said_over_
     stage.wait_for_word("HALTED by ada: a look")
     assert stage.end() == 0
     stage.stage.assert_nothing_wrong()
+
+
+def test_settings_of_which_nothing_can_be_made_change_nothing(stage: ControllerStage) -> None:
+    stage.repository.commit(fleet("2.1.0"))
+    stage.start()
+    stage.wait_for_release("2.1.0")
+    good = stage.settings_file.read_text()
+    stage.settings_file.write_text(good.replace("catalog.json", "nowhere.json"))
+    assert stage.process is not None
+    stage.process.send_signal(signal.SIGHUP)
+    stage.wait_for_word("the controller goes on with the settings that it has")
+    stage.repository.commit(fleet("2.2.0"))
+    stage.wait_for_release("2.2.0")
+    assert stage.end() == 0
+    stage.stage.assert_nothing_wrong()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["asked to end", "asked to begin anew"])
+def test_a_fetch_that_does_not_end_keeps_nobody_waiting_beyond_the_grace_period(
+    stage: ControllerStage, number: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/fleet.git"
+        stage.write_settings(git={"url": url}, grace="1s")
+        stage.start()
+        asking, _ = silent.accept()
+        with asking:
+            assert asking.recv(1)  # git is there, and gets no answer
+            if number == signal.SIGHUP:
+                stage.write_settings(grace="1s")
+                stage.repository.commit(fleet("2.1.0"))
+                assert stage.process is not None
+                stage.process.send_signal(number)
+                stage.wait_for_release("2.1.0")
+            assert stage.end(within=20.0) == 0
+    assert "has not ended within the grace period" in stage.log.read_text()

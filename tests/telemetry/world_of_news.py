@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from reconciler.journal.journal import Journal
 from reconciler.model.device import DeviceId
-from reconciler.model.event import DeviceSetAside, IntentRefused, Recovered, Troubled
+from reconciler.model.event import DeviceSetAside, IntentRefused, PlanOffered, Recovered, Troubled
 from reconciler.model.instant import Instant
 from reconciler.model.revision import Revision, TakenIntent
-from reconciler.model.rollout_entry import Halted
+from reconciler.model.rollout_entry import Approved, Halted
 from reconciler.settings.settings import ChannelKind, ChannelSettings
 from reconciler.telemetry.channel import CommitStatus, DeliveryError
 from reconciler.telemetry.courier import Delivery
@@ -98,6 +98,16 @@ def troubled(what: str = "the source", code: str = "PFR6505", at: float = 1.0) -
 
 def recovered(what: str = "the source", at: float = 2.0) -> Recovered:
     return Recovered(at=Instant(at), what=what)
+
+
+def offered(fleet: str = "eu", plan_id: str = "plan-1", at: float = 20.0) -> PlanOffered:
+    return PlanOffered(at=Instant(at), fleet=fleet, plan_id=plan_id, digest="sha256:1", devices=6)
+
+
+def approved(fleet: str = "eu", plan_id: str = "plan-1", at: float = 30.0) -> Approved:
+    return Approved(
+        fleet=fleet, at=Instant(at), plan_id=plan_id, digest="sha256:1", wave=None, by="ada", source="command"
+    )
 
 
 def set_aside(device: str, fleet: str = "eu", message: str = "no answer", at: float = 1.0) -> DeviceSetAside:

@@ -1,0 +1,155 @@
+"""What is desired changes in the midst of things: fleets that go, move, come halted, and wave after wave to approve."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from reconciler.journal.memory import MemoryJournal
+from reconciler.model.event import PlanOffered, Troubled
+from reconciler.model.rollout_entry import Approved, Halted, Resumed
+from tests.simulation.test_controller import HOUR, fleet, releases
+from tests.simulation.virtual import VirtualCloud
+from tests.simulation.virtual_controller import PretendSource, VirtualController
+
+WORLD = """
+tokens: [{name: operator, token: "7e577e577e577e577e577e577e577e577e577e57"}]
+products:
+  - {id: 12345, slug: cold-chain, platform: boron, groups: [eu, us]}
+  - {id: 12346, slug: cold-store, platform: boron, groups: [eu]}
+devices:
+  - {count: 4, product: cold-chain, platform: boron, deviceOS: "2.0.1", groups: [eu]}
+  - {count: 2, product: cold-chain, platform: boron, deviceOS: "2.0.1", groups: [us]}
+  - {count: 3, product: cold-store, platform: boron, deviceOS: "2.0.1", groups: [eu]}
+"""
+
+
+@pytest.fixture
+def virtual() -> VirtualCloud:
+    return VirtualCloud(WORLD)
+
+
+@pytest.fixture
+def source(virtual: VirtualCloud) -> PretendSource:
+    return PretendSource(clock=virtual.clock)
+
+
+@pytest.fixture
+def controller(virtual: VirtualCloud, source: PretendSource) -> VirtualController:
+    return VirtualController(virtual, source, MemoryJournal())
+
+
+def accept(controller: VirtualController, commit: str) -> None:
+    word = {"commit": commit[:12], "by": "ada", "at": controller.virtual.now}
+    controller.journal.set_bookmark("accept/pretend", json.dumps(word))
+
+
+def by_group(virtual: VirtualCloud, product: int = 12345) -> dict[str, set[str]]:
+    """What the devices of a product run in truth, by their group."""
+    found: dict[str, set[str]] = {}
+    for device in virtual.cloud.state.devices.values():
+        if device.product_id == product:
+            found.setdefault(",".join(device.groups), set()).add(device.reported_device_os or "")
+    return found
+
+
+def test_a_fleet_that_goes_in_the_midst_of_a_step_starts_nothing_more_and_leaves_nothing_open(
+    controller: VirtualController, source: PretendSource, virtual: VirtualCloud
+) -> None:
+    one_by_one = "  rollout: {maxConcurrent: 1}\n"
+    source.push({**fleet(more=one_by_one), **fleet("us")})
+    controller.run_for(HOUR, until=lambda: any(a.fleet == "eu" for a in controller.journal.open_attempts()))
+    accept(controller, source.push(fleet("us")))
+    controller.run_for(60.0)
+    begun = [attempt.id for attempt in controller.journal.attempts() if attempt.fleet == "eu"]
+    controller.run_for(5 * HOUR)
+    assert [attempt.id for attempt in controller.journal.attempts() if attempt.fleet == "eu"] == begun
+    assert controller.journal.open_attempts() == ()
+    assert by_group(virtual)["us"] == {"3.0.0"}
+    assert virtual.cloud.violations() == ()
+    source.push({**fleet(), **fleet("us")})
+    controller.run_for(5 * HOUR)
+    assert by_group(virtual) == {"eu": {"3.0.0"}, "us": {"3.0.0"}}
+
+
+def test_a_fleet_that_moves_to_another_product_in_the_midst_of_a_step_goes_on_there(
+    controller: VirtualController, source: PretendSource, virtual: VirtualCloud
+) -> None:
+    source.push(fleet(more="  rollout: {maxConcurrent: 1}\n"))
+    controller.run_for(HOUR, until=lambda: len(controller.journal.attempts()) >= 3)
+    source.push({"eu.yaml": fleet()["eu.yaml"].replace("cold-chain", "cold-store")})
+    controller.run_for(6 * HOUR)
+    assert by_group(virtual, 12346) == {"eu": {"3.0.0"}}
+    assert controller.told(Troubled) == []
+    assert virtual.cloud.violations() == ()
+    source.push({"eu.yaml": fleet()["eu.yaml"].replace("cold-chain", "12345")})
+    controller.run_for(6 * HOUR)
+    assert by_group(virtual)["eu"] == {"3.0.0"}
+    assert controller.journal.open_attempts() == ()
+
+
+def test_a_fleet_that_was_halted_before_the_first_start_stays_halted(
+    virtual: VirtualCloud, source: PretendSource
+) -> None:
+    journal = MemoryJournal()
+    journal.note([Halted(fleet="eu", at=virtual.now, reason="by hand", by="ada")])
+    controller = VirtualController(virtual, source, journal)
+    source.push({**fleet(), **fleet("us")})
+    controller.run_for(3 * HOUR)
+    assert by_group(virtual) == {"eu": {"2.0.1"}, "us": {"3.0.0"}}
+    journal.note([Resumed(fleet="eu", at=virtual.now, by="ada")])
+    controller.run_for(3 * HOUR)
+    assert by_group(virtual) == {"eu": {"3.0.0"}, "us": {"3.0.0"}}
+
+
+def test_every_wave_that_waits_for_a_person_is_told(
+    controller: VirtualController, source: PretendSource, virtual: VirtualCloud
+) -> None:
+    waves = (
+        "  rollout:\n    waves:\n      - {name: first, size: 1, approval: required}\n"
+        "      - {name: rest, size: remaining, approval: required}\n"
+    )
+    source.push(fleet(more=waves))
+    controller.run_for(HOUR)
+    for wave in ("first", "rest"):
+        offered = controller.told(PlanOffered)[-1]
+        approved = Approved(
+            fleet="eu",
+            at=virtual.now,
+            plan_id=offered.plan_id,
+            digest=offered.digest,
+            wave=wave,
+            by="ada",
+            source="command",
+        )
+        controller.journal.note([approved])
+        controller.run_for(3 * HOUR)
+    assert len(controller.told(PlanOffered)) == 2
+    assert by_group(virtual)["eu"] == {"3.0.0"}
+
+
+def test_a_new_commit_while_an_approval_is_waited_for_is_offered_in_its_place(
+    controller: VirtualController, source: PretendSource, virtual: VirtualCloud
+) -> None:
+    asks = "  approval: {required: true}\n"
+    source.push(fleet(more=asks))
+    controller.run_for(HOUR)
+    source.push(fleet(release="4.0.0", more=asks))
+    controller.run_for(HOUR)
+    old, new = controller.told(PlanOffered)
+    for offered in (old, new):
+        approved = Approved(
+            fleet="eu",
+            at=virtual.now,
+            plan_id=offered.plan_id,
+            digest=offered.digest,
+            wave=None,
+            by="ada",
+            source="command",
+        )
+        controller.journal.note([approved])
+        controller.run_for(4 * HOUR)
+        assert by_group(virtual)["eu"] == ({"2.0.1"} if offered is old else {"4.0.0"})
+    assert releases(virtual) == ["2.0.1", "4.0.0"]
+    assert virtual.cloud.violations() == ()
