@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from reconciler.cli.carrying_out import agreement_on
+from reconciler.controller.agreement import Agreement, agreement_on
 from reconciler.controller.knowledge import Knowledge
-from reconciler.controller.run import Agreement
 from reconciler.inventory.merge import merged
 from reconciler.model.plan import Plan
 from reconciler.particle.listing import PageReader

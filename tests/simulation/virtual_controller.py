@@ -34,6 +34,7 @@ from reconciler.particle.listing import PageReader
 from reconciler.settings.settings import ControllerSettings, GitSettings
 from reconciler.sources import ManifestSet
 from reconciler.sources.manifest_set import Gathering
+from reconciler.sources.source import Source
 from tests.simulation.virtual import OneAtATime, VirtualCloud
 
 UNREACHABLE = "PFR6511"
@@ -80,6 +81,11 @@ class PretendSource:
             raise OperatorError(UNREACHABLE, "the repository cannot be reached")
         last = self._commits[-1]
         return Revision(source=self.name, name="main", commit=last.commit, committed_at=last.at, signer=self.signer)
+
+    @property
+    def head(self) -> str:
+        """The commit that is there now."""
+        return self._commits[-1].commit
 
     @property
     def _all(self) -> list[_Commit]:
@@ -226,7 +232,7 @@ class VirtualController:
     """One process of a controller. `run_for` lets time pass; `leave` is its end, whatever it was doing."""
 
     virtual: VirtualCloud
-    source: PretendSource
+    source: Source
     journal: Journal
     settings: ControllerSettings = field(default_factory=lambda: ControllerSettings(git=GitSettings(url="pretend")))
     seed: int = 7
