@@ -220,6 +220,7 @@ class LongPlay(Performance):
             settings,
             seed=world.seed,
             ids=self._ids,
+            poll_seconds=self._poll_seconds(),
             worn=Worn(
                 sight=self._sight,
                 hands=self.hands,

@@ -238,6 +238,7 @@ class VirtualController:
     seed: int = 7
     worn: Worn = field(default_factory=Worn)
     ids: Iterator[int] | None = None
+    poll_seconds: float | None = None
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -264,6 +265,7 @@ class VirtualController:
                 tell=self._tell,
                 ask=ask_nobody,
                 report=self._fail,
+                poll_seconds=self.poll_seconds,
             )
         )
         self.mistakes: list[BaseException] = []
