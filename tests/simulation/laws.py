@@ -1,4 +1,6 @@
-"""The laws S1 to S20 and P1 to P9 of the references, C1 to C4 of controllers that run for long, each with its sentence, and where it is checked.
+"""The laws S1 to S20 and P1 to P9 of the references, and C1 to C4 of controllers that run for long.
+
+Each has its sentence, and says where it is checked.
 
 `referee`: the emulator's referee judges its own log (docs/referee.md). `trace`: a function here or in the files beside
 judges what the clients did and wrote. A law that is not checked in simulations says why.
@@ -93,9 +95,7 @@ _ALL: Final = (
     Law(id="P6", sentence="A client may die anywhere, and the end is the same.", trace=progress.same_end),
     Law(id="P7", sentence="Nothing is tried for ever.", trace=progress.bounded_attempts),
     Law(id="P8", sentence="One that cannot be reached holds up nobody else.", trace=progress.nobody_is_held_up),
-    Law(
-        id="C1", sentence="Nothing is done for a revision that was not taken.", trace=controllers.only_what_was_taken
-    ),
+    Law(id="C1", sentence="Nothing is done for a revision that was not taken.", trace=controllers.only_what_was_taken),
     Law(id="C2", sentence="A halt is heard within two seconds.", trace=controllers.halts_are_heard),
     Law(id="C3", sentence="A source that is away changes nothing.", trace=controllers.nothing_while_away),
     Law(

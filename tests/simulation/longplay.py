@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from itertools import count
+from pathlib import Path
 from random import Random
 
 from reconciler.controller.words.asking import ACCEPT, RECONCILE
@@ -29,9 +30,9 @@ from tests.simulation.openings import next_opening
 from tests.simulation.outside import BY_A_PERSON
 from tests.simulation.playing import Performance, at
 from tests.simulation.theatre import KilledError
-from tests.simulation.trace import Desired, Looked, Rested, RunEnded, SourceIs, WatchedEyes
+from tests.simulation.trace import Desired, Looked, Rested, RunEnded, SourceIs, Trace, WatchedEyes
 from tests.simulation.virtual_controller import PretendSource, VirtualController, Worn
-from tests.simulation.worlds import DAY, HOUR, Deed, Happening
+from tests.simulation.worlds import DAY, HOUR, Deed, Happening, World
 
 PAUSES = (5.0, 60.0, 600.0, HOUR)
 """How long nobody runs between two processes."""
@@ -248,3 +249,8 @@ class LongPlay(Performance):
     def _source_is(self, *, reachable: bool) -> None:
         self.source.down = not reachable
         self.note(SourceIs(reachable), run=-1)
+
+
+def play_long(world: World, folder: Path | None = None) -> Trace:
+    """What comes of a world when controllers run in it."""
+    return LongPlay(world, folder).play()

@@ -196,7 +196,7 @@ class Performance:
         """Nobody watches a source here."""
 
     def plan_for(self, fleet: str, *, anew: bool) -> KeptPlan | None:
-        """What a person is shown who wants to approve: the last plan, or one that is made `anew`; None: there is none."""
+        """What a person is shown who wants to approve: the last plan, or one made `anew`; None: there is none."""
         if not anew:
             shown = [began.agreement.plan_id for _, began in self.trace.of(RunBegan)]
             return self.store.plan(shown[-1]) if shown else None

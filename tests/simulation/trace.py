@@ -138,7 +138,9 @@ class Did:
     words: str
 
 
-What = RunBegan | Desired | SourceIs | RunEnded | Looked | Rested | Wrote | Did | Attempt | ProductAttempt | RolloutEntry
+What = (
+    RunBegan | Desired | SourceIs | RunEnded | Looked | Rested | Wrote | Did | Attempt | ProductAttempt | RolloutEntry
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +164,8 @@ class Descends(Protocol):
 class Trace:
     """All that a play left behind.
 
-    - `last_run_ordinal`: when the last run began, and `current`: the devices that were as desired then. Of a controller:
-      when it had nothing more to do, and until `last_run_ended` it was watched.
+    - `last_run_ordinal`: when the last run began, and `current`: the devices that were as desired then. Of a
+      controller: when it had nothing more to do, and until `last_run_ended` it was watched.
     - `source`: what controllers watched; None: clients were given their manifests.
     - `settled_at`: when faults and people had stopped. `days`: virtual days from the beginning to the end.
     - `plans_that_differ`: plans that came out otherwise when made again from the same things in another order.

@@ -126,7 +126,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Worn:
-    """What a test puts over a controller's eyes and hands; `follows` and `tell` hear what it desires, and what it says."""
+    """What a test puts over a controller's eyes and hands; `follows` hears what it desires, `tell` what it says."""
 
     sight: Callable[[str | None, Inventory], Inventory] = lambda _, eyes: eyes
     hands: Callable[[Executor], Executor] = lambda executor: executor

@@ -152,9 +152,7 @@ class Deed(StrEnum):
 
 
 IN_GIT = frozenset({Deed.NEW_APPLICATION, Deed.GROW, Deed.SUSPEND_IN_GIT})
-OF_A_SOURCE = frozenset(
-    {Deed.SOURCE_DOWN, Deed.FORCED_PUSH, Deed.BROKEN, Deed.EMPTIED, Deed.ACCEPT, Deed.RECONCILE}
-)
+OF_A_SOURCE = frozenset({Deed.SOURCE_DOWN, Deed.FORCED_PUSH, Deed.BROKEN, Deed.EMPTIED, Deed.ACCEPT, Deed.RECONCILE})
 """What only a controller that watches a source notices."""
 
 
