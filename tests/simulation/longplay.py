@@ -208,7 +208,7 @@ class LongPlay(Performance):
 
     def _controller(self, name: str) -> VirtualController:
         world = self.world
-        every = max(60.0, world.poll_seconds) if not self.trace.settled_at else 900.0
+        every = max(60.0 if world.days <= 0.5 else 900.0, world.poll_seconds) if not self.trace.settled_at else 900.0
         settings = ControllerSettings(
             git=GitSettings(url="pretend", interval_seconds=every),
             interval_seconds=every,
