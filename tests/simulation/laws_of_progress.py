@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,10 +14,13 @@ from reconciler.model.plan import Route
 from reconciler.model.rollout_entry import Resumed, Retried, RolloutBegan
 from reconciler.model.step import Step
 from tests.simulation.trace import Rested, Trace
-from tests.simulation.worlds import IN_GIT, Deed, World
+from tests.simulation.worlds import DAY, IN_GIT, Deed, World
 
 TRIES_OF_A_STEP_MAX = 8
 """In one run: the six of a class of failures, and two of another kind in between."""
+
+ROUNDS_A_DAY, FIRST_HOLD_SECONDS = 3, 3600.0
+"""How often a controller begins anew, and how long it waits at least before that."""
 
 ATTEMPTS_OF_A_DEVICE_MAX = 150
 """In one play, with a person who resumes everything again and again. Nine steps are the longest route."""
@@ -117,8 +121,11 @@ def may_have_twin(world: World) -> bool:
 
 
 def bounded_attempts(trace: Trace) -> Iterator[str]:
-    """P7: a run tries a step a few times, until a person says more, and all runs together have an end with a device."""
-    of_step: Counter[tuple[int, int, DeviceId, Step]] = Counter()
+    """P7: a run tries a step a few times, until a person says more, and all runs together have an end with a device.
+
+    A controller holds the device instead, for an hour, four hours, a day, and then tries it as often again.
+    """
+    of_step: dict[tuple[int, int, DeviceId, Step], list[float]] = defaultdict(list)
     of_device: Counter[DeviceId] = Counter()
     words: Counter[str] = Counter()
     for entry in trace.entries:
@@ -126,13 +133,15 @@ def bounded_attempts(trace: Trace) -> Iterator[str]:
             case Resumed(fleet=fleet) | Retried(fleet=fleet) | RolloutBegan(fleet=fleet):
                 words[fleet] += 1
             case Attempt(state=AttemptState.INTENDED, fleet=fleet, device_id=device_id, step=step):
-                of_step[entry.run, words[fleet], device_id, step] += 1
+                of_step[entry.run, words[fleet], device_id, step].append(entry.at)
                 of_device[device_id] += 1
             case _:
                 pass
-    for (run, _, device_id, step), count in of_step.items():
-        if count > TRIES_OF_A_STEP_MAX:
-            yield f"run {run} tried {step} on {device_id} {count} times"
+    for (run, _, device_id, step), times in of_step.items():
+        rounds = 1 if trace.source is None else ROUNDS_A_DAY * (1 + (times[-1] - times[0]) // DAY)
+        at_once = max(bisect_right(times, begin + FIRST_HOLD_SECONDS) - n for n, begin in enumerate(times))
+        if len(times) > rounds * TRIES_OF_A_STEP_MAX or at_once > TRIES_OF_A_STEP_MAX:
+            yield f"run {run} tried {step} on {device_id} {len(times)} times, {at_once} of them within an hour"
     for device_id, count in of_device.items():
         if count > ATTEMPTS_OF_A_DEVICE_MAX:
             yield f"{device_id} had {count} attempts"
