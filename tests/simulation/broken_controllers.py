@@ -11,12 +11,14 @@ import pytest
 
 from reconciler.controller import sizes
 from reconciler.controller.intent import Intents
+from reconciler.controller.run import Run
 from reconciler.execution.executor import SendOutcome
 from reconciler.model.device import ObservedDevice
 from reconciler.model.error import OperatorError
 from reconciler.model.fleet import FleetSet
+from reconciler.model.plan import Plan
 from reconciler.model.step import Step
-from tests.simulation.broken_twins import HOUR, Twin, small
+from tests.simulation.broken_twins import HOUR, TWINS, Twin, small
 from tests.simulation.crooked import Crooked
 from tests.simulation.longplay import LongPlay
 from tests.simulation.playing import Performance
@@ -84,6 +86,15 @@ def _remembers_sizes_again_and_again(_: Performance, patch: pytest.MonkeyPatch) 
     patch.setattr(sizes, "_remember", lambda *given, **_: real(*given, unless=(None, None)))
 
 
+def _tells_another_plan(_: Performance, patch: pytest.MonkeyPatch) -> None:
+    def agree_to(run: Run, plan: Plan) -> None:
+        real(run, plan)
+        run.plan = replace(plan, fleets=tuple(replace(fleet, routes=()) for fleet in plan.fleets))
+
+    real = Run.agree_to
+    patch.setattr(Run, "agree_to", agree_to)
+
+
 def _happening(deed: Deed, at: float, seconds: float = 0.0) -> Happening:
     return Happening(at=at, deed=deed, fleet="a", seconds=seconds)
 
@@ -103,3 +114,11 @@ OF_CONTROLLERS: Final[Mapping[str, Twin]] = MappingProxyType(
         "C4": Twin(world=small(), breaks=_remembers_sizes_again_and_again, performance=LongPlay),
     }
 )
+
+OTHERWISE_FOR_CONTROLLERS: Final[Mapping[str, Twin]] = MappingProxyType(
+    {
+        "S20": Twin(world=small(), breaks=_tells_another_plan, performance=LongPlay),
+        "P7": replace(TWINS["P7"], performance=LongPlay),
+    }
+)
+"""Laws that ask something else of a controller than of a run."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reconciler.model.fleet import RolloutPolicy
-from tests.simulation.broken_controllers import OF_CONTROLLERS
-from tests.simulation.broken_twins import ALL, TWINS, small
+from tests.simulation.broken_controllers import OF_CONTROLLERS, OTHERWISE_FOR_CONTROLLERS
+from tests.simulation.broken_twins import ALL, TWINS, Twin, small
 from tests.simulation.laws import LAWS, broken
 from tests.simulation.playing import Performance
 from tests.simulation.trace import Trace
@@ -41,8 +42,8 @@ def test_every_law_that_is_checked_has_a_broken_twin() -> None:
     assert sorted(EVERY_TWIN) == sorted(JUDGED)
 
 
-def played(law: str, patch: pytest.MonkeyPatch, *, is_broken: bool) -> Trace:
-    twin = EVERY_TWIN[law]
+def played(law: str, patch: pytest.MonkeyPatch, *, is_broken: bool, twins: Mapping[str, Twin] = EVERY_TWIN) -> Trace:
+    twin = twins[law]
     performance = twin.performance(twin.world)
     twin.house(performance, patch)
     if is_broken:
@@ -60,6 +61,16 @@ def test_a_law_holds_in_its_world_and_is_broken_when_we_are(law: str, monkeypatc
         assert broken(played(law, patch, is_broken=False)) == {}
     with monkeypatch.context() as patch:
         assert law in broken(played(law, patch, is_broken=True))
+
+
+@pytest.mark.parametrize("law", OTHERWISE_FOR_CONTROLLERS)
+def test_a_law_that_asks_something_else_of_controllers_bites_there_too(
+    law: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        assert broken(played(law, patch, is_broken=False, twins=OTHERWISE_FOR_CONTROLLERS)) == {}
+    with monkeypatch.context() as patch:
+        assert law in broken(played(law, patch, is_broken=True, twins=OTHERWISE_FOR_CONTROLLERS))
 
 
 def test_what_a_fleet_allows_in_a_minute_bites_too() -> None:
