@@ -43,6 +43,9 @@ QUIET_SECONDS = 2 * HOUR
 QUIET_ROUNDS_MAX = 14
 """How often a person comes by when all is well again. A fleet has arrived by then, or it never does."""
 
+GIT_SECONDS, IDLE_SECONDS = 300.0, 900.0
+"""Between two looks at the source, and at products where nothing is to come: more seldom than usual, to play more."""
+
 UNCHANGED_SECONDS = 3 * HOUR
 """How long a controller is watched that has nothing to do."""
 
@@ -208,10 +211,9 @@ class LongPlay(Performance):
 
     def _controller(self, name: str) -> VirtualController:
         world = self.world
-        every = max(60.0 if world.days <= 0.5 else 900.0, world.poll_seconds) if not self.trace.settled_at else 900.0
         settings = ControllerSettings(
-            git=GitSettings(url="pretend", interval_seconds=every),
-            interval_seconds=every,
+            git=GitSettings(url="pretend", interval_seconds=GIT_SECONDS),
+            interval_seconds=IDLE_SECONDS,
             guards=GuardSettings(devices_min=5),
         )
         return VirtualController(
