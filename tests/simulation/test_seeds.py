@@ -41,8 +41,8 @@ class Player:
 
 
 PLAYERS = (
-    Player(name="apply", draws=drawn, plays=play, seeds="1-150"),
-    Player(name="controller", draws=drawn_with_source, plays=play_long, seeds="1-250"),
+    Player(name="apply", draws=drawn, plays=play, seeds="1-200"),
+    Player(name="controller", draws=drawn_with_source, plays=play_long, seeds="1-60"),
 )
 
 
