@@ -42,7 +42,7 @@ class Player:
 
 PLAYERS = (
     Player(name="apply", draws=drawn, plays=play, seeds="1-200"),
-    Player(name="controller", draws=drawn_with_source, plays=play_long, seeds="1-60"),
+    Player(name="controller", draws=drawn_with_source, plays=play_long, seeds="1-40"),
 )
 
 
