@@ -70,6 +70,11 @@ READS: Final = frozenset(
         "slots",
         "writes",
         "close",
+        "bookmark",
+        "bookmarks",
+        "intents",
+        "line",
+        "last_number",
     }
 )
 """The methods of a journal that do not."""
