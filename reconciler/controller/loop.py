@@ -9,6 +9,7 @@ A source in trouble changes nothing of what is desired, and halting works whatev
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass, field
 from typing import Final
@@ -73,7 +74,19 @@ class Loop:
     def next_turn(self) -> float:
         """When there is something to do for `turn`, unless news come before that; never later than `TURN_SECONDS`."""
         now = self.means.monotonic()
-        return min(now + TURN_SECONDS, max(now, self.passes.next_due()))
+        return min(now + TURN_SECONDS, max(now, self.next_due()))
+
+    def next_due(self) -> float:
+        """When a turn begins something, if nobody says anything before that; infinity: it would begin nothing."""
+        if self.stopping:
+            return math.inf
+        with self._lock:
+            at_work = set(self._at_work)
+        source_due = math.inf if SOURCE in at_work else self._source_due
+        if self._awaited is None:
+            return min(source_due, self.passes.next_due())
+        is_free = CLOUD not in at_work and not self.passes.are_under_way
+        return min(source_due, self._follow_due if is_free else math.inf)
 
     def stop(self) -> None:
         """Begin nothing new; what is being sent is finished and written down."""

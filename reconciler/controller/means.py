@@ -49,6 +49,7 @@ class Means:
 
     `clock` is wall time, `monotonic` seconds that only rise, `dice` spread times. `tell` hears every event, on any
     thread, and must not block. `pool` sends. `report` gets what went wrong that nobody foresaw.
+    `poll_seconds` lie between two looks while something is under way of which nothing is heard; None: see `pace.py`.
     `troubled_before` is what people believe to be in trouble since an earlier process.
     """
 
@@ -66,6 +67,7 @@ class Means:
     tell: Callable[[Event], None]
     ask: Callable[[HealthCheck, CheckQuestion], CheckAnswer]
     report: Callable[[BaseException], None]
+    poll_seconds: float | None = None
     troubled_before: Collection[str] = ()
 
     def can_write(self) -> bool:

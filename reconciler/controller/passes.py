@@ -255,7 +255,8 @@ class Passes:
 
     def _pause(self, product: _Product, *, is_to_come: bool) -> Pause:
         """Soon where something is under way; else after the interval, or when the first that waits may start."""
-        pause = pause_after(product.scope.requests_a_look(), REQUESTS.per_second, poll_seconds=None, silence=0.0)
+        requests, wish = product.scope.requests_a_look(), self.means.poll_seconds
+        pause = pause_after(requests, REQUESTS.per_second, poll_seconds=wish, silence=0.0)
         if is_to_come:
             return pause
         now, interval = product.run.latest, self.schedule.jittered(self.means.settings.interval_seconds)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -53,6 +53,7 @@ class Twin:
     world: World
     breaks: Break
     house: Break = lambda _performance, _patch: None
+    performance: Callable[[World], Performance] = Performance
 
 
 def small(

@@ -11,6 +11,7 @@ from tests.simulation.stage import DESIRED, PRODUCTS
 from tests.simulation.worlds import (
     DAY,
     HOUR,
+    OF_A_SOURCE,
     OUTSIDERS,
     STARTS,
     Crash,
@@ -33,6 +34,21 @@ ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asi
 BAD_RELEASES = ("boot-crash", "device-never-returns", "success-not-applied", "flash-fails")
 BAD_APPLICATIONS = ("boot-crash", "crash-loop", "device-never-returns")
 """What may be wrong with an application that a fleet asks for, and with nothing else."""
+
+
+_DEEDS = tuple(deed for deed in Deed if deed not in OF_A_SOURCE)
+
+
+def drawn_with_source(seed: int) -> World:
+    """The world of a seed for controllers that run for long: things happen to the source as well."""
+    world, dice = drawn(seed), random.Random(f"source of {seed}")
+    found = []
+    for _ in range(dice.choice((0, 1, 2, 4))):
+        deed, fleet = dice.choice(sorted(OF_A_SOURCE)), dice.choice(world.fleets).name
+        length = dice.choice((600.0, HOUR, 4 * HOUR)) if deed is Deed.SOURCE_DOWN else 0.0
+        at = round(dice.uniform(0, min(world.days * DAY, 4 * HOUR)), 1)
+        found.append(Happening(at=at, deed=deed, fleet=fleet, seconds=length))
+    return replace(world, happenings=tuple(sorted((*world.happenings, *found), key=lambda each: each.at)))
 
 
 def drawn(seed: int, *, waves: bool = True) -> World:
@@ -241,7 +257,7 @@ class _Drawing:
         found = []
         for _ in range(dice.choice((0, 0, 1, 2, 4, 8))):
             fleet, device = dice.choice(fleets), dice.choice(self.devices)
-            deed = dice.choice(tuple(Deed))
+            deed = dice.choice(_DEEDS)
             length = {
                 Deed.SUSPEND: dice.choice((600.0, HOUR, 6 * HOUR)),
                 Deed.SUSPEND_IN_GIT: dice.choice((600.0, HOUR, 6 * HOUR)),

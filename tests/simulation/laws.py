@@ -1,4 +1,6 @@
-"""The laws S1 to S20 and P1 to P9 of the references, each with its sentence, and where it is checked.
+"""The laws S1 to S20 and P1 to P9 of the references, and C1 to C4 of controllers that run for long.
+
+Each has its sentence, and says where it is checked.
 
 `referee`: the emulator's referee judges its own log (docs/referee.md). `trace`: a function here or in the files beside
 judges what the clients did and wrote. A law that is not checked in simulations says why.
@@ -12,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from reconciler.model.attempt import Evidence
+from tests.simulation import laws_of_controllers as controllers
 from tests.simulation import laws_of_devices as devices
 from tests.simulation import laws_of_fleets as fleets
 from tests.simulation import laws_of_progress as progress
@@ -69,7 +72,7 @@ _ALL: Final = (
     Law(
         id="S17",
         sentence="The commit that is applied descends from the last one.",
-        elsewhere="manifests here are values without commits; tests/sources shows it on repositories",
+        trace=controllers.descends,
     ),
     Law(
         id="S18",
@@ -92,6 +95,14 @@ _ALL: Final = (
     Law(id="P6", sentence="A client may die anywhere, and the end is the same.", trace=progress.same_end),
     Law(id="P7", sentence="Nothing is tried for ever.", trace=progress.bounded_attempts),
     Law(id="P8", sentence="One that cannot be reached holds up nobody else.", trace=progress.nobody_is_held_up),
+    Law(id="C1", sentence="Nothing is done for a revision that was not taken.", trace=controllers.only_what_was_taken),
+    Law(id="C2", sentence="A halt is heard within two seconds.", trace=controllers.halts_are_heard),
+    Law(id="C3", sentence="A source that is away changes nothing.", trace=controllers.nothing_while_away),
+    Law(
+        id="C4",
+        sentence="A pass over an unchanged fleet writes nothing.",
+        trace=controllers.nothing_is_written_at_rest,
+    ),
     Law(id="P9", sentence="A clock that jumps breaks none of this.", jumps=True),
 )
 

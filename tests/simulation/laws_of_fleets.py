@@ -22,7 +22,7 @@ from reconciler.model.rollout_entry import (
     WaveStarted,
 )
 from tests.simulation.openings import openings
-from tests.simulation.trace import Entry, Looked, RunBegan, Trace
+from tests.simulation.trace import Desired, Entry, Looked, RunBegan, Trace
 
 
 def _starts(trace: Trace) -> Iterator[tuple[Entry, Attempt]]:
@@ -58,7 +58,7 @@ class _Sizes:
             for fleet, product in self.product_of.items():
                 if product == what.product:
                     self.sizes[entry.run, fleet] = members(fleet, what.observation)
-        elif isinstance(what, RunBegan):
+        elif isinstance(what, RunBegan | Desired):
             self.fleets |= {(entry.run, fleet.name): fleet for fleet in what.fleets.fleets}
 
 
@@ -107,7 +107,7 @@ def waves_in_turn(trace: Trace) -> Iterator[str]:  # noqa: C901  # one case for 
     for entry in trace.entries:
         what = entry.what
         match what:
-            case RunBegan(fleets=fleets):
+            case RunBegan(fleets=fleets) | Desired(fleets=fleets):
                 soaks |= {(f.name, wave.name): wave.soak_seconds for f in fleets.fleets for wave in f.rollout.waves}
             case RolloutBegan(fleet=fleet):
                 waves[fleet] = _Waves()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from bisect import bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -10,12 +11,16 @@ from reconciler.emulator.faults import PERSON_FAULTS
 from reconciler.model.attempt import Attempt, AttemptState, Evidence
 from reconciler.model.device import DeviceId
 from reconciler.model.plan import Route
+from reconciler.model.rollout_entry import Resumed, Retried, RolloutBegan
 from reconciler.model.step import Step
 from tests.simulation.trace import Rested, Trace
-from tests.simulation.worlds import IN_GIT, Deed, World
+from tests.simulation.worlds import DAY, IN_GIT, Deed, World
 
 TRIES_OF_A_STEP_MAX = 8
 """In one run: the six of a class of failures, and two of another kind in between."""
+
+ROUNDS_A_DAY, FIRST_HOLD_SECONDS = 3, 3600.0
+"""How often a controller begins anew, and how long it waits at least before that."""
 
 ATTEMPTS_OF_A_DEVICE_MAX = 150
 """In one play, with a person who resumes everything again and again. Nine steps are the longest route."""
@@ -39,7 +44,7 @@ def _is_undisturbed(world: World) -> bool:
 
 @dataclass
 class _Between:
-    """What a device had to do at the last rest of a run, and which of its attempts ended since."""
+    """What a fleet's devices had to do at the last rest of a run, and which of their attempts ended since."""
 
     routes: dict[DeviceId, Route] = field(default_factory=dict)
     ended: dict[DeviceId, list[Attempt]] = field(default_factory=dict)
@@ -49,22 +54,24 @@ def _verified_steps(trace: Trace) -> Iterator[tuple[DeviceId, Route, Route, list
     """Devices with a route before and behind steps of which every one was verified, by what the devices showed."""
     if not _is_undisturbed(trace.world):
         return
-    runs: dict[int, _Between] = {}
+    fleets: dict[tuple[int, str], _Between] = defaultdict(_Between)
     for entry in trace.entries:
-        run = runs.setdefault(entry.run, _Between())
         match entry.what:
-            case Attempt(is_open=False) as attempt:
-                run.ended.setdefault(attempt.device_id, []).append(attempt)
+            case Attempt(is_open=False, fleet=fleet) as attempt:
+                fleets[entry.run, fleet].ended.setdefault(attempt.device_id, []).append(attempt)
             case Rested(plans=plans):
-                routes = {device: route for plan in plans for route in plan.routes for device in route.devices}
-                for device_id, ended in run.ended.items():
-                    before, behind = run.routes.get(device_id), routes.get(device_id)
-                    verified = all(
-                        each.state is AttemptState.VERIFIED and each.evidence is not Evidence.PRESUMED for each in ended
-                    )
-                    if before is not None and behind is not None and verified:
-                        yield device_id, before, behind, [each.step for each in ended]
-                run.routes, run.ended = routes, {}
+                for plan in plans:
+                    between = fleets[entry.run, plan.fleet.name]
+                    routes = {device: route for route in plan.routes for device in route.devices}
+                    for device_id, ended in between.ended.items():
+                        before, behind = between.routes.get(device_id), routes.get(device_id)
+                        verified = all(
+                            each.state is AttemptState.VERIFIED and each.evidence is not Evidence.PRESUMED
+                            for each in ended
+                        )
+                        if before is not None and behind is not None and verified:
+                            yield device_id, before, behind, [each.step for each in ended]
+                    between.routes, between.ended = routes, {}
             case _:
                 pass
 
@@ -114,16 +121,27 @@ def may_have_twin(world: World) -> bool:
 
 
 def bounded_attempts(trace: Trace) -> Iterator[str]:
-    """P7: a run tries a step a few times, and all runs together have an end with a device."""
-    of_step: Counter[tuple[int, DeviceId, Step]] = Counter()
+    """P7: a run tries a step a few times, until a person says more, and all runs together have an end with a device.
+
+    A controller holds the device instead, for an hour, four hours, a day, and then tries it as often again.
+    """
+    of_step: dict[tuple[int, int, DeviceId, Step], list[float]] = defaultdict(list)
     of_device: Counter[DeviceId] = Counter()
-    for entry, attempt in trace.of(Attempt):
-        if attempt.state is AttemptState.INTENDED:
-            of_step[entry.run, attempt.device_id, attempt.step] += 1
-            of_device[attempt.device_id] += 1
-    for (run, device_id, step), count in of_step.items():
-        if count > TRIES_OF_A_STEP_MAX:
-            yield f"run {run} tried {step} on {device_id} {count} times"
+    words: Counter[str] = Counter()
+    for entry in trace.entries:
+        match entry.what:
+            case Resumed(fleet=fleet) | Retried(fleet=fleet) | RolloutBegan(fleet=fleet):
+                words[fleet] += 1
+            case Attempt(state=AttemptState.INTENDED, fleet=fleet, device_id=device_id, step=step):
+                of_step[entry.run, words[fleet], device_id, step].append(entry.at)
+                of_device[device_id] += 1
+            case _:
+                pass
+    for (run, _, device_id, step), times in of_step.items():
+        rounds = 1 if trace.source is None else ROUNDS_A_DAY * (1 + (times[-1] - times[0]) // DAY)
+        at_once = max(bisect_right(times, begin + FIRST_HOLD_SECONDS) - n for n, begin in enumerate(times))
+        if len(times) > rounds * TRIES_OF_A_STEP_MAX or at_once > TRIES_OF_A_STEP_MAX:
+            yield f"run {run} tried {step} on {device_id} {len(times)} times, {at_once} of them within an hour"
     for device_id, count in of_device.items():
         if count > ATTEMPTS_OF_A_DEVICE_MAX:
             yield f"{device_id} had {count} attempts"

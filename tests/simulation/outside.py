@@ -20,8 +20,8 @@ from reconciler.model.plan import Plan, RefusalReason, Refused, Route, Waiting, 
 from reconciler.model.rollout_entry import Approved, Resumed, Retried, Suspended
 from reconciler.render.plan_json import plan_document, plan_json
 from tests.simulation.stage import PERSON_TOKEN
-from tests.simulation.trace import Did, RunBegan
-from tests.simulation.worlds import IN_GIT, OUTSIDERS, Deed, FaultSpec, FleetSpec, Happening
+from tests.simulation.trace import Did
+from tests.simulation.worlds import IN_GIT, OF_A_SOURCE, OUTSIDERS, Deed, FaultSpec, FleetSpec, Happening
 
 if TYPE_CHECKING:
     from tests.simulation.playing import Performance
@@ -98,7 +98,7 @@ class Outside:
         for spec in self._specs.values():
             if spec.approval_required or any(wave.approval_required for wave in spec.rollout.waves):
                 # A plan that is too old cannot be approved: whoever comes back asks for a new one.
-                self._approve(spec, self._performance.planned_now())
+                self._approve(spec, self._performance.plan_for(spec.name, anew=True))
         for halt in self.journal.halts():
             self._resume(halt.fleet)
         self._retry_all()
@@ -224,8 +224,9 @@ class Outside:
             case Deed.CLOCK:
                 self._theatre.wall_offset += happening.seconds
             case Deed.APPROVE:
-                shown = [began.agreement.plan_id for _, began in self._performance.trace.of(RunBegan)]
-                self._approve(self._specs[fleet], self.journal.plan(shown[-1]) if shown else None)
+                self._approve(self._specs[fleet], self._performance.plan_for(fleet, anew=False))
+            case _ if happening.deed in OF_A_SOURCE:
+                self._performance.on_source(happening)
             case _:
                 assert happening.deed in IN_GIT
                 self._change_git(happening)
@@ -250,7 +251,7 @@ class Outside:
         self._theatre.cloud.handle(request, self._theatre.now)
 
     def _change_git(self, happening: Happening) -> None:
-        """A commit: whoever runs the old one stops, and the next run has the new one."""
+        """A commit."""
         spec = self._specs[happening.fleet]
         match happening.deed:
             case Deed.NEW_APPLICATION if spec.application == 2:
@@ -265,5 +266,4 @@ class Outside:
             case _:
                 return
         self._specs[spec.name] = spec
-        for client in self._performance.clients.values():
-            client.actor.is_stopping = True
+        self._performance.on_git()

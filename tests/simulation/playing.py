@@ -40,7 +40,7 @@ from tests.simulation.trace import (
     Wrote,
 )
 from tests.simulation.virtual import synthetic_binaries
-from tests.simulation.worlds import DAY, HOUR, Crash, World
+from tests.simulation.worlds import DAY, HOUR, Crash, Happening, World
 
 Dies = Callable[[str, tuple[Any, ...]], bool]
 Hands = Callable[[Any], Any]
@@ -84,7 +84,7 @@ class Performance:
     kept: Callable[[Journal], Journal] = lambda journal: journal
     manifests: Callable[[Fleet], Fleet] = lambda fleet: fleet
     rules: Callable[[HouseRules], HouseRules] = lambda rules: rules
-    clients: dict[str, Client] = field(default_factory=dict)
+    clients: dict[str, Any] = field(default_factory=dict)
     listener: Client | None = None
     answers: Answers = field(default_factory=lambda: Answers(synthetic_binaries().catalog))
 
@@ -151,7 +151,7 @@ class Performance:
         theatre, actor, number = self.theatre, self.theatre.acting, next(self._runs)
         self.trace.runs += 1
         crash = self.crashes.get(number)
-        dies = _at(crash) if crash is not None else self.dies(number) if self.dies is not None else None
+        dies = at(crash) if crash is not None else self.dies(number) if self.dies is not None else None
         actor.begins(number, dies)
         client = None
         try:
@@ -186,6 +186,21 @@ class Performance:
                 client.leave()
         self.note(RunEnded(how))
         actor.begins(-1, None)
+
+    def on_git(self) -> None:
+        """Something else is desired: whoever runs the old one stops, and the next run has the new one."""
+        for client in self.clients.values():
+            client.actor.is_stopping = True
+
+    def on_source(self, happening: Happening) -> None:
+        """Nobody watches a source here."""
+
+    def plan_for(self, fleet: str, *, anew: bool) -> KeptPlan | None:
+        """What a person is shown who wants to approve: the last plan, or one made `anew`; None: there is none."""
+        if not anew:
+            shown = [began.agreement.plan_id for _, began in self.trace.of(RunBegan)]
+            return self.store.plan(shown[-1]) if shown else None
+        return self.planned_now()
 
     def planned_now(self) -> KeptPlan | None:
         """What a person is shown who asks for a plan now, in the journal; None: nobody could look."""
@@ -335,7 +350,7 @@ class Performance:
         trace.final_journal()
 
 
-def _at(crash: Crash) -> Dies:
+def at(crash: Crash) -> Dies:
     """Death at the nth point of any kind."""
     points = count(1)
     return lambda _point, _given: next(points) >= crash.nth

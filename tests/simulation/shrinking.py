@@ -10,6 +10,7 @@ from pprint import pformat
 
 from tests.simulation.laws import broken
 from tests.simulation.playing import play
+from tests.simulation.trace import Trace
 from tests.simulation.worlds import World
 
 SECONDS_MAX = 40.0
@@ -53,13 +54,15 @@ def shrunk(world: World, still_broken: Callable[[World], bool], *, seconds_max: 
     return world
 
 
-def breaks(law: str, folder: Path | None) -> Callable[[World], bool]:
-    """Whether a world breaks a law."""
+def breaks(
+    law: str, folder: Path | None, plays: Callable[[World, Path | None], Trace] = play
+) -> Callable[[World], bool]:
+    """Whether a world breaks a law when it is played."""
 
     def still_broken(world: World) -> bool:
         for file in folder.glob("journal-*") if folder is not None else ():
             file.unlink()
-        return law in broken(play(world, folder), only=frozenset({law}))
+        return law in broken(plays(world, folder), only=frozenset({law}))
 
     return still_broken
 

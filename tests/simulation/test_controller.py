@@ -10,6 +10,7 @@ import pytest
 from reconciler.journal.memory import MemoryJournal
 from reconciler.model.event import IntentRefused, IntentTaken, PassEnded, PlanOffered, Recovered, RolloutMoved, Troubled
 from reconciler.model.rollout_entry import Approved, Halted, Resumed, RolloutCompleted
+from reconciler.particle.error import NoAnswerError
 from reconciler.settings.settings import ControllerSettings, GitSettings, GuardSettings
 from tests.simulation.virtual import VirtualCloud
 from tests.simulation.virtual_controller import UNREACHABLE, PretendSource, VirtualController
@@ -232,6 +233,24 @@ def test_whenever_the_process_is_killed_the_next_one_brings_the_fleet_there(
     later.run_for(5 * HOUR)
     assert releases(virtual) == ["2.0.1", "3.0.0"]
     assert virtual.cloud.violations() == ()
+
+
+def test_while_a_newer_commit_cannot_be_followed_the_loop_does_not_spin(
+    controller: VirtualController, source: PretendSource, virtual: VirtualCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def follow(*_: object) -> None:
+        raise NoAnswerError("nobody answers")
+
+    source.push(fleet(release="2.3.1"))
+    controller.run_for(HOUR)
+    with monkeypatch.context() as patch:
+        patch.setattr(controller.connection, "follow", follow)
+        source.push(fleet())
+        controller.run_for(HOUR)
+        assert controller.loop.passes.next_due() < virtual.now < controller.loop.next_turn()
+    assert [event.what for event in controller.told(Troubled)] == ["cloud"]
+    controller.run_for(3 * HOUR)
+    assert releases(virtual) == ["2.0.1", "3.0.0"]
 
 
 def test_a_product_in_trouble_does_not_hold_up_the_others(source: PretendSource, virtual: VirtualCloud) -> None:

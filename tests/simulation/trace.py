@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from reconciler.controller.agreement import Agreement
 from reconciler.emulator.evidence import Violation
@@ -20,6 +20,7 @@ from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import NEVER, Instant
 from reconciler.model.plan import FleetPlan, Plan
 from reconciler.model.product_attempt import ProductAttempt
+from reconciler.model.revision import Revision
 from reconciler.model.rollout_entry import RolloutEntry
 from tests.simulation.worlds import World
 
@@ -41,6 +42,9 @@ WRITES: Final = frozenset(
         "take_epoch",
         "release",
         "compact",
+        "keep_intent",
+        "set_bookmark",
+        "set_bookmarks",
     }
 )
 """The methods of a journal that change it."""
@@ -66,6 +70,11 @@ READS: Final = frozenset(
         "slots",
         "writes",
         "close",
+        "bookmark",
+        "bookmarks",
+        "intents",
+        "line",
+        "last_number",
     }
 )
 """The methods of a journal that do not."""
@@ -81,6 +90,20 @@ class RunBegan:
     plan: Plan
     agreement: Agreement
     passes_began_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """From now on a controller brings these fleets about."""
+
+    fleets: FleetSet
+
+
+@dataclass(frozen=True, slots=True)
+class SourceIs:
+    """From now on controllers can reach their source, or not."""
+
+    reachable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +123,7 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Rested:
-    """All products have had their pass; what was planned in it for every fleet."""
+    """All products have had their pass, or one has; what was planned in it for its fleets."""
 
     plans: tuple[FleetPlan, ...]
 
@@ -120,7 +143,9 @@ class Did:
     words: str
 
 
-What = RunBegan | RunEnded | Looked | Rested | Wrote | Did | Attempt | ProductAttempt | RolloutEntry
+What = (
+    RunBegan | Desired | SourceIs | RunEnded | Looked | Rested | Wrote | Did | Attempt | ProductAttempt | RolloutEntry
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +158,20 @@ class Entry:
     what: What
 
 
+class Descends(Protocol):
+    """What a source knows of its history."""
+
+    def follows(self, revision: Revision, earlier: str) -> bool:
+        """See `Source.follows`."""
+
+
 @dataclass(kw_only=True)
 class Trace:
     """All that a play left behind.
 
-    - `last_run_ordinal`: when the last run began, and `current`: the devices that were as desired then.
+    - `last_run_ordinal`: when the last run began, and `current`: the devices that were as desired then. Of a
+      controller: when it had nothing more to do, and until `last_run_ended` it was watched.
+    - `source`: what controllers watched; None: clients were given their manifests.
     - `settled_at`: when faults and people had stopped. `days`: virtual days from the beginning to the end.
     - `plans_that_differ`: plans that came out otherwise when made again from the same things in another order.
     - `twin`: the play of the same world in which nobody dies.
@@ -155,6 +189,7 @@ class Trace:
     left_behind: dict[str, str] = field(default_factory=dict)
     last_plan: Plan | None = None
     last_run_ordinal: int = 0
+    last_run_ended: int = 0
     current: frozenset[str] = frozenset()
     settled_at: Instant = NEVER
     settled_ordinal: int = 0
@@ -168,6 +203,7 @@ class Trace:
     attempts: tuple[Attempt, ...] = ()
     plans_that_differ: list[str] = field(default_factory=list)
     twin: Trace | None = None
+    source: Descends | None = None
 
     def final_journal(self) -> None:
         """What the journal holds at the end, in the order in which it was begun."""

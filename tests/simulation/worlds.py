@@ -143,9 +143,17 @@ class Deed(StrEnum):
     SUSPEND_IN_GIT = "suspend in git"
     GAP = "gap"
     CLOCK = "clock"
+    SOURCE_DOWN = "source down"
+    FORCED_PUSH = "forced push"
+    BROKEN = "broken manifests"
+    EMPTIED = "emptied folder"
+    ACCEPT = "accept"
+    RECONCILE = "reconcile"
 
 
 IN_GIT = frozenset({Deed.NEW_APPLICATION, Deed.GROW, Deed.SUSPEND_IN_GIT})
+OF_A_SOURCE = frozenset({Deed.SOURCE_DOWN, Deed.FORCED_PUSH, Deed.BROKEN, Deed.EMPTIED, Deed.ACCEPT, Deed.RECONCILE})
+"""What only a controller that watches a source notices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
