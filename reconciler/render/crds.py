@@ -187,15 +187,9 @@ def _structural(schema: Mapping[str, Any], known: Mapping[str, Any], *, name: st
     node |= {key: schema[key] for key in _AS_IT_IS if key in schema}
     if "const" in schema:
         node["enum"] = [schema["const"]]
-    if (either := _either(schema)) == {"boolean", "object"}:
+    if _either(schema) == {"boolean", "object"}:
         return node | {"x-kubernetes-preserve-unknown-fields": True}
-    longest = _SHORT_TEXTS_MAX.get(owner, _TEXTS_MAX.get(name, _TEXT_MAX))
-    if either:
-        node = _integer_or_text(node, schema) | {"maxLength": longest}
-    elif "enum" in node:
-        node.setdefault("type", "string")
-    elif node.get("type") == "string":
-        node.setdefault("maxLength", longest)
+    node = _typed(node, schema, longest=_SHORT_TEXTS_MAX.get(owner, _TEXTS_MAX.get(name, _TEXT_MAX)))
     if node.get("type") == "array":
         node |= _list(schema, known, name=name)
     if node.get("type") == "object":
@@ -205,11 +199,19 @@ def _structural(schema: Mapping[str, Any], known: Mapping[str, Any], *, name: st
     return node
 
 
-def _integer_or_text(node: Node, schema: Mapping[str, Any]) -> Node:
-    """What holds of numbers and what holds of texts stands in one place: each is asked of its own type alone."""
-    for branch in schema.get("oneOf", ()):
-        node = node | {key: value for key, value in branch.items() if key != "type"}
-    return {key: value for key, value in node.items() if key != "type"} | {"x-kubernetes-int-or-string": True}
+def _typed(node: Node, schema: Mapping[str, Any], *, longest: int) -> Node:
+    """With one type, and a text with the most characters that it may have.
+
+    Of an integer or text all that holds stands in one place: a pattern is asked of texts alone, a minimum of numbers.
+    """
+    if _either(schema):
+        for branch in schema.get("oneOf", ()):
+            node = node | branch
+        node = {"maxLength": longest} | {key: value for key, value in node.items() if key != "type"}
+        return node | {"x-kubernetes-int-or-string": True}
+    if "enum" in node:
+        return {"type": "string"} | node
+    return {"maxLength": longest} | node if node.get("type") == "string" else node
 
 
 def _list(schema: Mapping[str, Any], known: Mapping[str, Any], *, name: str) -> Node:
