@@ -2,8 +2,8 @@
 
     python -m tests.kube.chart        write them all; tests/kube/test_chart.py says when that was forgotten
 
-`values.yaml` is the one source of values: a line `# -- …` describes the value below it. What a value may be follows from
-its default; `NARROWER` says where it may be less, and a default of `{}` or `[]` is Kubernetes' own and open.
+`values.yaml` is the one source of values: a line `# -- …` describes the value below it. What a value may be follows
+from its default; `NARROWER` says where it may be less, and a default of `{}` or `[]` is Kubernetes' own and open.
 """
 
 from __future__ import annotations
