@@ -1,4 +1,4 @@
-"""Documents that break one rule each, and what the API server says of them: every rule of `render/crd_rules.py` is here."""
+"""Documents that break one rule each, and what the API server says: every rule of `render/crd_rules.py` is here."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ BROKEN = {
         document=bent(FLEET, spec__desired__deviceOS="5.5.0-rc.1"), says="add `allowPrerelease: true`"
     ),
     "a device id with a digit too few": Broken(
-        document=bent(FLEET, spec__select={"devices": ["e00fce68aaaaaaaaaaaaaaa"]}), says="looks like a device id"
+        document=bent(FLEET, spec__select={"devices": ["e00fce68aaaaaaaaaaaaaaa"]}), says="should match"
     ),
     "an event within no time": Broken(
         document=health(events=[{"name": "up", "within": "0s"}]), says="within is above 0"
@@ -150,17 +150,19 @@ BROKEN = {
         says="make it the last entry",
     ),
     # Lists whose items differ.
-    "a wave's name twice": Broken(document=waves({"name": "a", "size": 1}, {"name": "a", "size": 2}), says="Duplicate"),
-    "a version twice": Broken(document=bent(RELEASE, spec__versions=[{"version": 1}] * 2), says="Duplicate"),
-    "a platform twice": Broken(
-        document=bent(RELEASE, spec__versions=[{"version": 1, "binaries": [BINARY, BINARY]}]), says="Duplicate"
+    "a wave's name twice": Broken(
+        document=waves({"name": "a", "size": 1}, {"name": "a", "size": 2}), says="duplicate entries"
     ),
-    "a group twice": Broken(document=bent(FLEET, spec__select={"groups": ["eu", "eu"]}), says="Duplicate"),
-    "an event twice": Broken(document=health(events=[{"name": "up", "within": "1m"}] * 2), says="Duplicate"),
-    "a check twice": Broken(document=health(checks=[{"name": "a", "command": ["true"]}] * 2), says="Duplicate"),
+    "a version twice": Broken(document=bent(RELEASE, spec__versions=[{"version": 1}] * 2), says="duplicate entries"),
+    "a platform twice": Broken(
+        document=bent(RELEASE, spec__versions=[{"version": 1, "binaries": [BINARY, BINARY]}]), says="duplicate entries"
+    ),
+    "a group twice": Broken(document=bent(FLEET, spec__select={"groups": ["eu", "eu"]}), says="duplicate entries"),
+    "an event twice": Broken(document=health(events=[{"name": "up", "within": "1m"}] * 2), says="duplicate entries"),
+    "a check twice": Broken(document=health(checks=[{"name": "a", "command": ["true"]}] * 2), says="duplicate entries"),
     # What types, patterns and bounds say.
-    "an unknown field": Broken(document=bent(FLEET, spec__selct={}), says="unknown field"),
-    "a version as a number": Broken(document=bent(FLEET, spec__desired__deviceOS=6.3), says="must be of type string"),
+    "an unknown field": Broken(document=bent(FLEET, spec__selct={}), says="field not declared in schema"),
+    "a version as a number": Broken(document=bent(FLEET, spec__desired__deviceOS=6.3), says="expected string"),
     "a product of zero": Broken(document=bent(FLEET, spec__product=0), says="greater than or equal to 1"),
     "a product of two words": Broken(document=bent(FLEET, spec__product="a b"), says="should match"),
     "a share of too much": Broken(document=bent(FLEET, spec__rollout={"maxFailures": "101%"}), says="should match"),
