@@ -64,7 +64,7 @@ class Client:
         Raises:
             Refused: The server answered with an error.
         """
-        data = None if body is None else yaml.safe_dump(body) if "yaml" in content_type else None
+        data = body if isinstance(body, str) else yaml.safe_dump(body) if "yaml" in content_type else None
         answer = self.session.request(
             method,
             self.address + path,
@@ -93,8 +93,11 @@ class Client:
         force: bool = True,
         dry_run: bool = False,
         subresource: str = "",
+        text: str = "",
     ) -> Document:
         """Server-side apply with strict validation: an unknown or doubled field is an error.
+
+        `text` is sent in place of the document, as somebody wrote it.
 
         Raises:
             Refused: As `call`.
@@ -103,7 +106,9 @@ class Client:
         if dry_run:
             query["dryRun"] = "All"
         path = self.path_of(document, namespace=namespace) + (f"/{subresource}" if subresource else "")
-        return self.call("PATCH", path, dict(document), query=query, content_type="application/apply-patch+yaml")
+        return self.call(
+            "PATCH", path, text or dict(document), query=query, content_type="application/apply-patch+yaml"
+        )
 
     def get(self, document: Mapping[str, Any], *, namespace: str = "default") -> Document:
         """What the server has of this object now."""
