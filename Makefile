@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CACHE ?= .cache
 
-.PHONY: demo test lint lives metrics sbom clean
+.PHONY: demo test lint lives metrics sbom chart kube clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -49,6 +49,14 @@ sbom: $(STAMP)
 # docs/metrics.md, from the code.
 metrics: $(STAMP)
 	$(BIN)/python -c "from reconciler.telemetry.metric_names import metrics_page; print(metrics_page(), end='')" > docs/metrics.md
+
+# What of the Helm chart is made: its CRDs, its values.schema.json and the table of its README.
+chart: $(STAMP)
+	$(BIN)/python -m tests.kube.chart
+
+# A kube-apiserver, helm and kubeconform for the tests, built by Go once; tests that need them do it themselves.
+kube: $(STAMP)
+	$(BIN)/python -m tests.kube.components
 
 clean:
 	rm -rf $(VENV) $(CACHE)

@@ -44,6 +44,7 @@ COMMANDS: Final = {
     "catalog": ("reconciler.cli.catalog", "Build, show and check the release catalog."),
     "usb": ("reconciler.cli.usb.group", "See, plan and update devices on this machine's USB."),
     "bundle": ("reconciler.cli.bundle", "All that a bench without network needs, in one file."),
+    "crds": ("reconciler.cli.crds", "Print the definitions of the manifests for Kubernetes."),
     "emulate": ("reconciler.cli.emulate", "Serve a pretend Particle cloud with devices."),
     "demo": ("reconciler.cli.demo.tour", "The guided tour, on a pretend cloud."),
 }

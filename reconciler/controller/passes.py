@@ -140,7 +140,7 @@ class Passes:
         self._products, self.intent = products, intent
         with self._lock:
             self.schedule.follow(products, now=self.means.monotonic())
-        self.troubles.end_all_but([SOURCE, JOURNAL, CLOUD, *map(_of, products)])
+        self.troubles.end_all_but([SOURCE, JOURNAL, CLOUD, *map(trouble_of, products)])
 
     def stop(self) -> None:
         """Begin no step any more; what is being sent is finished and written down."""
