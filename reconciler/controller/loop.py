@@ -65,13 +65,14 @@ class Loop:
             self._look_at_source(now)
             self._take_up(now)
             if self._awaited is None:
-                self.passes.begin_due(now)
+                self.passes.release()
+                self.passes.runner.begin_due()
         self.turned_at = now
 
     def next_turn(self) -> float:
         """When there is something to do for `turn`, unless news come before that; never later than `TURN_SECONDS`."""
         now = self.means.monotonic()
-        return min(now + TURN_SECONDS, max(now, self.passes.next_due()))
+        return min(now + TURN_SECONDS, max(now, self.passes.runner.next_due()))
 
     def stop(self) -> None:
         """Begin nothing new; what is being sent is finished and written down."""
@@ -92,7 +93,8 @@ class Loop:
         journal, runs = self.means.journal, self.passes.runs
         for noted in journal.entries(after=self._entries_read):
             self._entries_read = noted.number
-            if not begins and not any(noted.number <= run.entries_read for run in runs):
+            is_news = not any(noted.number <= run.entries_read for run in runs)
+            if not begins and is_news and self.passes.is_ours(noted.entry.fleet):
                 self.passes.reconcile_now(noted.entry.fleet)
         for mark, token in journal.bookmarks(RECONCILE).items():
             if self._is_new(mark, token) and not begins:
@@ -125,8 +127,8 @@ class Loop:
 
     def _take_up(self, now: float) -> None:
         """A newer intent takes its place between two passes."""
-        is_time = self._awaited is not None and now >= self._follow_due and not self.passes.are_under_way
-        if is_time and self._begins(CLOUD):
+        is_time = self._awaited is not None and now >= self._follow_due
+        if is_time and self.passes.hold() and self._begins(CLOUD):
             self._follow_due = now + self._source_interval()
             self.means.launch(self._follow)
 

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from reconciler.controller.intent import Intents
 from reconciler.controller.run import Scope
+from reconciler.controller.runner import Runner, Work
 from reconciler.firmware.catalog import Catalog
 from reconciler.journal.journal import Journal
 from reconciler.model.event import Event
@@ -46,7 +47,8 @@ class Means:
 
     `clock` is wall time, `monotonic` seconds that only rise, `dice` spread times. `tell` hears every event, on any
     thread, and must not block. `pool` sends. `report` gets what went wrong that nobody foresaw.
-    `troubled_before` is what people believe to be in trouble since an earlier process.
+    `troubled_before` is what people believe to be in trouble since an earlier process. `runner` makes what begins
+    passes; None: this process alone does.
     """
 
     journal: Journal
@@ -64,3 +66,4 @@ class Means:
     ask: Callable[[HealthCheck, CheckQuestion], CheckAnswer]
     report: Callable[[BaseException], None]
     troubled_before: Collection[str] = ()
+    runner: Callable[[Work], Runner] | None = None
