@@ -17,7 +17,8 @@ import click
 from reconciler.cli.controller_parts import Parts
 from reconciler.cli.saying import say
 from reconciler.cli.settings_file import check_settings, read_settings
-from reconciler.model.error import ReconcilerError
+from reconciler.journal.location import journal_place
+from reconciler.model.error import OperatorError, ReconcilerError
 from reconciler.settings.settings import ControllerSettings
 
 SETTINGS_VARIABLE: Final = "RECONCILER_SETTINGS"
@@ -45,15 +46,20 @@ def command(settings: Path, check: bool) -> None:
         checked = check_settings(settings, os.environ)
         click.echo(checked.as_text() or f"{settings}: nothing is wrong with it", err=checked.settings is None)
         sys.exit(1 if checked.settings is None else 0)
+    run(settings)
+
+
+def run(settings: Path, *, is_worker: bool = False) -> None:
+    """Be a controller, or only a worker, until asked to end. Raises ReconcilerError."""
     wanted = _Wanted()
     with _signals(wanted):
-        told = read_settings(settings, os.environ)
+        told = _read(settings, is_worker=is_worker)
         while not wanted.end.is_set():
             wanted.reload.clear()
-            with Parts(told) as parts:
+            with Parts(told, is_worker=is_worker) as parts:
                 parts.run(wanted.is_anything)
             if wanted.reload.is_set() and not wanted.end.is_set():
-                told = _reloaded(settings, told)
+                told = _reloaded(settings, told, is_worker=is_worker)
 
 
 class _Wanted:
@@ -81,10 +87,22 @@ def _signals(wanted: _Wanted) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _reloaded(path: Path, told: ControllerSettings) -> ControllerSettings:
+def _read(path: Path, *, is_worker: bool) -> ControllerSettings:
+    """The settings. Raises ReconcilerError: they have problems, or a worker would be alone with a file."""
+    settings = read_settings(path, os.environ)
+    if is_worker and isinstance(journal_place(settings.journal or ""), Path):
+        raise OperatorError(
+            "PFR6814",
+            f"{path}: a worker works with others on a journal in PostgreSQL, and this one is a file",
+            next_step="name a database: journal: postgresql://…; or run `reconciler controller`, which needs no other",
+        )
+    return settings
+
+
+def _reloaded(path: Path, told: ControllerSettings, *, is_worker: bool) -> ControllerSettings:
     """The settings as they are now; those of before where these have problems."""
     try:
-        return read_settings(path, os.environ)
+        return _read(path, is_worker=is_worker)
     except ReconcilerError as error:
         say(f"error: {error}\nthe controller goes on with the settings that it has", err=True)
         return told

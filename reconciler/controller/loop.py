@@ -18,6 +18,7 @@ from reconciler.controller.means import CLOUD, JOURNAL, SOURCE, Means
 from reconciler.controller.passes import Passes, unforeseen
 from reconciler.controller.troubles import Troubles
 from reconciler.controller.words.asking import EVERY_FLEET, RECONCILE
+from reconciler.journal.control_record import Line
 
 TURN_SECONDS: Final = 1.0
 """Between two turns: within so long a person's word is heard."""
@@ -41,6 +42,7 @@ class Loop:
     _source_due: float = 0.0
     _at_work: set[str] = field(default_factory=set)
     _entries_read: int = 0
+    _taken: int = 0
     _words_heard: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -101,6 +103,10 @@ class Loop:
                 fleet = mark.removeprefix(RECONCILE)
                 self.passes.reconcile_now(None if fleet == EVERY_FLEET else fleet)
                 self.fetch_now()
+        taken = journal.last_number(Line.INTENTS)
+        if taken != self._taken and not begins and not self.means.intents.is_latest():
+            self.fetch_now()  # another worker has taken it
+        self._taken = taken
         mark = self.means.intents.accept_mark
         if self._is_new(mark, journal.bookmark(mark) or ""):
             self.fetch_now()

@@ -201,8 +201,12 @@ class Passes:
         try:
             return self._pass(product, self._products[product], goes_on=goes_on)
         finally:
-            with self._lock:
-                self._under_way.discard(product)
+            self.dismiss(product)
+
+    def dismiss(self, product: str | None) -> None:
+        """See `Work.dismiss`."""
+        with self._lock:
+            self._under_way.discard(product)
 
     def _pass(self, name: str | None, product: _Product, *, goes_on: bool) -> Ended:
         began, what, code = self.means.monotonic(), _of(name), None

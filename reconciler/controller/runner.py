@@ -1,7 +1,7 @@
 """Who begins the passes of products, and when: this process alone, or one of several workers.
 
-`Runner` is the promise. `InProcess` keeps it with a schedule in memory; `reconciler/engine/` keeps it with Procrastinate
-on PostgreSQL. What a pass is neither of them knows: both have it done by the same `Work`.
+`Runner` is the promise. `InProcess` keeps it with a schedule in memory, and `reconciler/engine/` with Procrastinate on
+PostgreSQL. What a pass is neither of them knows: both have it done by the same `Work`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ class Work(Protocol):
     """The passes as a runner needs them. Any thread may ask."""
 
     def admit(self, product: Product) -> bool:
-        """Whether a pass of the product may begin here, now. True: it is under way until `run` has ended."""
+        """Whether a pass of the product may begin here, now. True: it is under way until `run` or `dismiss` has."""
+
+    def dismiss(self, product: Product) -> None:
+        """After `admit`, in the place of `run`: no pass begins after all."""
 
     def run(self, product: Product, *, goes_on: bool) -> Ended:
         """One pass, after `admit`. `goes_on`: nobody else has had the product since the last one here. Never raises."""

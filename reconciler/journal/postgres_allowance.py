@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import event, text
+from sqlalchemy import Float, bindparam, cast, event, extract, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from reconciler.journal.location import PostgresPlace
 from reconciler.journal.postgres import engine_on, translated_errors
+from reconciler.journal.tables import allowances
 from reconciler.model.allowance import Allowance
 from reconciler.model.error import JournalError
 
@@ -23,19 +25,25 @@ _AWAY_SECONDS: Final = 2.0
 
 _PAUSE_SECONDS_MIN: Final = 0.001
 
-_NOW: Final = "extract(epoch FROM clock_timestamp())"
-_FILLED: Final = f"least(:at_once, filled + greatest(0, {_NOW} - at) * :per_second)"
-_ADD: Final = text(f"INSERT INTO allowances VALUES (:name, :at_once, {_NOW}) ON CONFLICT DO NOTHING")
-_TAKE: Final = text(
-    f"UPDATE allowances SET filled = {_FILLED} - 1, at = {_NOW} "
-    f"WHERE name = :name AND at <= {_NOW} AND {_FILLED} >= 1 RETURNING filled"
+_NOW: Final = cast(extract("epoch", func.clock_timestamp()), Float())
+_ROW: Final = allowances.c.name == bindparam("of_name")
+_AT: Final = allowances.c.at
+_FILLED: Final = func.least(
+    bindparam("of_burst", type_=Float()),
+    allowances.c.filled + func.greatest(0.0, _NOW - _AT) * bindparam("of_pace", type_=Float()),
 )
-_ASK: Final = text(
-    f"SELECT greatest(0, at - {_NOW}) AS silence, greatest(0, 1 - {_FILLED}) / :per_second AS missing "
-    "FROM allowances WHERE name = :name"
+_ADD: Final = insert(allowances).values(name=bindparam("of_name"), filled=bindparam("of_burst"), at=_NOW)
+_TAKE: Final = (
+    update(allowances).where(_ROW, _AT <= _NOW, _FILLED >= 1.0).values(filled=_FILLED - 1.0, at=_NOW).returning(_AT)
 )
-_BE_SILENT: Final = text(
-    f"UPDATE allowances SET filled = least({_FILLED}, 1), at = greatest(at, {_NOW} + :seconds) WHERE name = :name"
+_ASK: Final = select(
+    func.greatest(0.0, _AT - _NOW).label("silence"),
+    (func.greatest(0.0, 1.0 - _FILLED) / bindparam("of_pace", type_=Float())).label("missing"),
+).where(_ROW)
+_BE_SILENT: Final = (
+    update(allowances)
+    .where(_ROW)
+    .values(filled=func.least(_FILLED, 1.0), at=func.greatest(_AT, _NOW + bindparam("seconds", type_=Float())))
 )
 
 
@@ -51,7 +59,7 @@ class PostgresAllowance:
         """Raises JournalError."""
         self._place = place
         self._clock = clock
-        self._values = {"name": name, "at_once": float(allowance.at_once), "per_second": allowance.per_second}
+        self._values = {"of_name": name, "of_burst": float(allowance.at_once), "of_pace": allowance.per_second}
         self._engine = engine_on(place, busy_seconds=2.0).execution_options(isolation_level="AUTOCOMMIT")
 
         @event.listens_for(self._engine, "connect")
@@ -62,7 +70,7 @@ class PostgresAllowance:
 
         self.silent_until = clock()
         with translated_errors(place), self._engine.connect() as connection:
-            connection.execute(_ADD, self._values)
+            connection.execute(_ADD.on_conflict_do_nothing(), self._values)
 
     def pause(self, now: float) -> float:
         """See `Bucket.pause`."""
