@@ -116,6 +116,7 @@ class Parts:
             report=_report,
             troubled_before=open_matters(journal),
             runner=None if shared is None else shared.runner(intents, report=_report),
+            shows_all=shared is not None and not self._is_worker,
         )
         self._daemon = Daemon(
             means,

@@ -20,6 +20,8 @@ from reconciler.controller.troubles import Troubles
 from reconciler.controller.words.asking import EVERY_FLEET, RECONCILE
 from reconciler.journal.control_record import Line
 
+OTHERS: Final = "others"
+
 TURN_SECONDS: Final = 1.0
 """Between two turns: within so long a person's word is heard."""
 
@@ -40,6 +42,7 @@ class Loop:
     _awaited: Intent | None = None
     _follow_due: float = 0.0
     _source_due: float = 0.0
+    _others_due: float = 0.0
     _at_work: set[str] = field(default_factory=set)
     _entries_read: int = 0
     _taken: int = 0
@@ -69,6 +72,7 @@ class Loop:
             if self._awaited is None:
                 self.passes.release()
                 self.passes.runner.begin_due()
+                self._look_at_others(now)
         self.turned_at = now
 
     def next_turn(self) -> float:
@@ -130,6 +134,20 @@ class Loop:
             unforeseen(self.means, self.troubles, SOURCE, error)
         finally:
             self._ends(SOURCE)
+
+    def _look_at_others(self, now: float) -> None:
+        if self.means.shows_all and now >= self._others_due and self._begins(OTHERS):
+            self._others_due = now + self.passes.schedule.jittered(self.means.settings.interval_seconds)
+            self.means.launch(self._look_on)
+
+    def _look_on(self) -> None:
+        try:
+            with self.troubles.of(CLOUD):
+                self.passes.look_on()
+        except Exception as error:  # noqa: BLE001  # as above
+            unforeseen(self.means, self.troubles, CLOUD, error)
+        finally:
+            self._ends(OTHERS)
 
     def _take_up(self, now: float) -> None:
         """A newer intent takes its place between two passes."""

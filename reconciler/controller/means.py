@@ -48,7 +48,7 @@ class Means:
     `clock` is wall time, `monotonic` seconds that only rise, `dice` spread times. `tell` hears every event, on any
     thread, and must not block. `pool` sends. `report` gets what went wrong that nobody foresaw.
     `troubled_before` is what people believe to be in trouble since an earlier process. `runner` makes what begins
-    passes; None: this process alone does.
+    passes; None: this process alone does. `shows_all`: products that others have are looked at, too, to be shown.
     """
 
     journal: Journal
@@ -67,3 +67,4 @@ class Means:
     report: Callable[[BaseException], None]
     troubled_before: Collection[str] = ()
     runner: Callable[[Work], Runner] | None = None
+    shows_all: bool = False

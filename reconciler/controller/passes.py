@@ -169,8 +169,26 @@ class Passes:
                 self.runner.wake(name, by_word=True)
 
     def is_ours(self, fleet: str) -> bool:
-        """Whether the last pass of a fleet's product was here, or all passes are."""
-        return not self.runner.shares or any(fleet in run.fences for run in self.runs)
+        """Whether the last pass of a fleet's product was here."""
+        if not self.runner.shares:
+            return True
+        products = [*self._products.items()]
+        return any(fleet in product.run.fences for name, product in products if self.runner.holds(name))
+
+    def look_on(self) -> None:
+        """Look at what others have, so that a plan of all products can be made here, too. Raises WireError."""
+        strangers = [name for name in [*self._products] if not self.runner.holds(name)]
+        knowledge = Knowledge(self.means.journal) if strangers else None
+        for name in strangers:
+            if knowledge is None or not self.admit(name):
+                continue
+            try:
+                product = self._products[name]
+                run = Run(tools=product.run.tools, knowledge=knowledge, stopping=self.stopping)
+                run.picture_of(product.scope).show(product.scope.inventory.observe())
+                product.run, product.taken_over, product.forgotten = run, False, True
+            finally:
+                self.dismiss(name)
 
     def _tools(self, intent: Intent) -> Tools:
         revision = intent.taken.revision
@@ -287,7 +305,12 @@ class Passes:
 
     def _offer(self, product: _Product) -> None:
         if self.intent is not None:
-            self._offers.make(self.plan, self.intent.fleets, product.run, now=product.run.latest)
+            self._offers.make(self._plan_of_all, self.intent.fleets, product.run, now=product.run.latest)
+
+    def _plan_of_all(self) -> Plan | None:
+        """As `plan`, with a look at what others have."""
+        self.look_on()
+        return self.plan()
 
     def _pause(self, product: _Product, *, is_to_come: bool) -> Pause:
         """Soon where something is under way; else after the interval, or when the first that waits may start."""

@@ -59,6 +59,9 @@ class Runner(Protocol):
     def wake(self, product: Product, *, by_word: bool = False) -> None:
         """There is news of a product; `by_word`: somebody wants it looked at, whatever it costs."""
 
+    def holds(self, product: Product) -> bool:
+        """Whether the product's last pass was here, as far as is known."""
+
     def begin_due(self) -> None:
         """Let the passes begin that are due."""
 
@@ -94,6 +97,10 @@ class InProcess:
         """See `Runner.wake`."""
         with self._lock:
             self._schedule.wake(product, now=self._monotonic(), by_word=by_word)
+
+    def holds(self, product: Product) -> bool:  # noqa: ARG002  # all of them are
+        """See `Runner.holds`."""
+        return True
 
     def begin_due(self) -> None:
         """See `Runner.begin_due`."""

@@ -79,6 +79,7 @@ class EngineRunner:
         self._work: Work | None = None
         self._products: frozenset[Product] = frozenset()
         self._woken: dict[Product, bool] = {}
+        self._held: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._stop: Callable[[], None] = lambda: None
@@ -112,6 +113,10 @@ class EngineRunner:
     def next_due(self) -> float:
         """Never: see `begin_due`."""
         return math.inf
+
+    def holds(self, product: Product) -> bool:
+        """See `Runner.holds`."""
+        return _key(product) in self._held
 
     def __enter__(self) -> Self:
         self._run_lock.hold()
@@ -147,6 +152,7 @@ class EngineRunner:
         settings, stop = self._settings, asyncio.Event()
         loop = asyncio.get_running_loop()
         self._stop = lambda: _tell(loop, stop)
+        loop.set_exception_handler(_leave_to_rescue)
         heartbeat = settings.lost_seconds / _HEARTBEATS
         connector = PsycopgConnector(conninfo=settings.place.url, min_size=1, max_size=6, timeout=heartbeat)
         app = App(connector=connector)
@@ -196,6 +202,7 @@ class EngineRunner:
                 for product, by_word in woken.items():
                     self._woken[product] = by_word or self._woken.get(product, False)
             raise
+        self._held = self._turns.held()
         return [*self._turns.due([_key(product) for product in self._products])]
 
     async def _defer(self, app: App, task: Task[Any, Any, Any], due: Due) -> None:
@@ -265,6 +272,12 @@ def make_tables(place: PostgresPlace) -> None:
         found = connection.execute("SELECT to_regclass('procrastinate_jobs')").fetchone()
         if found is None or found[0] is None:
             connection.execute(App(connector=PsycopgConnector()).schema_manager.get_schema().encode())
+
+
+def _leave_to_rescue(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A job that could not be finished: somebody has done it in the place of a worker that slept, or will."""
+    if not isinstance(context.get("exception"), ConnectorException):
+        loop.default_exception_handler(context)
 
 
 def _key(product: Product) -> str:

@@ -72,6 +72,7 @@ _RELEASE: Final = text("""
 UPDATE turns SET holder = NULL, under_way = false, due_at = least(due_at, extract(epoch FROM clock_timestamp()))
 WHERE product = :product
 """)
+_HELD: Final = text("SELECT product FROM turns WHERE holder = :holder")
 _LEAVE: Final = text("UPDATE turns SET holder = NULL WHERE holder = :holder")
 
 
@@ -114,6 +115,11 @@ class PostgresTurns:
         wanted = sorted(products)
         self._do(_ADD, products=wanted)
         return [Due(product=row.product, holder=row.holder, waited=row.waited) for row in self._rows(_DUE, wanted)]
+
+    def held(self) -> frozenset[str]:
+        """The products whose last pass was this holder's."""
+        with translated_errors(self._place), self._engine.begin() as connection:
+            return frozenset(connection.execute(_HELD, {"holder": self._holder}).scalars())
 
     def begin(self, product: str) -> Turn | None:
         """A pass begins here; None: nobody knows the product."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 import yaml
 
 from reconciler.emulator.serve import EmulatorServer
@@ -24,6 +25,7 @@ from tests.git_server import HostedRepository, HttpsGitServer, free_port, https_
 from tests.simulation.stage import ROOT, TOKEN, Stage, catalog_text
 
 WITHIN_SECONDS = 120.0
+FIRST_PRODUCT = 12401
 PRODUCTS = ("alder", "beech", "cedar")
 FLEET = """
 apiVersion: fleet.reconciler.dev/v1alpha1
@@ -45,7 +47,7 @@ def fleets(release: str) -> dict[str, str]:
 def world_text(devices: int) -> str:
     """So many Borons in each of the products."""
     listed = "".join(
-        f"  - {{id: {12401 + number}, slug: {name}, platform: boron, groups: [all]}}\n"
+        f"  - {{id: {FIRST_PRODUCT + number}, slug: {name}, platform: boron, groups: [all]}}\n"
         for number, name in enumerate(PRODUCTS)
     )
     counted = "".join(
@@ -145,6 +147,29 @@ class WorkerStage:
         with self.stage.emulator.locked() as cloud:
             return {device.reported_device_os or "" for device in cloud.state.devices.values()}
 
+    def holders(self) -> dict[str, int]:
+        """Which process looks after each product, by its id; products that nobody has are left out."""
+        with psycopg.connect(self.journal) as connection:
+            rows = connection.execute("SELECT product, holder FROM turns WHERE holder IS NOT NULL").fetchall()
+        return {product: int(holder.split()[1]) for product, holder in rows}
+
+    def turns(self) -> dict[str, int]:
+        """How many passes each product has had."""
+        with psycopg.connect(self.journal) as connection:
+            return dict(connection.execute("SELECT product, turn FROM turns").fetchall())
+
+    def worker(self, process_id: int) -> Worker:
+        return next(each for each in self.workers if each.process.pid == process_id)
+
+    def product_of(self, device: str) -> str:
+        with self.stage.emulator.locked() as cloud:
+            number = cloud.state.devices[device].product_id
+        return PRODUCTS[(number or FIRST_PRODUCT) - FIRST_PRODUCT]
+
+    def who_sends(self) -> Worker:
+        """Whose the last flash is that the cloud has got."""
+        return self.worker(self.holders()[self.product_of(self.stage.flashes()[-1].device or "")])
+
     def said(self) -> str:
         return "\n".join(f"--- {each.name}\n{each.said()[-6000:]}" for each in self.workers)
 
@@ -168,15 +193,22 @@ class WorkerStage:
 
 
 @contextlib.contextmanager
-def worker_stage(folder: Path, journal: str, *, devices: int = 4, speed: float = 100.0) -> Iterator[WorkerStage]:
+def worker_stage(folder: Path, journal: str, *, devices: int = 3, speed: float = 300.0) -> Iterator[WorkerStage]:
     """Everything but the processes, which are ended at the latest with this."""
     place = folder / "stage"
     place.mkdir()
+    told: list[Stage] = []
     with (
         https_server(folder / "git") as git,
-        EmulatorServer(load_world(world_text(devices)), speed=speed, seed=7) as emulator,
+        EmulatorServer(
+            load_world(world_text(devices)),
+            speed=speed,
+            seed=7,
+            on_request=lambda request: told[0].hear_of(request) if told else None,
+        ) as emulator,
     ):
         stage = Stage(emulator=emulator, folder=place)
+        told.append(stage)
         (place / "catalog.json").write_text(catalog_text(emulator), encoding="utf-8")
         made = WorkerStage(stage=stage, git=git, repository=git.repository(), journal=journal)
         try:
