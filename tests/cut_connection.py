@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,11 +22,12 @@ class CuttableWay:
         self._behind = str(Path(parse_qs(parts.query)["host"][0]) / _NAME)
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
         self._is_cut = False
         self._front = socket.socket(socket.AF_UNIX)
         self._front.bind(str(folder / _NAME))
         self._front.listen(64)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._begin(self._accept)
 
     def cut(self) -> None:
         """Everything that is connected is torn off, and nobody comes through."""
@@ -45,6 +48,13 @@ class CuttableWay:
         with contextlib.suppress(OSError):
             self._front.shutdown(socket.SHUT_RDWR)
         self._front.close()
+        for thread in self._threads:
+            thread.join(5.0)
+
+    def _begin(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        self._threads.append(thread)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -58,7 +68,7 @@ class CuttableWay:
                     far.connect(self._behind)
                     self._open += [near, far]
                 for one, other in ((near, far), (far, near)):
-                    threading.Thread(target=_pass_on, args=(one, other), daemon=True).start()
+                    self._begin(partial(_pass_on, one, other))
 
 
 def _pass_on(one: socket.socket, other: socket.socket) -> None:
@@ -68,3 +78,4 @@ def _pass_on(one: socket.socket, other: socket.socket) -> None:
     for each in (one, other):
         with contextlib.suppress(OSError):
             each.shutdown(socket.SHUT_RDWR)
+    one.close()  # the other is closed by whoever reads it

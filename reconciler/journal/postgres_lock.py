@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from reconciler.journal.location import PostgresPlace
 from reconciler.journal.postgres import RUN_LOCK, engine_on, translated_errors
@@ -95,8 +95,9 @@ class SharedRun:
     def _let_go(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(DBAPIError):
-                connection.invalidate()  # closed, not kept for another use: the lock is the connection's
+            with contextlib.suppress(SQLAlchemyError):
+                connection.detach()  # closed, not kept for another use: the lock is the connection's
+            with contextlib.suppress(SQLAlchemyError):
                 connection.close()
 
 

@@ -165,7 +165,7 @@ def test_workers_that_fetch_different_commits_do_not_fight(stage: WorkerStage) -
     stage.wait_for(lambda: len(stage.stage.flashes()) >= 2)
     for release in ("2.2.0", "2.3.0"):
         stage.repository.commit(fleets(release))
-        stage.wait_for(lambda: stage.stage.flashes())
+        stage.wait_for(stage.stage.flashes)
     last = stage.repository.commit(fleets("2.1.0"), message="back to what it was")
     stage.wait_for(lambda: _latest(stage) == f"sha1:{last}")
     assert_taken_in_their_order(stage)
