@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.journal.control_record import TakenMeanwhileError, Line, Numbered
+from reconciler.journal.control_record import Line, Numbered, TakenMeanwhileError
 from reconciler.journal.journal import Journal, Looked
 from reconciler.journal.location import PostgresPlace
 from reconciler.journal.opening import open_journal

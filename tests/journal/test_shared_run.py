@@ -8,6 +8,7 @@ from reconciler.journal.location import PostgresPlace
 from reconciler.journal.lock import freed_by_force, holder_of, sole_run
 from reconciler.journal.postgres_lock import SharedRun
 from reconciler.journal.run_under_way import RunUnderWayError
+from reconciler.model.error import JournalError
 from tests.fleet_samples import NOW
 
 
@@ -35,7 +36,7 @@ def test_a_worker_whose_connection_was_ended_knows_it_and_takes_the_lock_again(p
     worker = SharedRun(place, words="worker")
     worker.hold()
     assert freed_by_force(place)
-    with pytest.raises(Exception, match="PFR5024|PFR5004"):
+    with pytest.raises(JournalError, match=r"PFR5024|PFR5004"):
         worker.hold()
     assert not worker.is_held
     worker.hold()
