@@ -21,10 +21,10 @@ from reconciler.controller.daemon import Daemon
 from reconciler.controller.intent import Intents
 from reconciler.controller.means import Means
 from reconciler.inventory.checks import OutsideChecks
-from reconciler.journal.journal import Journal
-from reconciler.journal.location import journal_place
+from reconciler.journal.location import JournalPlace, journal_place
 from reconciler.journal.lock import sole_run
 from reconciler.journal.opening import open_journal
+from reconciler.journal.sql import SqlJournal
 from reconciler.model.event import Event
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import Instant
@@ -127,7 +127,7 @@ class Parts:
         if shared is not None:
             stack.enter_context(shared.begun)
 
-    def _let_know(self, stack: ExitStack, journal: Journal) -> None:
+    def _let_know(self, stack: ExitStack, journal: SqlJournal) -> None:
         """The log first and the server last: whoever asks finds all of it, and what ends it is still logged."""
         settings, daemon = self._settings, self._daemon
         log = Log(sys.stderr, form=settings.log.format, level=settings.log.level, redact=without_tokens)
@@ -136,8 +136,13 @@ class Parts:
             daemon.subscribe(log.tell)
             return
         metrics = Metrics(daemon.figures)
-        telling = stack.enter_context(Telling(journal, open_channels(settings.channels), report=metrics.delivered))
-        for ear in (log.tell, metrics.tell, telling.tell):
+        ears = [log.tell, metrics.tell]
+        if _tells(journal.path, stack):
+            channels = open_channels(settings.channels)
+            ears.append(stack.enter_context(Telling(journal, channels, report=metrics.delivered)).tell)
+        else:
+            log.say(Level.INFO, "another controller of this journal tells people, and this one does not")
+        for ear in ears:
             daemon.subscribe(ear)
         answers = application(daemon, settings.serving, metrics=metrics.registry, followed=settings.git)
         server = stack.enter_context(Server(answers, settings.serving))
@@ -162,6 +167,15 @@ class Parts:
 
     def _tell(self, event: Event) -> None:
         self._daemon.hear(event)
+
+
+def _tells(place: JournalPlace, stack: ExitStack) -> bool:
+    """Whether this process is the one that tells people."""
+    if isinstance(place, Path):
+        return True
+    from reconciler.journal.postgres_lock import one_that_tells
+
+    return stack.enter_context(one_that_tells(place))
 
 
 def _launch(workers: ThreadPoolExecutor, work: Callable[[], None]) -> None:

@@ -21,6 +21,7 @@ from psycopg_pool import PoolTimeout
 from reconciler.controller.runner import Ended, Product, Work
 from reconciler.controller.schedule import Schedule
 from reconciler.journal.location import PostgresPlace
+from reconciler.journal.postgres import ENGINE_LOCK
 from reconciler.journal.postgres_lock import SharedRun
 from reconciler.journal.postgres_turns import Due, PostgresTurns, Turn
 from reconciler.journal.run_under_way import RunUnderWayError
@@ -34,7 +35,6 @@ DECLINED_SECONDS: Final = 1.0
 
 TASK: Final = "reconciler.pass"
 _QUEUE: Final = "passes"
-_SCHEMA_LOCK: Final = 0x5046_5233
 _TRIES: Final = 10
 _HEARTBEATS: Final = 4
 """A worker counts as dead when so many of its heartbeats were missed."""
@@ -268,7 +268,7 @@ class EngineRunner:
 def make_tables(place: PostgresPlace) -> None:
     """Make Procrastinate's tables in the database of a journal, unless they are there. Raises psycopg.Error."""
     with psycopg.connect(place.url) as connection:
-        connection.execute(b"SELECT pg_advisory_xact_lock(%d)" % _SCHEMA_LOCK)
+        connection.execute(b"SELECT pg_advisory_xact_lock(%d)" % ENGINE_LOCK)
         found = connection.execute("SELECT to_regclass('procrastinate_jobs')").fetchone()
         if found is None or found[0] is None:
             connection.execute(App(connector=PsycopgConnector()).schema_manager.get_schema().encode())

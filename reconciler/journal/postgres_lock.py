@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from reconciler.journal.location import PostgresPlace
-from reconciler.journal.postgres import RUN_LOCK, engine_on, translated_errors
+from reconciler.journal.postgres import RUN_LOCK, TELLER_LOCK, engine_on, translated_errors
 from reconciler.journal.run_under_way import under_way
 from reconciler.model.error import JournalError
 from reconciler.model.instant import Instant, iso_from_instant
@@ -107,6 +107,15 @@ def _name(connection: Connection, words: str) -> None:
 
 def _host() -> str:
     return socket.gethostname()[:_HOST_CHARACTERS]
+
+
+@contextmanager
+def one_that_tells(place: PostgresPlace) -> Iterator[bool]:
+    """Whether, of all controllers, this is the one that tells people, for as long as the context lasts."""
+    with _connected(place) as connection:
+        with translated_errors(place):
+            is_first = connection.execute(text(f"SELECT pg_try_advisory_lock({TELLER_LOCK})")).scalar_one()
+        yield bool(is_first)
 
 
 def holder_words(place: PostgresPlace) -> str | None:

@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.journal.location import PostgresPlace
 from reconciler.journal.lock import freed_by_force, holder_of, sole_run
-from reconciler.journal.postgres_lock import SharedRun
+from reconciler.journal.postgres_lock import SharedRun, one_that_tells
 from reconciler.journal.run_under_way import RunUnderWayError
 from reconciler.model.error import JournalError
 from tests.fleet_samples import NOW
@@ -42,3 +42,10 @@ def test_a_worker_whose_connection_was_ended_knows_it_and_takes_the_lock_again(p
     worker.hold()
     assert worker.is_held
     worker.close()
+
+
+def test_of_several_controllers_one_tells_people(place: PostgresPlace) -> None:
+    with one_that_tells(place) as first, one_that_tells(place) as second:
+        assert (first, second) == (True, False)
+    with one_that_tells(place) as third:
+        assert third
