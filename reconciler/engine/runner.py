@@ -210,7 +210,7 @@ class EngineRunner:
         lock = f"product {due.product}"
         queue = _QUEUE if due.holder is None else f"{_QUEUE}@{due.holder}"
         if due.holder is not None and due.waited > self._settings.lost_seconds:
-            waiting = await app.job_manager.list_jobs_async(queue=queue, status=Status.TODO.value, lock=lock)
+            waiting = await app.job_manager.list_jobs_async(queue=queue, status="todo", lock=lock)
             for job in waiting:
                 if job.id is not None:
                     await app.job_manager.cancel_job_by_id_async(job.id, delete_job=True)
