@@ -28,6 +28,7 @@ from reconciler.model.fleet import ApplicationBinary, DesiredApplication, FleetS
 from reconciler.model.instant import Instant
 from reconciler.model.version import ApplicationVersion
 from reconciler.particle.api import ParticleApi
+from reconciler.particle.budget import Bucket
 from reconciler.particle.connect import connect_api, connect_stream
 from reconciler.particle.error import RefusedError
 from reconciler.particle.http import WirePatience
@@ -49,8 +50,8 @@ class CloudSettings:
     """Where the cloud is and how to reach it.
 
     `firmware_cache` is a folder that keeps what is downloaded, or None. `patience` is the wire's, None: the usual one.
-    `requests` is how many may leave. `list_seconds`: all devices are looked at so seldom, and in between those of which
-    something was heard; None: every look is at all.
+    `requests` is how many may leave; `shared` a bucket in its place from which others take, too. `list_seconds`: all
+    devices are looked at so seldom, and in between those of which something was heard; None: every look is at all.
     """
 
     api_url: str
@@ -58,6 +59,7 @@ class CloudSettings:
     firmware_cache: Path | None = None
     patience: WirePatience | None = None
     requests: Allowance = REQUESTS
+    shared: Bucket | None = None
     list_seconds: float | None = None
 
 
@@ -85,7 +87,13 @@ class CloudConnection:
         self._ears: dict[str | None, _Ears] = {}
         self._news = threading.Event()
         self.scopes: Sequence[Scope] = ()
-        self.api = connect_api(settings.api_url, settings.token, patience=settings.patience, requests=settings.requests)
+        self.api = connect_api(
+            settings.api_url,
+            settings.token,
+            patience=settings.patience,
+            requests=settings.requests,
+            shared=settings.shared,
+        )
         try:
             self.follow(fleets, manifests)
         except BaseException:

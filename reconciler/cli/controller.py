@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -17,7 +18,8 @@ import click
 from reconciler.cli.controller_parts import Parts
 from reconciler.cli.saying import say
 from reconciler.cli.settings_file import check_settings, read_settings
-from reconciler.model.error import ReconcilerError
+from reconciler.journal.location import journal_place
+from reconciler.model.error import OperatorError, ReconcilerError
 from reconciler.settings.settings import ControllerSettings
 from reconciler.sources.process import end_what_runs
 
@@ -50,34 +52,40 @@ def command(settings: Path, check: bool) -> None:
         checked = check_settings(settings, os.environ)
         click.echo(checked.as_text() or f"{settings}: nothing is wrong with it", err=checked.settings is None)
         sys.exit(1 if checked.settings is None else 0)
-    wanted = _Wanted(settings)
+    run(settings)
+
+
+def run(settings: Path, *, is_worker: bool = False) -> None:
+    """Be a controller, or only a worker, until asked to end. Raises ReconcilerError."""
+    read = partial(_read, settings, is_worker=is_worker)
+    wanted = _Wanted(read)
     with _signals(wanted):
-        told = read_settings(settings, os.environ)
-        parts = Parts(told)
+        told = read()
+        parts = Parts(told, is_worker=is_worker)
         while not wanted.end.is_set():
             with parts:
                 is_at_rest = parts.run(wanted.is_anything)
                 if not is_at_rest:
                     _leave(wanted)
             if wanted.settings is not None and not wanted.end.is_set():
-                told, parts = _anew(told, wanted)
+                told, parts = _anew(told, wanted, is_worker=is_worker)
 
 
 class _Wanted:
     """What the process was asked for by signals. `settings`: others to go on with."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, read: Callable[[], ControllerSettings]) -> None:
         self.end = threading.Event()
         self.reload = threading.Event()
         self.settings: ControllerSettings | None = None
-        self._path = path
+        self._read = read
 
     def is_anything(self) -> bool:
         """Whether the controller has to stop what it does. Settings that have problems are told, and no reason to."""
         if self.reload.is_set():
             self.reload.clear()
             try:
-                self.settings = read_settings(self._path, os.environ)
+                self.settings = self._read()
             except ReconcilerError as error:
                 say(f"error: {error}\n{_GOES_ON}", err=True)
         return self.end.is_set() or self.settings is not None
@@ -96,15 +104,27 @@ def _signals(wanted: _Wanted) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _anew(told: ControllerSettings, wanted: _Wanted) -> tuple[ControllerSettings, Parts]:
+def _read(path: Path, *, is_worker: bool) -> ControllerSettings:
+    """The settings. Raises ReconcilerError: they have problems, or a worker would be alone with a file."""
+    settings = read_settings(path, os.environ)
+    if is_worker and isinstance(journal_place(settings.journal or ""), Path):
+        raise OperatorError(
+            "PFR6814",
+            f"{path}: a worker works with others on a journal in PostgreSQL, and this one is a file",
+            next_step="name a database: journal: postgresql://…; or run `reconciler controller`, which needs no other",
+        )
+    return settings
+
+
+def _anew(told: ControllerSettings, wanted: _Wanted, *, is_worker: bool) -> tuple[ControllerSettings, Parts]:
     """Parts by the settings that are wanted; by those of before where no parts can be made of these."""
     new, wanted.settings = wanted.settings, None
     assert new is not None
     try:
-        return new, Parts(new).made()
+        return new, Parts(new, is_worker=is_worker).made()
     except ReconcilerError as error:
         say(f"error: {error}\n{_GOES_ON}", err=True)
-        return told, Parts(told)
+        return told, Parts(told, is_worker=is_worker)
 
 
 def _leave(wanted: _Wanted) -> None:

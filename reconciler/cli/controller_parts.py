@@ -21,13 +21,14 @@ from reconciler.controller.daemon import Daemon
 from reconciler.controller.intent import Intents
 from reconciler.controller.means import Means
 from reconciler.inventory.checks import OutsideChecks
-from reconciler.journal.journal import Journal
-from reconciler.journal.location import journal_place
+from reconciler.journal.location import JournalPlace, journal_place
 from reconciler.journal.lock import sole_run
 from reconciler.journal.opening import open_journal
+from reconciler.journal.sql import SqlJournal
 from reconciler.model.event import Event
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import Instant
+from reconciler.particle.budget import Bucket
 from reconciler.particle.token import without_tokens
 from reconciler.serving.application import application
 from reconciler.serving.server import Server
@@ -47,10 +48,15 @@ PASSES_AT_ONCE: Final = 8
 
 
 class Parts:
-    """A context manager: its end ends everything that it began, whatever has gone wrong by then."""
+    """A context manager: its end ends everything that it began, whatever has gone wrong by then.
 
-    def __init__(self, settings: ControllerSettings) -> None:
+    With a journal in a file this process is the only one at work; with one in PostgreSQL there may be others. One that
+    only works `is_worker`: it neither serves nor tells people.
+    """
+
+    def __init__(self, settings: ControllerSettings, *, is_worker: bool = False) -> None:
         self._settings = settings
+        self._is_worker = is_worker
         self._stack = ExitStack()
         self._is_made = False
 
@@ -79,10 +85,17 @@ class Parts:
         catalog = read_catalog(catalog_path)
         also_known = frozenset(each.version.text for each in catalog.all_releases) if catalog_path else frozenset[str]()
         journal = stack.enter_context(open_journal(journal_place(settings.journal or JOURNAL_NAME)))
-        stack.enter_context(sole_run(journal.path, now=_wall_clock()))
+        shared = None
+        if isinstance(journal.path, Path):
+            stack.enter_context(sole_run(journal.path, now=_wall_clock()))
+        else:
+            # Loads what an extra brings along.
+            from reconciler.cli.worker_parts import WorkerParts
+
+            shared = WorkerParts(settings, journal.path, stack)
         senders = stack.enter_context(ThreadPoolExecutor(SENDS_AT_ONCE, thread_name_prefix="send"))
         workers = stack.enter_context(ThreadPoolExecutor(PASSES_AT_ONCE + 2, thread_name_prefix="pass"))
-        connection = stack.enter_context(self._connection())
+        connection = stack.enter_context(self._connection(None if shared is None else shared.requests))
         intents = Intents(
             GitSource(settings.git, Path(settings.git.mirror)),
             journal,
@@ -107,6 +120,8 @@ class Parts:
             ask=OutsideChecks(allow_commands=settings.allow_commands).ask,
             report=_report,
             troubled_before=open_matters(journal),
+            runner=None if shared is None else shared.runner(intents, report=_report),
+            shows_all=shared is not None and not self._is_worker,
         )
         self._daemon = Daemon(
             means,
@@ -114,21 +129,31 @@ class Parts:
             holder=f"controller, process {os.getpid()}",
         )
         self._let_know(stack, journal)
+        if shared is not None:
+            stack.enter_context(shared.begun)
 
-    def _let_know(self, stack: ExitStack, journal: Journal) -> None:
+    def _let_know(self, stack: ExitStack, journal: SqlJournal) -> None:
         """The log first and the server last: whoever asks finds all of it, and what ends it is still logged."""
         settings, daemon = self._settings, self._daemon
         log = Log(sys.stderr, form=settings.log.format, level=settings.log.level, redact=without_tokens)
         stack.callback(log.hear_libraries())
+        if self._is_worker:
+            daemon.subscribe(log.tell)
+            return
         metrics = Metrics(daemon.figures)
-        telling = stack.enter_context(Telling(journal, open_channels(settings.channels), report=metrics.delivered))
-        for ear in (log.tell, metrics.tell, telling.tell):
+        ears = [log.tell, metrics.tell]
+        if _tells(journal.path, stack):
+            channels = open_channels(settings.channels)
+            ears.append(stack.enter_context(Telling(journal, channels, report=metrics.delivered)).tell)
+        else:
+            log.say(Level.INFO, "another controller of this journal tells people, and this one does not")
+        for ear in ears:
             daemon.subscribe(ear)
         answers = application(daemon, settings.serving, metrics=metrics.registry, followed=settings.git)
         server = stack.enter_context(Server(answers, settings.serving))
         log.say(Level.INFO, f"serving {server.url}")
 
-    def _connection(self) -> CloudConnection:
+    def _connection(self, shared: Bucket | None) -> CloudConnection:
         particle = self._settings.particle
         token_file = None if particle.token_file is None else Path(particle.token_file)
         access = cloud_access(particle.api_url, token_file)
@@ -138,6 +163,7 @@ class Parts:
             token=access.token,
             firmware_cache=cache,
             list_seconds=self._settings.interval_seconds,
+            shared=shared,
         )
         return CloudConnection(settings, FleetSet(fleets=()), on_news=self._news)
 
@@ -146,6 +172,15 @@ class Parts:
 
     def _tell(self, event: Event) -> None:
         self._daemon.hear(event)
+
+
+def _tells(place: JournalPlace, stack: ExitStack) -> bool:
+    """Whether this process is the one that tells people."""
+    if isinstance(place, Path):
+        return True
+    from reconciler.journal.postgres_lock import one_that_tells
+
+    return stack.enter_context(one_that_tells(place))
 
 
 def _launch(workers: ThreadPoolExecutor, work: Callable[[], None]) -> None:

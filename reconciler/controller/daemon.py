@@ -91,7 +91,7 @@ class Daemon:
 
     def news(self, product: str | None) -> None:
         """Another look at a product may settle something."""
-        self._loop.passes.wake(product)
+        self._loop.passes.runner.wake(product)
         self._woken.set()
 
     def _launch(self, work: Callable[[], None]) -> None:

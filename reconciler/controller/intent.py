@@ -6,7 +6,8 @@ may say that a forced push, or the loss of fleets, is meant so (`reconciler acce
 problem, is none of these.
 
 What was taken is durable before anything follows from it, so that the next process begins with it, also where the
-source cannot be reached then.
+source cannot be reached then. Of several processes on one journal one takes a revision, and the others follow it: the
+latest that was taken is what is desired, whoever fetched what.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciler.controller.words.asking import ACCEPT
+from reconciler.journal.control_record import TakenMeanwhileError
 from reconciler.journal.journal import Journal
 from reconciler.manifests import ManifestErrors
-from reconciler.model.error import JournalError, ManifestError, OperatorError, SourceUnreachableError
+from reconciler.model.error import JournalError, ManifestError, OperatorError, ReconcilerError, SourceUnreachableError
 from reconciler.model.event import Event, IntentRefused, IntentTaken
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import Instant
@@ -96,12 +98,15 @@ class Intents:
 
         Raises OperatorError: it was taken, and cannot be read any more.
         """
-        taken = self._journal.intents(source=self._source.name, limit=1)
-        if not taken:
+        taken = self._latest()
+        if taken is None:
             return False
-        manifests = self._source.manifests(taken[0].revision)
-        self.intent = Intent(taken=taken[0], fleets=self._compiled(manifests), manifests=manifests)
+        self._adopt(taken)
         return True
+
+    def is_latest(self) -> bool:
+        """Whether what is desired here is what was taken last, by whomever. Raises JournalError."""
+        return self.intent is not None and self._latest() == self.intent.taken
 
     def look(self) -> bool:
         """Fetch, and take what may be taken. Returns whether something else is desired now.
@@ -123,16 +128,35 @@ class Intents:
             return revision, self._compiled(self._source.manifests(revision))
 
     def _look(self) -> bool:
+        # Before the source is looked at: what is seen there then is no older than what anybody took until now.
+        latest = self._latest()
         revision = self._source.look()
         self.seen_at = self._clock()
+        unread: ReconcilerError | None = None
+        is_another = latest is not None and (self.intent is None or self.intent.taken != latest)
+        if latest is not None and is_another:
+            try:
+                self._adopt(latest)
+            except (ManifestError, OperatorError) as error:
+                unread = error
+        if self._judge(revision, latest):
+            return True
+        if unread is not None:
+            raise unread
+        return is_another
+
+    def _judge(self, revision: Revision, latest: TakenIntent | None) -> bool:
+        """Take a revision, if it may be. Returns whether it was."""
         if self.intent is not None and revision.commit == self.intent.taken.revision.commit:
             self.refusal = None
             return False
         try:
-            self.intent = self._judged(revision)
+            self.intent = self._judged(revision, latest)
         except ManifestErrors as errors:
             self._refuse(_refusal_of(revision, errors))
             return False
+        except TakenMeanwhileError:
+            return False  # the next look finds it
         except (JournalError, SourceUnreachableError):
             raise
         except (ManifestError, OperatorError) as error:
@@ -142,10 +166,9 @@ class Intents:
         self._tell(IntentTaken(at=self.intent.taken.at, intent=self.intent.taken))
         return True
 
-    def _judged(self, revision: Revision) -> Intent:
-        """The intent that a revision comes to, written down. Raises what it fails."""
+    def _judged(self, revision: Revision, before: TakenIntent | None) -> Intent:
+        """The intent that a revision comes to after another, written down. Raises what it fails."""
         accepted_by = self._accepted_by(revision)
-        before = None if self.intent is None else self.intent.taken
         if before is not None and accepted_by is None and not self._source.follows(revision, before.revision.commit):
             message = f"{revision.text} does not follow from {before.revision.text}, which is desired now"
             raise OperatorError(NOT_A_DESCENDANT, message, next_step=_how_to_accept(revision))
@@ -155,7 +178,7 @@ class Intents:
         if accepted_by is None:
             self._guard(revision, before, names)
         taken = TakenIntent(revision=revision, digest=fleets.digest, fleets=names, at=self._clock(), by=accepted_by)
-        self._journal.keep_intent(taken)
+        self._journal.keep_intent(taken, only_after="" if before is None else before.revision.commit)
         if accepted_by is not None:
             self._journal.set_bookmark(self.accept_mark, None)
         return Intent(taken=taken, fleets=fleets, manifests=manifests)
@@ -168,6 +191,15 @@ class Intents:
         if before is not None and len(lost) > self._guards.fleets_lost_share * len(before.fleets):
             message = f"{revision.text} has lost {len(lost)} of {len(before.fleets)} fleets: {', '.join(lost[:5])}"
             raise OperatorError(FLEETS_LOST, message, next_step=_how_to_accept(revision))
+
+    def _latest(self) -> TakenIntent | None:
+        """What was taken last of this source."""
+        return next(iter(self._journal.intents(source=self._source.name, limit=1)), None)
+
+    def _adopt(self, taken: TakenIntent) -> None:
+        """What somebody took is desired here, too. Raises OperatorError: it cannot be read here."""
+        manifests = self._source.manifests(taken.revision)
+        self.intent = Intent(taken=taken, fleets=self._compiled(manifests), manifests=manifests)
 
     def _accepted_by(self, revision: Revision) -> str | None:
         """Who accepts this very revision."""

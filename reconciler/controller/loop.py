@@ -19,6 +19,9 @@ from reconciler.controller.means import CLOUD, JOURNAL, SOURCE, Means
 from reconciler.controller.passes import Passes, unforeseen
 from reconciler.controller.troubles import Troubles
 from reconciler.controller.words.asking import EVERY_FLEET, RECONCILE
+from reconciler.journal.control_record import Line
+
+OTHERS: Final = "others"
 
 TURN_SECONDS: Final = 1.0
 """Between two turns: within so long a person's word is heard."""
@@ -40,8 +43,10 @@ class Loop:
     _awaited: Intent | None = None
     _follow_due: float = 0.0
     _source_due: float = 0.0
+    _others_due: float = 0.0
     _at_work: set[str] = field(default_factory=set)
     _entries_read: int = 0
+    _taken: int = 0
     _words_heard: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -68,7 +73,9 @@ class Loop:
             self._look_at_source(now)
             self._take_up(now)
             if self._awaited is None:
-                self.passes.begin_due(now)
+                self.passes.release()
+                self.passes.runner.begin_due()
+                self._look_at_others(now)
         self.turned_at = now
 
     def next_turn(self) -> float:
@@ -84,7 +91,7 @@ class Loop:
             at_work = set(self._at_work)
         source_due = math.inf if SOURCE in at_work else self._source_due
         if self._awaited is None:
-            return min(source_due, self.passes.next_due())
+            return min(source_due, self.passes.runner.next_due())
         is_free = CLOUD not in at_work and not self.passes.are_under_way
         return min(source_due, self._follow_due if is_free else math.inf)
 
@@ -107,13 +114,18 @@ class Loop:
         journal, runs = self.means.journal, self.passes.runs
         for noted in journal.entries(after=self._entries_read):
             self._entries_read = noted.number
-            if not begins and not any(noted.number <= run.entries_read for run in runs):
+            is_news = not any(noted.number <= run.entries_read for run in runs)
+            if not begins and is_news and self.passes.is_ours(noted.entry.fleet):
                 self.passes.reconcile_now(noted.entry.fleet)
         for mark, token in journal.bookmarks(RECONCILE).items():
             if self._is_new(mark, token) and not begins:
                 fleet = mark.removeprefix(RECONCILE)
                 self.passes.reconcile_now(None if fleet == EVERY_FLEET else fleet)
                 self.fetch_now()
+        taken = journal.last_number(Line.INTENTS)
+        if taken != self._taken and not begins and not self.means.intents.is_latest():
+            self.fetch_now()  # another worker has taken it
+        self._taken = taken
         mark = self.means.intents.accept_mark
         if self._is_new(mark, journal.bookmark(mark) or ""):
             self.fetch_now()
@@ -138,10 +150,24 @@ class Loop:
         finally:
             self._ends(SOURCE)
 
+    def _look_at_others(self, now: float) -> None:
+        if self.means.shows_all and now >= self._others_due and self._begins(OTHERS):
+            self._others_due = now + self.passes.schedule.jittered(self.means.settings.interval_seconds)
+            self.means.launch(self._look_on)
+
+    def _look_on(self) -> None:
+        try:
+            with self.troubles.of(CLOUD):
+                self.passes.look_on()
+        except Exception as error:  # noqa: BLE001  # as above
+            unforeseen(self.means, self.troubles, CLOUD, error)
+        finally:
+            self._ends(OTHERS)
+
     def _take_up(self, now: float) -> None:
         """A newer intent takes its place between two passes."""
-        is_time = self._awaited is not None and now >= self._follow_due and not self.passes.are_under_way
-        if is_time and self._begins(CLOUD):
+        is_time = self._awaited is not None and now >= self._follow_due
+        if is_time and self.passes.hold() and self._begins(CLOUD):
             self._follow_due = now + self._source_interval()
             self.means.launch(self._follow)
 

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from reconciler.controller.intent import Intents
 from reconciler.controller.run import Scope
+from reconciler.controller.runner import Runner, Work
 from reconciler.firmware.catalog import Catalog
 from reconciler.journal.journal import Journal
 from reconciler.model.error import JournalError
@@ -50,7 +51,8 @@ class Means:
     `clock` is wall time, `monotonic` seconds that only rise, `dice` spread times. `tell` hears every event, on any
     thread, and must not block. `pool` sends. `report` gets what went wrong that nobody foresaw.
     `poll_seconds` lie between two looks while something is under way of which nothing is heard; None: see `pace.py`.
-    `troubled_before` is what people believe to be in trouble since an earlier process.
+    `troubled_before` is what people believe to be in trouble since an earlier process. `runner` makes what begins
+    passes; None: this process alone does. `shows_all`: products that others have are looked at, too, to be shown.
     """
 
     journal: Journal
@@ -69,6 +71,8 @@ class Means:
     report: Callable[[BaseException], None]
     poll_seconds: float | None = None
     troubled_before: Collection[str] = ()
+    runner: Callable[[Work], Runner] | None = None
+    shows_all: bool = False
 
     def can_write(self) -> bool:
         """Whether the journal can be written: many things can still be read of it when its disk is full."""

@@ -6,11 +6,9 @@ trouble waits longer every time, and the others go on.
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from operator import is_not
 
 from reconciler.controller.agreement import Agreement, agreement_on
@@ -22,6 +20,7 @@ from reconciler.controller.means import CLOUD, JOURNAL, SOURCE, UNFORESEEN, Mean
 from reconciler.controller.offers import Offers
 from reconciler.controller.pace import Pause, pause_after
 from reconciler.controller.run import Run, Scope, Tools
+from reconciler.controller.runner import Ended, InProcess, Runner
 from reconciler.controller.schedule import Schedule
 from reconciler.controller.settle import disown_open_attempts
 from reconciler.controller.troubles import Troubles
@@ -41,11 +40,15 @@ from reconciler.rollout.verdict import Wait
 
 @dataclass(slots=True)
 class _Product:
-    """One product: what is to be done there, and its run, which has `taken_over` for its fleets or has yet to."""
+    """One product: what is to be done there, and its run, which has `taken_over` for its fleets or has yet to.
+
+    `forgotten`: somebody else has had it, and what its run remembers does not hold.
+    """
 
     scope: Scope
     run: Run
     taken_over: bool = False
+    forgotten: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +66,17 @@ _Shown = tuple[Run, Observation]
 
 @dataclass(slots=True)
 class Passes:
-    """Any thread may ask; `follow` and `begin_due` are called from one, and never while the other is at work."""
+    """Any thread may ask; `follow` is called between `hold` and `release`. `runner` begins the passes."""
 
     means: Means
     troubles: Troubles
     schedule: Schedule = field(init=False)
+    runner: Runner = field(init=False)
     intent: Intent | None = None
     _made: _Made | None = None
     stopping: bool = False
+    _holding: bool = False
+    _under_way: set[str | None] = field(default_factory=set)
     _products: dict[str | None, _Product] = field(default_factory=dict)
     _offers: Offers = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -79,6 +85,10 @@ class Passes:
     def __post_init__(self) -> None:
         means = self.means
         self.schedule = Schedule(means.dice)
+        if means.runner is None:
+            self.runner = InProcess(self, self.schedule, launch=means.launch, monotonic=means.monotonic)
+        else:
+            self.runner = means.runner(self)
         self._offers = Offers(means.journal, KeptPlans(means.journal, means.catalog), means.tell)
 
     @property
@@ -88,9 +98,20 @@ class Passes:
 
     @property
     def are_under_way(self) -> bool:
-        """Whether any product has a pass now."""
+        """Whether any product has a pass here now."""
         with self._lock:
-            return bool(self.schedule.under_way)
+            return bool(self._under_way)
+
+    def hold(self) -> bool:
+        """Let no pass begin until `release`. Returns whether none is under way."""
+        with self._lock:
+            self._holding = True
+            return not self._under_way
+
+    def release(self) -> None:
+        """Passes may begin again."""
+        with self._lock:
+            self._holding = False
 
     def plan(self) -> Plan | None:
         """What is planned on what was seen last, of all products together; None: not all have been seen yet.
@@ -136,10 +157,13 @@ class Passes:
             known = before.get(scope.product)
             run = Run(tools=tools, knowledge=Knowledge(self.means.journal)) if known is None else known.run
             run.tools, run.agreement, run.stopping = tools, tools.agreement, self.stopping
-            products[scope.product] = _Product(scope=replace(scope, revision=intent.taken.revision.text), run=run)
+            products[scope.product] = _Product(
+                scope=replace(scope, revision=intent.taken.revision.text),
+                run=run,
+                forgotten=known is not None and known.forgotten,
+            )
         self._products, self.intent = products, intent
-        with self._lock:
-            self.schedule.follow(products, now=self.means.monotonic())
+        self.runner.follow(products)
         self.troubles.end_all_but([SOURCE, JOURNAL, CLOUD, *map(trouble_of, products)])
 
     def stop(self) -> None:
@@ -148,22 +172,34 @@ class Passes:
         for run in self.runs:
             run.stopping = True
 
-    def wake(self, product: str | None, *, by_word: bool = False) -> None:
-        """There is news of a product; `by_word`: somebody wants it looked at, whatever it costs."""
-        with self._lock:
-            self.schedule.wake(product, now=self.means.monotonic(), by_word=by_word)
-
     def reconcile_now(self, fleet: str | None) -> None:
         """Look at the product of a fleet at once, or at all products."""
         for name, product in [*self._products.items()]:
             if fleet is None or any(each.name == fleet for each in product.scope.fleets.fleets):
                 product.scope.hearing.ask_for_all()
-                self.wake(name, by_word=True)
+                self.runner.wake(name, by_word=True)
 
-    def next_due(self) -> float:
-        """When the next product is due; infinity: none."""
-        with self._lock:
-            return self.schedule.next_due()
+    def is_ours(self, fleet: str) -> bool:
+        """Whether the last pass of a fleet's product was here."""
+        if not self.runner.shares:
+            return True
+        products = [*self._products.items()]
+        return any(fleet in product.run.fences for name, product in products if self.runner.holds(name))
+
+    def look_on(self) -> None:
+        """Look at what others have, so that a plan of all products can be made here, too. Raises WireError."""
+        strangers = [name for name in [*self._products] if not self.runner.holds(name)]
+        knowledge = Knowledge(self.means.journal) if strangers else None
+        for name in strangers:
+            if knowledge is None or not self.admit(name):
+                continue
+            try:
+                product = self._products[name]
+                run = Run(tools=product.run.tools, knowledge=knowledge, stopping=self.stopping)
+                run.picture_of(product.scope).show(product.scope.inventory.observe())
+                product.run, product.taken_over, product.forgotten = run, False, True
+            finally:
+                self.dismiss(name)
 
     def _tools(self, intent: Intent) -> Tools:
         revision = intent.taken.revision
@@ -180,61 +216,90 @@ class Passes:
             guards=self.means.settings.guards,
         )
 
-    def begin_due(self, now: float) -> None:
-        """Begin the pass of every product that is due."""
+    def admit(self, product: str | None) -> bool:
+        """See `Work.admit`: of one product there is one pass, and none while another intent takes its place."""
         with self._lock:
-            due = self.schedule.due(now=now)
-            for product in due:
-                self.schedule.begin(product)
-        for name in due:
-            self.means.launch(partial(self._pass, name, self._products[name]))
+            busy = self._holding or self.stopping or product in self._under_way
+            if busy or product not in self._products:
+                return False
+            self._under_way.add(product)
+            return True
 
-    def _pass(self, name: str | None, product: _Product) -> None:
-        """One pass, and when the next one is due. Whatever goes wrong in it stays with the product."""
-        run, began, steps = product.run, self.means.monotonic(), product.run.moved_here[AttemptState.INTENDED]
-        what, code = trouble_of(name), None
-        pause, silence = Pause(at_least=0.0, at_most=0.0), None
+    def run(self, product: str | None, *, goes_on: bool) -> Ended:
+        """See `Work.run`. Whatever goes wrong in a pass stays with its product."""
         try:
-            self._take_over(product)
-            is_to_come = reconcile_pass(run, product.scope)
-            self._offer(product)
-            if not is_to_come:
-                run.try_again()
-            pause = self._pause(product, is_to_come=is_to_come)
-            if run.plan is not None:
-                self.means.tell(PlanMade(at=run.latest, plan=run.plan))
-        except RateLimitedError as error:
-            code, silence = error.code, error.retry_after_seconds or 0.0
-            self.troubles.began(what, error.code, error.message)
-        except FencedError as error:
-            # Somebody has taken the right to write from this run: it is theirs until a person says otherwise.
-            code, silence, product.taken_over = error.code, math.inf, False
-            self.troubles.began(what, error.code, error.message)
+            return self._pass(product, self._products[product], goes_on=goes_on)
+        finally:
+            self.dismiss(product)
+
+    def dismiss(self, product: str | None) -> None:
+        """See `Work.dismiss`."""
+        with self._lock:
+            self._under_way.discard(product)
+
+    def _pass(self, name: str | None, product: _Product, *, goes_on: bool) -> Ended:
+        began, what, code = self.means.monotonic(), trouble_of(name), None
+        before = product.run
+        steps = before.moved_here[AttemptState.INTENDED]
+        product.forgotten = product.forgotten or not goes_on
+        try:
+            ended = Ended(pause=self._passed(product))
         except ReconcilerError as error:
-            code, silence = error.code, 0.0
-            is_journals = isinstance(error, JournalError) and not self.means.can_write()
-            self.troubles.began(JOURNAL if is_journals else what, error.code, error.message)
-        except Exception as error:  # noqa: BLE001  # as above
-            code, silence = UNFORESEEN, 0.0
+            code, ended = error.code, self._failed(what, error)
+            if ended.fenced:
+                product.taken_over = False
+        except Exception as error:  # noqa: BLE001  # a mistake of ours must not end the loop
+            code, ended = UNFORESEEN, Ended(pause=None)
             unforeseen(self.means, self.troubles, what, error)
         else:
             self.troubles.ended(what)
-        now = self.means.monotonic()
-        with self._lock:
-            if silence is None:
-                self.schedule.end(name, pause, now=now)
-            else:
-                self.schedule.fail(name, silence_seconds=silence, now=now)
+        run = product.run
+        steps = steps if run is before else 0
         devices = 0 if run.plan is None else run.plan.summary.devices
-        ended = PassEnded(
+        told = PassEnded(
             at=self.means.clock(),
             product=name,
-            seconds=now - began,
+            seconds=self.means.monotonic() - began,
             devices=devices,
             started_steps=run.moved_here[AttemptState.INTENDED] - steps,
             code=code,
         )
-        self.means.tell(ended)
+        self.means.tell(told)
+        return ended
+
+    def _passed(self, product: _Product) -> Pause:
+        """One pass. Returns when the next one is worth it."""
+        if product.forgotten:
+            self._begin_anew(product)
+        self._take_over(product)
+        run = product.run
+        is_to_come = reconcile_pass(run, product.scope)
+        self._offer(product)
+        if not is_to_come:
+            run.try_again()
+        pause = self._pause(product, is_to_come=is_to_come)
+        if run.plan is not None:
+            self.means.tell(PlanMade(at=run.latest, plan=run.plan))
+        return pause
+
+    def _failed(self, what: str, error: ReconcilerError) -> Ended:
+        fenced = isinstance(error, FencedError)
+        if not (fenced and self.runner.shares):
+            is_journal = isinstance(error, JournalError) and not fenced and not self.means.can_write()
+            self.troubles.began(JOURNAL if is_journal else what, error.code, error.message)
+        silence = error.retry_after_seconds if isinstance(error, RateLimitedError) else None
+        return Ended(pause=None, silence_seconds=silence or 0.0, fenced=fenced)
+
+    def _begin_anew(self, product: _Product) -> None:
+        """Somebody else has had the product: nothing that was remembered of it holds. All devices are looked at."""
+        before = product.run
+        product.run = Run(tools=before.tools, knowledge=before.knowledge, stopping=self.stopping)
+        product.taken_over = False
+        self._take_over(product)
+        # Only now: what the one before wrote until it lost the right to is to be known.
+        product.run.knowledge = Knowledge(self.means.journal)
+        product.scope.hearing.ask_for_all()
+        product.forgotten = False
 
     def _take_over(self, product: _Product) -> None:
         """Take the right to write, once for a run and its fleets. Nobody knows what became of what was open before."""
@@ -251,7 +316,12 @@ class Passes:
 
     def _offer(self, product: _Product) -> None:
         if self.intent is not None:
-            self._offers.make(self.plan, self.intent.fleets, product.run, now=product.run.latest)
+            self._offers.make(self._plan_of_all, self.intent.fleets, product.run, now=product.run.latest)
+
+    def _plan_of_all(self) -> Plan | None:
+        """As `plan`, with a look at what others have."""
+        self.look_on()
+        return self.plan()
 
     def _pause(self, product: _Product, *, is_to_come: bool) -> Pause:
         """Soon where something is under way; else after the interval, or when the first that waits may start."""

@@ -83,8 +83,7 @@ class Schedule:
         turn = self._turns.get(product)
         if turn is None:
             return 0.0
-        wait = min(BACK_OFF_SECONDS * 2.0 ** min(turn.failures, 16), BACK_OFF_SECONDS_MAX)
-        wait = max(silence_seconds, self.jittered(wait))
+        wait = max(silence_seconds, self.back_off(turn.failures))
         turn.under_way, turn.failures = False, turn.failures + 1
         turn.due = turn.earliest = now if turn.told else now + wait
         return wait
@@ -97,6 +96,10 @@ class Schedule:
         turn.woken, turn.told = True, turn.told or by_word
         if not turn.under_way:
             turn.due = min(turn.due, now if by_word else max(now, turn.earliest))
+
+    def back_off(self, failures: int) -> float:
+        """How long to wait after a failure that came after so many others."""
+        return self.jittered(min(BACK_OFF_SECONDS * 2.0 ** min(failures, 16), BACK_OFF_SECONDS_MAX))
 
     def jittered(self, seconds: float) -> float:
         """About so many seconds."""

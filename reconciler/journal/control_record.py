@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from reconciler.model.console import ConsoleChange, Latch
+from reconciler.model.error import JournalError
 from reconciler.model.revision import TakenIntent
 from reconciler.model.rollout_entry import RolloutEntry
 
@@ -21,6 +22,17 @@ class Line(StrEnum):
     INTENTS = "intents"
 
 
+class TakenMeanwhileError(JournalError):
+    """Another process has taken another revision of the source, and this one was not judged after that."""
+
+    def __init__(self, source: str, latest: str) -> None:
+        super().__init__(
+            "PFR5029",
+            f"another revision of {source} was taken meanwhile: {latest or 'none'} is the latest",
+            next_step="none: the next look at the source goes on from that",
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numbered:
     """One of a line."""
@@ -32,8 +44,12 @@ class Numbered:
 class ControlRecord(Protocol):
     """See `Journal`, which this is a part of."""
 
-    def keep_intent(self, intent: TakenIntent) -> None:
-        """Write down that the manifests of a revision became what is desired. It is never altered nor deleted."""
+    def keep_intent(self, intent: TakenIntent, *, only_after: str | None = None) -> None:
+        """Write down that the manifests of a revision became what is desired. It is never altered nor deleted.
+
+        `only_after` is the commit of the source's latest intent, as the writer knows it, "" where there is none; None:
+        it holds whatever was taken. Raises TakenMeanwhileError PFR5029 when another one is the latest.
+        """
         ...
 
     def intents(self, *, source: str | None = None, limit: int | None = None) -> tuple[TakenIntent, ...]:

@@ -18,14 +18,11 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.journal.location import JournalPlace
+from reconciler.journal.run_under_way import under_way
 from reconciler.model.error import JournalError
 from reconciler.model.instant import Instant, iso_from_instant
 
 _HOLDER_BYTES_MAX: Final = 200
-
-
-class RunUnderWayError(JournalError):
-    """Another run holds this journal. PFR5012."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +92,7 @@ def sole_run(journal: JournalPlace, *, now: Instant) -> Iterator[None]:
 
     with held_run_lock(journal, now=now) as other:
         if other is not None:
-            raise _under_way(journal, other)
+            raise under_way(journal, other)
         yield
 
 
@@ -133,16 +130,7 @@ def _take(handle: int, journal: Path, place: Path) -> None:
         raise _unusable(place, error) from None
     else:
         return
-    raise _under_way(journal, holder)
-
-
-def _under_way(journal: JournalPlace, holder: str) -> RunUnderWayError:
-    message = f"another `apply`, or a controller, is at work on {journal}" + (f": {holder}" if holder else "")
-    next_step = (
-        "wait until it has ended, or end it with Ctrl-C; it can be run again and goes on where it was. A "
-        "controller does what Git says: commit there"
-    )
-    return RunUnderWayError("PFR5012", message, next_step=next_step)
+    raise under_way(journal, holder)
 
 
 def _unusable(place: Path, error: OSError) -> JournalError:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import assert_never
 
-from reconciler.journal.control_record import Line, Numbered
+from reconciler.journal.control_record import Line, Numbered, TakenMeanwhileError
 from reconciler.journal.journal import Permit
 from reconciler.journal.rules import closed_error, storable_intent, storable_words
 from reconciler.model.console import ConsoleChange, Latch
@@ -27,9 +27,15 @@ class MemoryControl:
         self._intents: list[TakenIntent] = []
         self._bookmarks: dict[str, str] = {}
 
-    def keep_intent(self, intent: TakenIntent) -> None:
+    def keep_intent(self, intent: TakenIntent, *, only_after: str | None = None) -> None:
         """See `Journal.keep_intent`."""
         with self._exclusively():
+            if only_after is not None:
+                source = storable_words(intent.revision.source)
+                of_source = [each.revision.commit for each in self._intents if each.revision.source == source]
+                latest = of_source[-1] if of_source else ""
+                if latest != only_after:
+                    raise TakenMeanwhileError(source, latest)
             self._intents.append(storable_intent(intent))
 
     def intents(self, *, source: str | None = None, limit: int | None = None) -> tuple[TakenIntent, ...]:

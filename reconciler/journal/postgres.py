@@ -28,6 +28,12 @@ WRITER_LOCK: Final = 0x5046_5231
 
 RUN_LOCK: Final = WRITER_LOCK + 1
 
+ENGINE_LOCK: Final = WRITER_LOCK + 2
+"""Of who makes the engine's tables."""
+
+TELLER_LOCK: Final = WRITER_LOCK + 3
+"""Of the one controller that tells people."""
+
 
 class PostgresJournal(SqlJournal):
     """`Journal` in the database at `place`; its tables are made when they are not there and `create` is set.

@@ -1,11 +1,12 @@
 """One run at a time on a journal in PostgreSQL: an advisory lock of a connection that is kept for the run.
 
 The server frees it when the connection ends, however it ends. The connection's name says who holds it. A run that
-broke off leaves no trace of itself.
+broke off leaves no trace of itself. Workers, which share the work, share the lock: any number of them, or one `apply`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Iterator
@@ -13,9 +14,12 @@ from contextlib import contextmanager
 from typing import Final
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from reconciler.journal.location import PostgresPlace
-from reconciler.journal.postgres import RUN_LOCK, engine_on, translated_errors
+from reconciler.journal.postgres import RUN_LOCK, TELLER_LOCK, engine_on, translated_errors
+from reconciler.journal.run_under_way import under_way
+from reconciler.model.error import JournalError
 from reconciler.model.instant import Instant, iso_from_instant
 
 _HOST_CHARACTERS: Final = 11
@@ -40,10 +44,78 @@ def held_run_lock(place: PostgresPlace, *, now: Instant) -> Iterator[str | None]
             mine = connection.execute(text(f"SELECT pg_try_advisory_lock({RUN_LOCK})")).scalar_one()
             holder = None if mine else _holder(connection) or "nobody can tell which"
             if mine:
-                host = socket.gethostname()[:_HOST_CHARACTERS]
-                name = f"process {os.getpid()} on {host}, started at {iso_from_instant(now)}"
-                connection.execute(text("SELECT set_config('application_name', :name, false)"), {"name": name})
+                _name(connection, f"process {os.getpid()} on {_host()}, started at {iso_from_instant(now)}")
         yield holder
+
+
+class SharedRun:
+    """The lock as one of several workers that share it. `words` says which."""
+
+    def __init__(self, place: PostgresPlace, *, words: str) -> None:
+        self._place = place
+        self._words = words
+        self._engine = engine_on(place, busy_seconds=5.0)
+        self._connection: Connection | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it was held when `hold` was called last."""
+        return self._connection is not None
+
+    def hold(self) -> None:
+        """Hold it, unless it is held still; the server may have ended the connection.
+
+        Raises JournalError: the server cannot be reached, or (PFR5012) somebody has the lock alone.
+        """
+        try:
+            with translated_errors(self._place):
+                if self._connection is not None:
+                    self._connection.execute(text("SELECT 1"))
+                    return
+                self._connection = self._taken()
+        except JournalError:
+            self._let_go()
+            raise
+        if self._connection is None:
+            raise under_way(self._place, holder_words(self._place) or "")
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._let_go()
+        self._engine.dispose()
+
+    def _taken(self) -> Connection | None:
+        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        if connection.execute(text(f"SELECT pg_try_advisory_lock_shared({RUN_LOCK})")).scalar_one():
+            _name(connection, self._words)
+            return connection
+        connection.close()
+        return None
+
+    def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(SQLAlchemyError):
+                connection.detach()  # closed, not kept for another use: the lock is the connection's
+            with contextlib.suppress(SQLAlchemyError):
+                connection.close()
+
+
+def _name(connection: Connection, words: str) -> None:
+    connection.execute(text("SELECT set_config('application_name', :name, false)"), {"name": words})
+
+
+def _host() -> str:
+    return socket.gethostname()[:_HOST_CHARACTERS]
+
+
+@contextmanager
+def one_that_tells(place: PostgresPlace) -> Iterator[bool]:
+    """Whether, of all controllers, this is the one that tells people, for as long as the context lasts."""
+    with _connected(place) as connection:
+        with translated_errors(place):
+            is_first = connection.execute(text(f"SELECT pg_try_advisory_lock({TELLER_LOCK})")).scalar_one()
+        yield bool(is_first)
 
 
 def holder_words(place: PostgresPlace) -> str | None:

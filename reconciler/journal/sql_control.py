@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Row, Table, delete, func, insert, select
 
 from reconciler.journal import rows, tables
-from reconciler.journal.control_record import Line, Numbered
+from reconciler.journal.control_record import Line, Numbered, TakenMeanwhileError
 from reconciler.journal.rules import storable_words
 from reconciler.journal.store import SqlStore
 from reconciler.model.revision import TakenIntent
@@ -17,9 +17,15 @@ from reconciler.model.revision import TakenIntent
 class SqlControl(SqlStore):
     """Taken intents, and bookmarks."""
 
-    def keep_intent(self, intent: TakenIntent) -> None:
+    def keep_intent(self, intent: TakenIntent, *, only_after: str | None = None) -> None:
         """See `Journal.keep_intent`."""
         with self._writing() as connection:
+            if only_after is not None:
+                columns, source = tables.intents.c, intent.revision.source
+                of_source = select(columns.revision).where(columns.source == storable_words(source))
+                latest = connection.execute(of_source.order_by(columns.number.desc()).limit(1)).scalar() or ""
+                if latest != only_after:
+                    raise TakenMeanwhileError(source, latest)
             connection.execute(insert(tables.intents).values(**rows.intent_row(intent)))
 
     def intents(self, *, source: str | None = None, limit: int | None = None) -> tuple[TakenIntent, ...]:

@@ -1,4 +1,4 @@
-"""The tables of the journal, in SQLite and PostgreSQL alike. Format 3; `migrations/` makes them and says how they came.
+"""The tables of the journal, in SQLite and PostgreSQL alike. Format 4; `migrations/` makes them and says how they came.
 
 `attempts` has one row an attempt, as it is now; `moves` one for every state that it entered; `writes` one for every
 request that left to change something. `rollout_entries` has one row an entry of the life of a rollout, as JSON by
@@ -6,7 +6,8 @@ request that left to change something. `rollout_entries` has one row an entry of
 added to. `slots` has the devices that hold a place among those of their fleet that may be changed at once; `epochs`
 says who took the right to write for what, the newest of a scope counts. `intents` has one row for every time that the
 manifests of a revision became what is desired; `bookmarks` is what a controller must not forget over a restart, by
-name, and the only table besides `slots` whose rows go. Triggers keep the journal append-only even
+name. `turns` and `allowances` are what several workers share (`postgres_turns.py`, `postgres_allowance.py`). Of these
+three and of `slots` rows change and go. Triggers keep the journal append-only even
 against statements that this room does not contain; the one exception are `compactions`, which stay as its record.
 Times are seconds since the Unix epoch, UTC. Steps and modules are JSON by `encoding.py`.
 """
@@ -33,7 +34,7 @@ from sqlalchemy import (
 
 from reconciler.model.attempt import OPEN_STATES
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """The newest of `migrations/`. In an SQLite file it stands as `user_version`, too, where older programs look."""
 
 APPLICATION_ID: Final = 0x50465231
@@ -303,5 +304,28 @@ bookmarks = Table(
     metadata,
     Column("name", _WORDS, primary_key=True),
     Column("value", _WORDS, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("product", _WORDS, primary_key=True),
+    Column("holder", _WORDS),
+    Column("turn", _WHOLE, nullable=False),
+    Column("under_way", Boolean, nullable=False),
+    Column("woken", _WHOLE, nullable=False),
+    Column("failures", _WHOLE, nullable=False),
+    Column("due_at", Float, nullable=False),
+    Column("earliest_at", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+allowances = Table(
+    "allowances",
+    metadata,
+    Column("name", _WORDS, primary_key=True),
+    Column("filled", Float, nullable=False),
+    Column("at", Float, nullable=False),
     sqlite_with_rowid=False,
 )

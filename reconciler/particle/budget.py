@@ -10,7 +10,8 @@ The rules:
 - Opening an event stream has a limit of its own, and is a request as well.
 
 The vendor's limits are by address, so all tokens of a process are to share one budget. Another process has its own and
-knows nothing of this one; the allowance leaves room for it.
+knows nothing of this one; the allowance leaves room for it. Workers of one journal have one bucket together, in its
+database: there turns are those of each process, and the pace and silences are everybody's.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from typing import Final
+from typing import Final, Protocol
 
 from reconciler.model.allowance import REQUESTS, STREAM_OPENINGS, Allowance
 
@@ -31,6 +32,24 @@ _NEARLY_NOTHING: Final = 1e-9
 """Part of a request that rounding may cost; a pause of that length would not move a clock."""
 
 
+class Bucket(Protocol):
+    """How many requests may leave, and silence. Times are those of the budget's clock.
+
+    `silent_until`: as far as is known, nothing may leave before.
+    """
+
+    silent_until: float
+
+    def pause(self, now: float) -> float:
+        """Seconds until the next request may leave, if nobody else takes it; 0: now."""
+
+    def take(self, now: float) -> float:
+        """As `pause`; where it is 0 a request leaves."""
+
+    def be_silent(self, until: float) -> None:
+        """Let nothing go until then, and afterwards one request and the pace."""
+
+
 class _Bucket:
     """Refilled at the allowance's pace up to what may leave at once. `_at` is ahead of the clock during a silence."""
 
@@ -38,20 +57,24 @@ class _Bucket:
         self.allowance = allowance
         self._at = now
         self._filled = float(allowance.at_once)
+        self.silent_until = now
 
     def pause(self, now: float) -> float:
-        """Seconds until the next request may leave, if nobody else takes it; 0: now."""
+        """See `Bucket.pause`."""
         self._refill(now)
         missing = 1.0 - self._filled
         pause = self._at - now + (missing / self.allowance.per_second if missing > _NEARLY_NOTHING else 0.0)
         return max(pause, _PAUSE_SECONDS_MIN) if pause > 0 else 0.0
 
-    def spend(self) -> None:
-        """One request leaves."""
-        self._filled -= 1.0
+    def take(self, now: float) -> float:
+        """See `Bucket.take`."""
+        pause = self.pause(now)
+        self._filled -= 0.0 if pause else 1.0
+        return pause
 
     def be_silent(self, until: float) -> None:
-        """Let nothing go until then, and afterwards one request and the pace."""
+        """See `Bucket.be_silent`."""
+        self.silent_until = max(self.silent_until, until)
         self._refill(until)
         self._filled = min(self._filled, 1.0)
 
@@ -98,7 +121,8 @@ class WaitingLine:
 class RequestBudget:
     """Who wants to send takes a slot first. For any number of threads.
 
-    `clock` is monotonic, in seconds; `sleep` pauses the calling thread for so many seconds.
+    `clock` is monotonic, in seconds; `sleep` pauses the calling thread for so many seconds. `shared` is a bucket that
+    others take from, too, in the place of one of its own.
     """
 
     def __init__(
@@ -108,13 +132,13 @@ class RequestBudget:
         sleep: Callable[[float], None],
         requests: Allowance = REQUESTS,
         openings: Allowance = STREAM_OPENINGS,
+        shared: Bucket | None = None,
     ) -> None:
         self._clock = clock
         self._sleep = sleep
         self._turn = threading.Condition()
-        self._requests = _Bucket(requests, clock())
+        self._requests: Bucket = shared or _Bucket(requests, clock())
         self._openings = _Bucket(openings, clock())
-        self._silent_until = clock()
         self._line = WaitingLine()
 
     def take(self, *, product: str = "", write: bool = False, silence_seconds_max: float = inf) -> float:
@@ -130,15 +154,15 @@ class RequestBudget:
             try:
                 while True:
                     now = self._clock()
-                    if self._silent_until > max(now, latest):
-                        return self._silent_until - now
-                    is_next = self._line.next() is asking
-                    pause = self._requests.pause(now)
-                    if is_next and not pause:
+                    is_silent = self._requests.silent_until > max(now, latest)
+                    is_next = not is_silent and self._line.next() is asking
+                    pause = self._requests.take(now) if is_next else None
+                    if pause == 0:
                         self._line.serve(asking)
-                        self._requests.spend()
                         return 0.0
-                    self._wait(pause if is_next else None)
+                    if self._requests.silent_until > max(now, latest):
+                        return self._requests.silent_until - now
+                    self._wait(pause)
             finally:
                 if asking in self._line.asking:
                     self._line.asking.remove(asking)
@@ -148,17 +172,12 @@ class RequestBudget:
         """Take a slot for opening an event stream, if there is one: 0.0. Else when to ask again, in seconds."""
         with self._turn:
             now = self._clock()
-            pause = max(self._openings.pause(now), self._requests.pause(now))
-            if not pause:
-                self._openings.spend()
-                self._requests.spend()
-            return pause
+            return self._openings.pause(now) or self._requests.take(now) or self._openings.take(now)
 
     def be_silent(self, seconds: float) -> None:
         """The cloud turned a request away as too many, and asked for so many seconds of silence, from now."""
         with self._turn:
             until = self._clock() + seconds
-            self._silent_until = max(self._silent_until, until)
             self._requests.be_silent(until)
             self._openings.be_silent(until)
             self._turn.notify_all()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from reconciler.model.allowance import REQUESTS, Allowance
 from reconciler.particle.api import ParticleApi
-from reconciler.particle.budget import RequestBudget
+from reconciler.particle.budget import Bucket, RequestBudget
 from reconciler.particle.http import CloudWire, WirePatience
 from reconciler.particle.stream import EVENT_PREFIX, CloudEvent, EventStream, StreamPatience
 from reconciler.particle.token import TokenSource
@@ -19,13 +19,17 @@ def connect_api(
     token: TokenSource,
     *,
     requests: Allowance = REQUESTS,
+    shared: Bucket | None = None,
     patience: WirePatience | None = None,
     sleep: Callable[[float], None] = time.sleep,
     proxies: Mapping[str, str] | None = None,
     trust: str | None = None,
 ) -> ParticleApi:
-    """An API client on this machine's clock. Nothing is sent before its first call. `api.wire.close()` ends it."""
-    budget = RequestBudget(clock=time.monotonic, sleep=sleep, requests=requests)
+    """An API client on this machine's clock. Nothing is sent before its first call. `api.wire.close()` ends it.
+
+    `shared` is a bucket that others take from, too, in the place of one with `requests`.
+    """
+    budget = RequestBudget(clock=time.monotonic, sleep=sleep, requests=requests, shared=shared)
     wire = CloudWire(
         api_url=api_url,
         token=token,

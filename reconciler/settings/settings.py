@@ -170,6 +170,19 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """How a process works beside others on one journal in PostgreSQL.
+
+    `lost_seconds`: who has not been heard of for so long is dead to the others. `address`: workers that leave by one
+    address of the network give it one name, and share its request budget.
+    """
+
+    passes_at_once: int = 8
+    lost_seconds: float = 10.0
+    address: str = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerSettings:
     """All of them. `journal` is a path or a `postgresql://` address; `interval_seconds` between looks at idle products.
 
@@ -186,6 +199,7 @@ class ControllerSettings:
     interval_seconds: float = 300.0
     grace_seconds: float = 25.0
     guards: GuardSettings = field(default_factory=GuardSettings)
+    workers: WorkerSettings = field(default_factory=WorkerSettings)
     serving: ServingSettings = field(default_factory=ServingSettings)
     log: LogSettings = field(default_factory=LogSettings)
     channels: tuple[ChannelSettings, ...] = ()

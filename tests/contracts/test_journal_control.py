@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.journal.control_record import Line, Numbered
+from reconciler.journal.control_record import Line, Numbered, TakenMeanwhileError
 from reconciler.journal.journal import Journal, Looked
 from reconciler.journal.location import PostgresPlace
 from reconciler.journal.opening import open_journal
@@ -50,6 +50,18 @@ def test_what_was_taken_comes_back_the_latest_first(journal: Journal) -> None:
         assert again.intents(source=first.revision.source, limit=2) == (first, second)
         assert again.intents(source="nobody's") == ()
         assert again.fleets() == ()
+
+
+def test_an_intent_is_taken_only_after_the_one_that_it_was_judged_by(journal: Journal) -> None:
+    first, second = an_intent(), an_intent("sha1:2", at=50)
+    with pytest.raises(TakenMeanwhileError, match="PFR5029"):
+        journal.keep_intent(first, only_after="sha1:0")
+    journal.keep_intent(first, only_after="")
+    journal.keep_intent(an_intent(source="/srv/fleets main"))
+    with pytest.raises(TakenMeanwhileError, match="PFR5029"):
+        journal.keep_intent(second, only_after="")
+    journal.keep_intent(second, only_after=first.revision.commit)
+    assert journal.intents(source=first.revision.source) == (second, first)
 
 
 def test_a_bookmark_is_what_was_last_kept_under_its_name(journal: Journal) -> None:

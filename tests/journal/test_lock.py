@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.journal.lock import Holder, RunUnderWayError, holder_of, sole_run
+from reconciler.journal.lock import Holder, holder_of, sole_run
+from reconciler.journal.run_under_way import RunUnderWayError
 from reconciler.model.error import JournalError
 from tests.fleet_samples import NOW
 

@@ -12,9 +12,10 @@ import pytest
 from sqlalchemy import text
 
 from reconciler.journal.location import PostgresPlace, journal_location
-from reconciler.journal.lock import Holder, RunUnderWayError, holder_of, sole_run
+from reconciler.journal.lock import Holder, holder_of, sole_run
 from reconciler.journal.opening import open_if_there
 from reconciler.journal.postgres import WRITER_LOCK, PostgresJournal
+from reconciler.journal.run_under_way import RunUnderWayError
 from reconciler.journal.tables import SCHEMA_VERSION
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.device import DeviceId

@@ -340,7 +340,7 @@ def set_stage(
         stage = Stage(emulator=emulator, folder=folder)
         told.append(stage)
         stage.write_manifests(manifests_for(products, own=own, **manifests))
-        (folder / "catalog.json").write_text(_catalog_text(emulator), encoding="utf-8")
+        (folder / "catalog.json").write_text(catalog_text(emulator), encoding="utf-8")
         yield stage
 
 
@@ -349,7 +349,7 @@ def _catalog_texts() -> dict[str, str]:
     return {}
 
 
-def _catalog_text(emulator: EmulatorServer) -> str:
+def catalog_text(emulator: EmulatorServer) -> str:
     """Every emulator of synthetic binaries has the same catalog, and building it takes a second."""
     texts = _catalog_texts()
     if "synthetic" not in texts:

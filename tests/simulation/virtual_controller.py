@@ -308,7 +308,7 @@ class VirtualController:
         self.worn.tell(event)
 
     def _news(self, product: str | None) -> None:
-        self.loop.passes.wake(product)
+        self.loop.passes.runner.wake(product)
 
     def _fail(self, error: BaseException) -> None:
         self.mistakes.append(error)

@@ -1,0 +1,229 @@
+"""Several real controllers and workers as processes, on one journal, a served cloud and a real Git server."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import yaml
+
+from reconciler.emulator.serve import EmulatorServer
+from reconciler.emulator.world import load_world
+from reconciler.journal.journal import Journal
+from reconciler.journal.location import journal_place
+from reconciler.journal.opening import open_journal
+from reconciler.model.attempt import Attempt
+from tests.git_server import HostedRepository, HttpsGitServer, free_port, https_server
+from tests.simulation.stage import ROOT, TOKEN, Stage, catalog_text
+
+WITHIN_SECONDS = 120.0
+FIRST_PRODUCT = 12401
+PRODUCTS = ("alder", "beech", "cedar")
+FLEET = """
+apiVersion: fleet.reconciler.dev/v1alpha1
+kind: DeviceFleet
+metadata: {{name: {name}}}
+spec:
+  product: {name}
+  select: {{groups: [all]}}
+  desired: {{deviceOS: "{release}"}}
+  rollout: {{maxConcurrent: 2, maxFailures: "100%", waves: [{{name: all, size: remaining}}]}}
+"""
+
+
+def fleets(release: str) -> dict[str, str]:
+    """A fleet for each product."""
+    return {f"fleets/{name}.yaml": FLEET.format(name=name, release=release) for name in PRODUCTS}
+
+
+def world_text(devices: int) -> str:
+    """So many Borons in each of the products."""
+    listed = "".join(
+        f"  - {{id: {FIRST_PRODUCT + number}, slug: {name}, platform: boron, groups: [all]}}\n"
+        for number, name in enumerate(PRODUCTS)
+    )
+    counted = "".join(
+        f'  - {{count: {devices}, product: {name}, platform: boron, deviceOS: "2.0.1", groups: [all]}}\n'
+        for name in PRODUCTS
+    )
+    return (
+        f'start: "2026-11-22T09:00:00Z"\ntokens: [{{name: operator, token: "{TOKEN}"}}]\n'
+        f"products:\n{listed}devices:\n{counted}"
+    )
+
+
+@dataclass(kw_only=True)
+class Worker:
+    """One process. `log` is what it says."""
+
+    name: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def send(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def end(self, number: int = signal.SIGTERM, *, within: float = 30.0) -> int:
+        """Send a signal and wait for the end; the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(within)
+
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
+
+
+@dataclass(kw_only=True)
+class WorkerStage:
+    """A stage with a repository, and any number of processes on `journal`, an address or a path."""
+
+    stage: Stage
+    git: HttpsGitServer
+    repository: HostedRepository
+    journal: str
+    workers: list[Worker] = field(default_factory=list)
+
+    def begin(self, command: str = "controller", *, journal: str | None = None) -> Worker:
+        """One more process; each has a folder of its own, as on a machine of its own."""
+        name = f"{command}-{len(self.workers)}"
+        folder = self.stage.folder / name
+        folder.mkdir()
+        token_file = folder / "particle-token"
+        token_file.write_text(TOKEN)
+        token_file.chmod(0o600)
+        settings = {
+            "apiVersion": "fleet.reconciler.dev/v1alpha1",
+            "kind": "ControllerSettings",
+            "git": {
+                "url": self.repository.url,
+                "folder": "fleets",
+                "interval": "1s",
+                "tokenFile": str(self.git.token_file),
+                "caFile": str(self.git.ca_file),
+            },
+            "particle": {"apiUrl": self.stage.url, "tokenFile": str(token_file)},
+            "journal": journal or self.journal,
+            "catalog": str(self.stage.folder / "catalog.json"),
+            "interval": "5s",
+            "grace": "5s",
+            "workers": {"lost": "3s"},
+            "serving": {"port": free_port()},
+        }
+        file = folder / "settings.yaml"
+        file.write_text(yaml.safe_dump(settings))
+        log = folder / "log"
+        with log.open("ab") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "reconciler", command, "--settings", str(file)],
+                cwd=folder,
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
+        worker = Worker(name=name, log=log, process=process)
+        self.workers.append(worker)
+        return worker
+
+    def wait_for(self, what: Callable[[], object], *, within: float = WITHIN_SECONDS) -> None:
+        """Until something holds."""
+        end = time.monotonic() + within
+        while not what():
+            assert time.monotonic() < end, f"it did not happen within {within} s\n{self.said()}"
+            time.sleep(0.1)
+
+    def wait_for_release(self, release: str) -> None:
+        """Until every device runs a release, in truth."""
+        self.wait_for(lambda: self.releases() == {release})
+
+    def releases(self) -> set[str]:
+        with self.stage.emulator.locked() as cloud:
+            return {device.reported_device_os or "" for device in cloud.state.devices.values()}
+
+    def holders(self) -> dict[str, int]:
+        """Which process looks after each product, by its id; products that nobody has are left out."""
+        with psycopg.connect(self.journal) as connection:
+            rows = connection.execute("SELECT product, holder FROM turns WHERE holder IS NOT NULL").fetchall()
+        return {product: int(holder.split()[1]) for product, holder in rows}
+
+    def is_at_work(self, worker: Worker) -> bool:
+        """Whether a process shares the journal's lock."""
+        with psycopg.connect(self.journal) as connection:
+            found = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE %s"
+            row = connection.execute(found, [f"process {worker.process.pid} on %"]).fetchone()
+        return row is not None and row[0] > 0
+
+    def turns(self) -> dict[str, int]:
+        """How many passes each product has had."""
+        with psycopg.connect(self.journal) as connection:
+            return dict(connection.execute("SELECT product, turn FROM turns").fetchall())
+
+    def worker(self, process_id: int) -> Worker:
+        return next(each for each in self.workers if each.process.pid == process_id)
+
+    def product_of(self, device: str) -> str:
+        with self.stage.emulator.locked() as cloud:
+            number = cloud.state.devices[device].product_id
+        return PRODUCTS[(number or FIRST_PRODUCT) - FIRST_PRODUCT]
+
+    def who_sends(self) -> Worker:
+        """Whose the last flash is that the cloud has got."""
+        return self.worker(self.holders()[self.product_of(self.stage.flashes()[-1].device or "")])
+
+    def said(self) -> str:
+        return "\n".join(f"--- {each.name}\n{each.said()[-6000:]}" for each in self.workers)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Journal]:
+        with open_journal(journal_place(self.journal), create=False) as kept:
+            yield kept
+
+    def open_attempts(self) -> tuple[Attempt, ...]:
+        with self.reading() as kept:
+            return kept.open_attempts()
+
+    def assert_nothing_wrong(self) -> None:
+        """What holds after every play, whatever went wrong in it."""
+        assert self.stage.violations() == []
+        assert self.stage.sent_more_than_once() == {}
+        assert self.stage.installed_more_than_once() == {}
+        for worker in self.workers:
+            ours = [line for line in worker.said().splitlines() if "logger=procrastinate" not in line]
+            assert not any("Traceback" in line for line in ours), worker.said()
+            assert TOKEN not in worker.said()
+
+
+@contextlib.contextmanager
+def worker_stage(folder: Path, journal: str, *, devices: int = 3, speed: float = 300.0) -> Iterator[WorkerStage]:
+    """Everything but the processes, which are ended at the latest with this."""
+    place = folder / "stage"
+    place.mkdir()
+    told: list[Stage] = []
+    with (
+        https_server(folder / "git") as git,
+        EmulatorServer(
+            load_world(world_text(devices)),
+            speed=speed,
+            seed=7,
+            on_request=lambda request: told[0].hear_of(request) if told else None,
+        ) as emulator,
+    ):
+        stage = Stage(emulator=emulator, folder=place)
+        told.append(stage)
+        (place / "catalog.json").write_text(catalog_text(emulator), encoding="utf-8")
+        made = WorkerStage(stage=stage, git=git, repository=git.repository(), journal=journal)
+        try:
+            yield made
+        finally:
+            for worker in made.workers:
+                with contextlib.suppress(ProcessLookupError):
+                    worker.process.send_signal(signal.SIGCONT)
+                worker.process.kill()
+                worker.process.wait()
