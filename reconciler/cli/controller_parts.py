@@ -25,6 +25,7 @@ from reconciler.journal.journal import Journal
 from reconciler.journal.location import journal_place
 from reconciler.journal.lock import sole_run
 from reconciler.journal.opening import open_journal
+from reconciler.model.error import OperatorError
 from reconciler.model.event import Event
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import Instant
@@ -73,6 +74,9 @@ class Parts:
         catalog_path = None if settings.catalog is None else Path(settings.catalog)
         catalog = read_catalog(catalog_path)
         also_known = frozenset(each.version.text for each in catalog.all_releases) if catalog_path else frozenset[str]()
+        if settings.git is None:
+            message = "a controller follows a repository, and the settings have no git"
+            raise OperatorError("PFR6906", message, next_step="give git.url, or run `reconciler operator` in a cluster")
         journal = stack.enter_context(open_journal(journal_place(settings.journal or JOURNAL_NAME)))
         stack.enter_context(sole_run(journal.path, now=_wall_clock()))
         senders = stack.enter_context(ThreadPoolExecutor(SENDS_AT_ONCE, thread_name_prefix="send"))
