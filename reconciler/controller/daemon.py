@@ -78,6 +78,10 @@ class Daemon:
         for ear in ears:
             ear(event)
 
+    def wake(self) -> None:
+        """Turn at once, or stop at once."""
+        self._woken.set()
+
     def news(self, product: str | None) -> None:
         """Another look at a product may settle something."""
         self._loop.passes.wake(product)
@@ -136,11 +140,11 @@ class Daemon:
 
     def status(self) -> Mapping[str, Any]:
         """See `Desk.status`."""
-        return status_document(self._status(), tool_version=__version__)
+        return status_document(self.standing(), tool_version=__version__)
 
     def figures(self) -> Figures:
         """What metrics show now."""
-        status, intent, traffic = self._status(), self._loop.passes.intent, self._traffic()
+        status, intent, traffic = self.standing(), self._loop.passes.intent, self._traffic()
         revision = "" if intent is None else intent.taken.revision.text
         checks = {check.name: check.ok for check in self.checks()}
         return Figures(
@@ -156,7 +160,13 @@ class Daemon:
             },
         )
 
-    def _status(self) -> Status:
+    @property
+    def loop(self) -> Loop:
+        """The loop itself, to be looked at."""
+        return self._loop
+
+    def standing(self) -> Status:
+        """Where everything stands, as a value."""
         plan, intent, now = self._loop.passes.plan(), self._loop.passes.intent, self.now()
         memory = Memory(self._means.journal, self._means.catalog)
         fleets = None if intent is None else intent.fleets
