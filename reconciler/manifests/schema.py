@@ -26,6 +26,7 @@ SCHEMA_FILES: Final = {
     "status": "status.v1.schema.json",
     "history": "history.v1.schema.json",
     "explain": "explain.v1.schema.json",
+    "fleetstatus": "fleetstatus.v1alpha1.schema.json",
     "word": "word.v1.schema.json",
 }
 """What a schema describes -> its file."""
