@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "support-bundle": ("reconciler.cli.support_bundle", "Gather what explains a problem, without secrets."),
     "firmware": ("reconciler.cli.firmware", "Look into module binaries."),
     "catalog": ("reconciler.cli.catalog", "Build, show and check the release catalog."),
+    "crds": ("reconciler.cli.crds", "Print the definitions of the manifests for Kubernetes."),
     "emulate": ("reconciler.cli.emulate", "Serve a pretend Particle cloud with devices."),
     "demo": ("reconciler.cli.demo.tour", "The guided tour, on a pretend cloud."),
 }
