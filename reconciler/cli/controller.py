@@ -45,8 +45,8 @@ def command(settings: Path, check: bool) -> None:
         checked = check_settings(settings, os.environ)
         click.echo(checked.as_text() or f"{settings}: nothing is wrong with it", err=checked.settings is None)
         sys.exit(1 if checked.settings is None else 0)
-    wanted = _Wanted()
-    with _signals(wanted):
+    wanted = Wanted()
+    with signals(wanted):
         told = read_settings(settings, os.environ)
         while not wanted.end.is_set():
             wanted.reload.clear()
@@ -56,7 +56,7 @@ def command(settings: Path, check: bool) -> None:
                 told = _reloaded(settings, told)
 
 
-class _Wanted:
+class Wanted:
     """What the process was asked for by signals."""
 
     def __init__(self) -> None:
@@ -69,7 +69,9 @@ class _Wanted:
 
 
 @contextmanager
-def _signals(wanted: _Wanted) -> Iterator[None]:
+def signals(wanted: Wanted) -> Iterator[None]:
+    """While it lasts, signals are wishes."""
+
     def ask(number: int, _frame: FrameType | None) -> None:
         (wanted.reload if number == signal.SIGHUP else wanted.end).set()
 

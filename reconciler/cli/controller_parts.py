@@ -78,7 +78,7 @@ class Parts:
             message = "a controller follows a repository, and the settings have no git"
             raise OperatorError("PFR6906", message, next_step="give git.url, or run `reconciler operator` in a cluster")
         journal = stack.enter_context(open_journal(journal_place(settings.journal or JOURNAL_NAME)))
-        stack.enter_context(sole_run(journal.path, now=_wall_clock()))
+        stack.enter_context(sole_run(journal.path, now=wall_clock()))
         senders = stack.enter_context(ThreadPoolExecutor(SENDS_AT_ONCE, thread_name_prefix="send"))
         workers = stack.enter_context(ThreadPoolExecutor(PASSES_AT_ONCE + 2, thread_name_prefix="pass"))
         connection = stack.enter_context(self._connection())
@@ -86,7 +86,7 @@ class Parts:
             GitSource(settings.git, Path(settings.git.mirror)),
             journal,
             guards=settings.guards,
-            clock=_wall_clock,
+            clock=wall_clock,
             tell=self._tell,
             also_known=also_known,
         )
@@ -96,15 +96,15 @@ class Parts:
             intents=intents,
             connection=connection,
             settings=settings,
-            launch=lambda work: _launch(workers, work),
+            launch=lambda work: launch(workers, work),
             pool=senders,
-            clock=_wall_clock,
+            clock=wall_clock,
             monotonic=time.monotonic,
             dice=random.Random(),  # noqa: S311  # spreads times, guards no secret
             new_id=lambda: uuid.uuid4().hex,
             tell=self._tell,
             ask=OutsideChecks(allow_commands=settings.allow_commands).ask,
-            report=_report,
+            report=report,
             troubled_before=open_matters(journal),
         )
         self._daemon = Daemon(
@@ -147,15 +147,17 @@ class Parts:
         self._daemon.hear(event)
 
 
-def _launch(workers: ThreadPoolExecutor, work: Callable[[], None]) -> None:
+def launch(workers: ThreadPoolExecutor, work: Callable[[], None]) -> None:
+    """Have work done elsewhere."""
     workers.submit(work)
 
 
-def _report(error: BaseException) -> None:
+def report(error: BaseException) -> None:
     """What nobody foresaw, whole, without secrets: the loop goes on, and somebody has to know."""
     text = "".join(traceback.format_exception(error))
     sys.stderr.write(without_tokens(text))
 
 
-def _wall_clock() -> Instant:
+def wall_clock() -> Instant:
+    """The time by this machine."""
     return Instant(time.time())

@@ -36,7 +36,9 @@ class ApiRefusedError(OperatorError):
     """The API server said no. `status` is that of HTTP."""
 
     def __init__(self, message: str, status: int) -> None:
-        super().__init__(_REFUSED, message, next_step="compare the service account's RBAC and the CRDs with the chart's")
+        super().__init__(
+            _REFUSED, message, next_step="compare the service account's RBAC and the CRDs with the chart's"
+        )
         self.status = status
 
 

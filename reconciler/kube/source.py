@@ -117,6 +117,11 @@ class ClusterSource:
         self._looked = (what, revision)
         return revision
 
+    @property
+    def revision(self) -> Revision | None:
+        """What the last look found; None: there was none yet."""
+        return None if self._looked is None else self._looked[1]
+
     def at(self, reference: str) -> Revision:
         """Raises OperatorError PFR6957: a cluster has only what is there now."""
         message = f"a cluster has no revision {reference!r}, only what is there now"

@@ -47,9 +47,7 @@ class Store:
                 if is_meant and key not in there and known.version <= version:
                     del self._resources[key]
                     changed.add(known.namespace)
-            self._deleted = {
-                key: at for key, at in self._deleted.items() if key[0] != kind or at > version
-            }
+            self._deleted = {key: at for key, at in self._deleted.items() if key[0] != kind or at > version}
             is_first = (kind, namespace) not in self._listed
             self._listed[kind, namespace] = self._clock()
             if is_first:

@@ -120,7 +120,8 @@ class Tenants:
             return word
         if (namespace, word) not in self._numbers:
             try:
-                self._numbers[namespace, word] = str(tenant.connection.api.product(word).id)
+                record = tenant.connection.api.product(word)
+                self._numbers[namespace, word] = word if record is None else str(record.id)
             except RefusedError:
                 # A token may list the devices of a product and not see the product.
                 self._numbers[namespace, word] = word

@@ -1,11 +1,11 @@
-"""What people say with a resource: annotations and fields of a fleet, and approvals. Each becomes a word in the journal.
+"""What people say with a resource: annotations of a fleet, and approvals. Each becomes a word in the journal.
 
 | Said by | Word |
 |---|---|
 | `fleet.reconciler.dev/reconcile-requested-at`, or Flux's `reconcile.fluxcd.io/requestedAt` | reconcile |
-| `fleet.reconciler.dev/halt: REASON`, or `spec.halt` | halt; taken out again: resume, if nobody else halted it meanwhile |
+| `fleet.reconciler.dev/halt: REASON` | halt; taken out again: resume, if the halt that stands is this one |
 | `fleet.reconciler.dev/resume-requested-at` | resume |
-| `spec.approvePlan` | approve, for this fleet as a whole |
+| `fleet.reconciler.dev/approve-plan: PLAN-ID` | approve, for this fleet as a whole |
 | a `PlanApproval` | approve, for its fleets and waves |
 
 A word is in the journal before it counts as heard, so a crash between the two says it twice and never not at all.
@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from reconciler.controller.words.approving import approve, kept_plan
 from reconciler.controller.words.holding import halt, resume
@@ -30,6 +30,7 @@ from reconciler.model.instant import Instant
 RECONCILE: Final = (f"{GROUP}/reconcile-requested-at", "reconcile.fluxcd.io/requestedAt")
 HALT: Final = f"{GROUP}/halt"
 RESUME: Final = f"{GROUP}/resume-requested-at"
+APPROVE: Final = f"{GROUP}/approve-plan"
 
 _HEARD: Final = "heard/"
 """Before the path of a resource: a bookmark with what was heard of it."""
@@ -56,7 +57,7 @@ class Words:
         said = {
             "halt": halted or "",
             "resume": fleet.annotations.get(RESUME, ""),
-            "approve": str(fleet.spec.get("approvePlan") or ""),
+            "approve": fleet.annotations.get(APPROVE, ""),
         }
         new = {name for name, value in said.items() if value != before.get(name, "")}
         speaker = self._speaker(fleet)
@@ -130,9 +131,5 @@ def reconcile_token(fleet: Resource) -> str:
 
 def _halt_of(fleet: Resource) -> str | None:
     """Why the fleet is to be halted; None: it is not."""
-    said: Any = fleet.annotations.get(HALT, fleet.spec.get("halt"))
-    if said in {None, False, "false"}:
-        return None
-    if isinstance(said, Mapping):
-        return str(said.get("reason") or _REASON)
-    return _REASON if said in {True, "true", ""} else str(said)
+    said = fleet.annotations.get(HALT, "false")
+    return None if said == "false" else _REASON if said in {"true", ""} else said
