@@ -98,7 +98,7 @@ class OperatorParts:
         access = access_of(None if kubernetes.kubeconfig is None else Path(kubernetes.kubeconfig), folder)
         api = KubeApi(access)
         stack.callback(api.close)
-        store = Store(time.monotonic, on_change=lambda namespace: self._attendant.changed(namespace))
+        store = Store(time.monotonic, on_change=self._changed)
         tenants = self._tenants(stack, kubernetes, store, api, journal, catalog, also_known)
         self._attendant = Attendant(
             store=store,
@@ -197,6 +197,9 @@ class OperatorParts:
             list_seconds=self._settings.interval_seconds,
         )
         return CloudConnection(settings, nothing_yet(), on_news=on_news)
+
+    def _changed(self, namespace: str) -> None:
+        self._attendant.changed(namespace)
 
     def _hear(self, namespace: str, event: Event) -> None:
         self._attendant.hear(namespace, event)

@@ -46,8 +46,8 @@ class Means:
 
     `clock` is wall time, `monotonic` seconds that only rise, `dice` spread times. `tell` hears every event, on any
     thread, and must not block. `pool` sends. `report` gets what went wrong that nobody foresaw.
-    `troubled_before` is what people believe to be in trouble since an earlier process. `elsewhere` names the fleets that
-    other loops of this process have in hand, on the same journal.
+    `troubled_before` is what people believe to be in trouble since an earlier process. `elsewhere` names the fleets
+    that other loops of this process have in hand, on the same journal.
     """
 
     journal: Journal

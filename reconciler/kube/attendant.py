@@ -33,7 +33,7 @@ AGAIN_SECONDS: Final = 60.0
 """A status is made anew when something has happened, and so often all the same: soaking ends by time alone."""
 
 SOON_SECONDS: Final = 3.0
-"""Where much happens statuses are made no more often: each reads the journal, and is written every ten seconds at most."""
+"""Where much happens statuses are made no more often: that reads the journal, and one is written in ten seconds."""
 
 _OFFER: Final = "offer/"
 _NEWS_MAX: Final = 2_000

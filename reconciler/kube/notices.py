@@ -17,7 +17,7 @@ from reconciler.model.instant import Instant, iso_from_instant
 
 BURST: Final = 20
 REFILL_SECONDS: Final = 60.0
-"""Of a fleet so many events at once, and then one a minute: Kubernetes' own clients take 25, and one in five minutes."""
+"""Of a fleet so many events at once, then one a minute. Kubernetes' own clients: 25, then one in five minutes."""
 
 SAME_SECONDS: Final = 600.0
 """What is said again within so long is the same Event, counted."""

@@ -155,7 +155,7 @@ class Tenants:
         tell = partial(self._tell, namespace)
         daemons: list[Daemon] = []
         with ExitStack() as stack:
-            connection = self.connect(secret, lambda product: daemons[0].news(product))
+            connection = self.connect(secret, lambda product: _news(daemons, product))
             stack.callback(connection.close)
             source = self.source(namespace)
             intents = self.intents(source, tell)
@@ -202,6 +202,11 @@ def trouble_of(namespace: str, what: str) -> str:
 def nothing_yet() -> FleetSet:
     """What a connection begins with."""
     return FleetSet(fleets=())
+
+
+def _news(daemons: list[Daemon], product: str | None) -> None:
+    for daemon in daemons:
+        daemon.news(product)
 
 
 def _run(daemon: Daemon, intents: Intents, stop: threading.Event) -> None:

@@ -25,8 +25,8 @@ LIST_SECONDS: Final = 300.0
 """Between two lists of everything: within so long a change is seen that no watch has told."""
 
 RETRY_SECONDS: Final = 2.0
-SERVER_SECONDS: Final = 600.0
-CLIENT_SECONDS: Final = 660.0
+SERVER_SECONDS: Final = 600
+CLIENT_SECONDS: Final = 660
 STALE_SECONDS: Final = 3 * LIST_SECONDS
 """Resources that were not listed for so long are no ground to call anything ready."""
 
@@ -89,7 +89,7 @@ class Watching:
             self._stop.wait(wait)
 
     def _watch_again_and_again(self) -> None:
-        """kopf ends where the API server is away when it begins; then it is begun again."""
+        """Begin the watches anew when kopf has ended, as it does where the API server is away when it begins."""
         while not self._stop.wait(0 if self._store.oldest_list_seconds() is not None else 0.1):
             if self._store.oldest_list_seconds() is None:
                 continue

@@ -14,9 +14,9 @@ A word is in the journal before it counts as heard, so a crash between the two s
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from reconciler.controller.words.approving import approve, kept_plan
 from reconciler.controller.words.holding import halt, resume
@@ -26,6 +26,7 @@ from reconciler.journal.journal import Journal
 from reconciler.kube.resource import GROUP, Resource
 from reconciler.model.error import OperatorError
 from reconciler.model.instant import Instant
+from reconciler.model.saved_plan import SavedPlan
 
 RECONCILE: Final = (f"{GROUP}/reconcile-requested-at", "reconcile.fluxcd.io/requestedAt")
 HALT: Final = f"{GROUP}/halt"
@@ -90,12 +91,7 @@ class Words:
             saved, document = kept_plan(self.journal, plan_id, self.catalog, self.clock())
             ours = [name for name in saved.intents if name.startswith(f"{resource.namespace}/")]
             wanted = fleets or ours
-            if not ours or any(name not in ours for name in wanted):
-                message = f"the plan {plan_id} is not about this namespace's fleets"
-                raise OperatorError("PFR6959", message, next_step="approve the plan that the fleet's status names")
-            if spec.get("digest") not in {None, saved.digest, saved.content_digest}:
-                message = f"the digest is not that of the plan {plan_id}"
-                raise OperatorError("PFR6959", message, next_step="approve the plan that the fleet's status names")
+            _check(saved, spec, ours, wanted)
             waves = [str(wave) for wave in spec.get("waves") or ()]
             approve(speaker, saved, document, fleets=wanted, waves=waves, source=f"resource {resource.path}")
         except OperatorError as error:
@@ -122,6 +118,18 @@ class Words:
             return False
         self.journal.set_bookmark(_HEARD + resource.path, json.dumps(heard, sort_keys=True))
         return True
+
+
+def _check(saved: SavedPlan, spec: Mapping[str, Any], ours: Collection[str], wanted: Collection[str]) -> None:
+    """Raises OperatorError PFR6959: it is the plan of others, or another plan than the digest says."""
+    problem = ""
+    if not ours or any(name not in ours for name in wanted):
+        problem = "is not about these fleets of this namespace"
+    elif spec.get("digest") not in {None, saved.digest, saved.content_digest}:
+        problem = "has another digest"
+    if problem:
+        step = "approve the plan that the fleet's status names"
+        raise OperatorError("PFR6959", f"the plan {saved.plan_id} {problem}", next_step=step)
 
 
 def reconcile_token(fleet: Resource) -> str:

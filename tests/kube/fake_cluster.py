@@ -156,7 +156,9 @@ class FakeCluster:
     def listed(self, plural: str, namespace: str) -> Document:
         with self.lock:
             items = [
-                copy.deepcopy(each) for key, each in self.objects.items() if key[0] == plural and namespace in ("", key[1])
+                copy.deepcopy(each)
+                for key, each in self.objects.items()
+                if key[0] == plural and namespace in ("", key[1])
             ]
             return {"kind": "List", "metadata": {"resourceVersion": str(self._version)}, "items": items}
 
@@ -277,14 +279,28 @@ def _time(version: int) -> str:
 def _discovery(path: str) -> Document | None:
     version = {"groupVersion": API_VERSION, "version": VERSION}
     resources = [
-        {"name": plural, "kind": kind, "singularName": kind.lower(), "namespaced": True, "verbs": ["list", "watch", "patch"]}
+        {
+            "name": plural,
+            "kind": kind,
+            "singularName": kind.lower(),
+            "namespaced": True,
+            "verbs": ["list", "watch", "patch"],
+        }
         for plural, kind in KINDS.items()
     ]
+    crds, definitions = "apiextensions.k8s.io", {"groupVersion": "apiextensions.k8s.io/v1", "version": "v1"}
+    groups = [
+        {"name": GROUP, "versions": [version], "preferredVersion": version},
+        {"name": crds, "versions": [definitions], "preferredVersion": definitions},
+    ]
     return {
-        "/version": {"major": "1", "minor": "35"},
         "/api": {"versions": ["v1"]},
-        "/api/v1": {"groupVersion": "v1", "resources": []},
-        "/apis": {"groups": [{"name": GROUP, "versions": [version], "preferredVersion": version}]},
-        f"/apis/{GROUP}": {"name": GROUP, "versions": [version], "preferredVersion": version},
+        "/api/v1": {"groupVersion": "v1", "resources": [_cluster_wide("namespaces", "Namespace")]},
+        "/apis": {"groups": groups},
+        f"/apis/{crds}/v1": {"resources": [_cluster_wide("customresourcedefinitions", "CustomResourceDefinition")]},
         f"/apis/{GROUP}/{VERSION}": {"groupVersion": API_VERSION, "resources": resources},
     }.get(path)
+
+
+def _cluster_wide(plural: str, kind: str) -> Document:
+    return {"name": plural, "kind": kind, "singularName": "", "namespaced": False, "verbs": ["list", "watch"]}

@@ -42,8 +42,8 @@ def approve(
 ) -> list[Told]:
     """Agree to a plan for these fleets (none named: all of its fleets), as a whole or for these waves alone.
 
-    `source` is how the word came. The plan is kept, so that it stays approved while it is carried out. Raises OperatorError PFR6722 for an unknown
-    name.
+    `source` is how the word came. The plan is kept, so that it stays approved while it is carried out. Raises
+    OperatorError PFR6722 for an unknown name.
     """
     now, plan_id = speaker.clock(), saved.plan_id
     entries = [
