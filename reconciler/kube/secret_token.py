@@ -71,7 +71,7 @@ class SecretToken:
 
 
 def token_in(data: Mapping[str, str] | None, secret: str, key: str) -> AccessToken:
-    """The token in the data of a Secret. Raises OperatorError PFR6958: there is none, or what is there cannot be one."""
+    """The token in the data of a Secret. Raises OperatorError PFR6958: there is none, or what is there is none."""
     step = f"kubectl create secret generic {secret} --from-literal={key}=…"
     if data is None:
         raise OperatorError("PFR6958", f"there is no Secret {secret}", next_step=step)

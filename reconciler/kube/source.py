@@ -6,8 +6,9 @@ What a resource with a problem does:
 - An override with a problem has the whole namespace stand as it was: it may be what keeps hands off a device.
 - A fleet of a product that belongs to another namespace is left out, also where it was taken before.
 
-A fleet that is deleted is nobody's at once: whoever deletes it means just that, and going on would be the surprise. So the
-guards against lost fleets do not hold here ([ADR 0049](docs/adr/0049-the-operator-hears-by-watches-and-goes-by-lists.md)).
+A fleet that is deleted is nobody's at once: whoever deletes it means just that, and going on would be the surprise. So
+the guards against lost fleets do not hold here
+([ADR 0049](docs/adr/0049-the-operator-hears-by-watches-and-goes-by-lists.md)).
 """
 
 from __future__ import annotations

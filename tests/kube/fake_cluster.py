@@ -1,7 +1,7 @@
 """A small stand-in for an API server over HTTP: enough of it for the operator, and faults that a real one has rarely.
 
-It knows lists, watches, the status of a resource, Secrets and Events. It checks no schema and nobody's rights: what these
-do is tested on a real one.
+It knows lists, watches, the status of a resource, Secrets and Events. It checks no schema and nobody's rights: what
+these do is tested on a real one.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         for event in self.fake.events:
             if event["metadata"]["name"] == parts[-1]:
-                event |= body
+                event.update(body)
         self._answer(200, {})
 
     def do_POST(self) -> None:
