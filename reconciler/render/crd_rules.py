@@ -113,12 +113,6 @@ RULES: Final[Mapping[str, tuple[Rule, ...]]] = MappingProxyType(
                 message="deviceOS is a prerelease: add `allowPrerelease: true` beside it",
             ),
         ),
-        "deviceName": (
-            Rule(
-                rule="self.size() == 24 || !self.matches('^[0-9a-fA-F]{20,28}$')",
-                message="this looks like a device id, but has not 24 digits",
-            ),
-        ),
         "excludeSelector": (_NO_ROSTER,),
         "expectedEvent": (_above_zero("within", "within is above 0"),),
         "healthCheck": (
@@ -183,7 +177,7 @@ RULES: Final[Mapping[str, tuple[Rule, ...]]] = MappingProxyType(
                 message="zones are given twice; write all of them in one list",
             ),
         ),
-        "zones": (
+        "window.zones": (
             Rule(
                 rule=_last_alone("self", _OF_ALL.format("x"), _OF_ALL.format(_ONE_OF_SELF)),
                 message="an entry without groups and devices takes all devices: make it the last entry",

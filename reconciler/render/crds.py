@@ -38,8 +38,6 @@ _AS_IT_IS: Final = (
     "maxLength",
     "minItems",
     "maxItems",
-    "minProperties",
-    "maxProperties",
     "required",
     "format",
     "x-kubernetes-list-type",
@@ -58,15 +56,18 @@ _SAID_OTHERWISE: Final = frozenset(
         "additionalProperties",
         "items",
     }
-    | {"anyOf", "oneOf", "allOf", "dependentRequired"}
+    | {"anyOf", "oneOf", "allOf", "dependentRequired", "minProperties", "maxProperties"}
 )
 _TEXT_MAX: Final = 256
 _TEXTS_MAX: Final = {"description": 4096, "notes": 4096, "message": 1024, "reason": 1024, "url": 2048, "webhook": 512}
 """Field -> the most characters of it; others have `_TEXT_MAX`."""
-_SHORT_TEXTS_MAX: Final = {"duration": 64, "instant": 32, "name": 63, "deviceName": 128, "deviceOS": 64, "share": 16}
+_SHORT_TEXTS_MAX: Final = {"duration": 32, "instant": 32, "name": 63, "deviceName": 128, "deviceOS": 64, "share": 16}
 """Definition -> the most characters of it."""
+_PATTERNS: Final = {"deviceName": "^(.{1,19}|[0-9a-fA-F]{24}|.{29,}|.*[^0-9a-fA-F].*)$"}
+"""Definition -> what its texts are like, where a rule for each of very many would cost too much. What looks like a
+device id has 24 digits."""
 _ITEMS_MAX: Final = 64
-_LISTS_MAX: Final = {"devices": 1000, "versions": 500, "waves": 50, "binaries": 50}
+_LISTS_MAX: Final = {"devices": 1000, "windows": 32, "versions": 500, "waves": 50, "binaries": 50}
 """Field -> the most items of it; others have `_ITEMS_MAX`."""
 _KEYS: Final = {
     "waves": "name",
@@ -157,7 +158,7 @@ def _status(kind: str) -> Node:
     if kind != "DeviceFleet":
         schema = {**schema, "description": "What the operator says of the resource."}
         fields = {name: fields[name] for name in _EVERY_STATUS}
-    node = _structural({**schema, "properties": fields}, {}, name="status")
+    node = _structural({**schema, "properties": fields}, {}, name="status", owner="status")
     del node["required"]  # the value by default has no conditions
     return node | {"default": {"observedGeneration": -1}}
 
@@ -168,52 +169,56 @@ def _name_of(schema: Mapping[str, Any]) -> Node:
     return {key: node[key] for key in ("type", "pattern", "maxLength")}
 
 
-def _structural(schema: Mapping[str, Any], known: Mapping[str, Any], *, name: str, owner: str = "") -> Node:
+def _structural(schema: Mapping[str, Any], known: Mapping[str, Any], *, name: str, owner: str) -> Node:
     """One part of a schema as Kubernetes has it.
 
     Args:
         schema: The part.
         known: The definitions that it may refer to.
         name: The field that it describes; for the items of a list the list's.
-        owner: What its rules stand under, where that is not the definition it refers to.
+        owner: What its rules stand under: a definition, or the way to it from a definition or a kind.
     """
     if "$ref" in schema:
         owner = schema["$ref"].rpartition("/")[2]
         schema = {**known[owner], **{key: value for key, value in schema.items() if key != "$ref"}}
     if unknown := set(schema) - _SAID_OTHERWISE - set(_AS_IT_IS):
         raise BugError("PFR9010", f"no rule for {sorted(unknown)} at {name}", next_step="report this")
-    rules = [*_choices(schema), *RULES.get(owner or name, ())]
+    rules = [*_choices(schema), *RULES.get(owner, ())]
     node: Node = {"description": _described(schema)}
     node |= {key: schema[key] for key in _AS_IT_IS if key in schema}
+    if owner in _PATTERNS:
+        node["pattern"] = _PATTERNS[owner]
     if "const" in schema:
         node["enum"] = [schema["const"]]
-    if (either := _either(schema)) == {"boolean", "object"}:
+    if _either(schema) == {"boolean", "object"}:
         return node | {"x-kubernetes-preserve-unknown-fields": True}
-    longest = _SHORT_TEXTS_MAX.get(owner, _TEXTS_MAX.get(name, _TEXT_MAX))
-    if either:
-        node = _integer_or_text(node, schema) | {"maxLength": longest}
-    elif "enum" in node:
-        node.setdefault("type", "string")
-    elif node.get("type") == "string":
-        node.setdefault("maxLength", longest)
+    node = _typed(node, schema, longest=_SHORT_TEXTS_MAX.get(owner, _TEXTS_MAX.get(name, _TEXT_MAX)))
     if node.get("type") == "array":
-        node |= _list(schema, known, name=name)
+        node |= _list(schema, known, name=name, owner=owner)
     if node.get("type") == "object":
-        node |= _object(schema, known, name=name)
+        node |= _object(schema, known, name=name, owner=owner)
     if rules:
         node["x-kubernetes-validations"] = [{"rule": each.rule, "message": each.message} for each in rules]
     return node
 
 
-def _integer_or_text(node: Node, schema: Mapping[str, Any]) -> Node:
-    """What holds of numbers and what holds of texts stands in one place: each is asked of its own type alone."""
-    for branch in schema.get("oneOf", ()):
-        node = node | {key: value for key, value in branch.items() if key != "type"}
-    return {key: value for key, value in node.items() if key != "type"} | {"x-kubernetes-int-or-string": True}
+def _typed(node: Node, schema: Mapping[str, Any], *, longest: int) -> Node:
+    """With one type, and a text with the most characters that it may have.
+
+    Of an integer or text all that holds stands in one place: a pattern is asked of texts alone, a minimum of numbers.
+    """
+    if _either(schema):
+        for branch in schema.get("oneOf", ()):
+            node = node | branch
+        node = {"maxLength": longest} | {key: value for key, value in node.items() if key != "type"}
+        return node | {"x-kubernetes-int-or-string": True}
+    if "enum" in node:
+        return {"type": "string"} | node
+    return {"maxLength": longest} | node if node.get("type") == "string" else node
 
 
-def _list(schema: Mapping[str, Any], known: Mapping[str, Any], *, name: str) -> Node:
-    items = _structural(schema["items"], known, name=name, owner=f"{name} item")
+def _list(schema: Mapping[str, Any], known: Mapping[str, Any], *, name: str, owner: str) -> Node:
+    items = _structural(schema["items"], known, name=name, owner=f"{owner}[]")
     node = {"maxItems": schema.get("maxItems", _LISTS_MAX.get(name, _ITEMS_MAX)), "items": items}
     if "x-kubernetes-list-type" in schema:
         return node
@@ -224,12 +229,17 @@ def _list(schema: Mapping[str, Any], known: Mapping[str, Any], *, name: str) -> 
     return node | {"x-kubernetes-list-type": "atomic"}
 
 
-def _object(schema: Mapping[str, Any], known: Mapping[str, Any], *, name: str) -> Node:
+def _object(schema: Mapping[str, Any], known: Mapping[str, Any], *, name: str, owner: str) -> Node:
     free = schema.get("additionalProperties")
     if isinstance(free, Mapping):
-        return {"additionalProperties": _structural(free, known, name=name), "maxProperties": _ITEMS_MAX}
+        value = _structural(free, known, name=name, owner=f"{owner}[]")
+        return {"additionalProperties": value, "maxProperties": _ITEMS_MAX}
     fields = schema.get("properties", {})
-    return {"properties": {key: _structural(value, known, name=key) for key, value in fields.items()}}
+    return {
+        "properties": {
+            key: _structural(value, known, name=key, owner=f"{owner}.{key}") for key, value in fields.items()
+        }
+    }
 
 
 def _either(schema: Mapping[str, Any]) -> set[str]:
