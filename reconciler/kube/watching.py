@@ -21,13 +21,13 @@ from reconciler.kube.resource import API_VERSION, GROUP, PLURALS, VERSION, resou
 from reconciler.kube.store import Store
 from reconciler.model.error import OperatorError
 
-LIST_SECONDS: Final = 300.0
+LIST_SECONDS: Final = 60.0
 """Between two lists of everything: within so long a change is seen that no watch has told."""
 
 RETRY_SECONDS: Final = 2.0
 SERVER_SECONDS: Final = 600
 CLIENT_SECONDS: Final = 660
-STALE_SECONDS: Final = 3 * LIST_SECONDS
+STALE_SECONDS: Final = 5 * LIST_SECONDS
 """Resources that were not listed for so long are no ground to call anything ready."""
 
 _LOG: Final = logging.getLogger("reconciler.kube")

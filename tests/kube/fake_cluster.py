@@ -42,6 +42,8 @@ class FakeCluster:
         self.lock = threading.RLock()
         self._version = 100
         self._watches: list[tuple[str, str, queue.Queue[Document | None]]] = []
+        self._history: list[tuple[int, tuple[str, str, str], Document]] = []
+        self._forgotten = 0
         self._server: ThreadingHTTPServer | None = None
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
@@ -137,15 +139,27 @@ class FakeCluster:
                 heard.put(None)
             self._watches.clear()
 
+    def forget(self) -> None:
+        """The history is compacted: a watch from before now gets a 410, as a real server sends it."""
+        with self.lock:
+            self._history.clear()
+            self._forgotten = self._version
+
     def watches(self) -> int:
         with self.lock:
             return len(self._watches)
 
     @contextmanager
-    def watch(self, plural: str, namespace: str) -> Iterator[queue.Queue[Document | None]]:
+    def watch(self, plural: str, namespace: str, since: int) -> Iterator[queue.Queue[Document | None]]:
         heard: queue.Queue[Document | None] = queue.Queue()
         entry = (plural, namespace, heard)
         with self.lock:
+            if since < self._forgotten:
+                heard.put({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}})
+                heard.put(None)
+            for version, key, event in self._history:
+                if version > since and plural == key[0] and namespace in ("", key[1]):
+                    heard.put(event)
             self._watches.append(entry)
         try:
             yield heard
@@ -179,6 +193,7 @@ class FakeCluster:
         return copy.deepcopy(document)
 
     def _tell(self, key: tuple[str, str, str], what: str, document: Document) -> None:
+        self._history.append((self._version, key, {"type": what, "object": copy.deepcopy(document)}))
         for plural, namespace, heard in self._watches:
             if plural == key[0] and namespace in ("", key[1]):
                 heard.put({"type": what, "object": copy.deepcopy(document)})
@@ -208,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             namespace, plural = _place(parts)
             if query.get("watch"):
-                self._watch(plural, namespace)
+                self._watch(plural, namespace, int(query.get("resourceVersion") or 0))
             else:
                 self._answer(200, self.fake.listed(plural, namespace))
 
@@ -253,13 +268,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def _watch(self, plural: str, namespace: str) -> None:
+    def _watch(self, plural: str, namespace: str, since: int) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Connection", "close")
         self.end_headers()
         self.close_connection = True
-        with self.fake.watch(plural, namespace) as heard:
+        with self.fake.watch(plural, namespace, since) as heard:
             while (event := heard.get()) is not None:
                 try:
                     self.wfile.write(json.dumps(event).encode() + b"\n")

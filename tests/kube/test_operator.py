@@ -179,11 +179,27 @@ def test_cut_watches_too_many_requests_and_a_lost_history_lose_no_change(
     cluster.apply(fleet("team-a"))
     stage.start()
     stage.wait_for(lambda: cluster.watches() == 5)
-    cluster.refusals["watch=true"] = [(410, {})] * 5 + [(429, {"Retry-After": "1"})] * 3
+    cluster.refusals["watch=true"] = [(429, {"Retry-After": "1"})] * 3
+    cluster.apply(fleet("team-a", release="2.2.0"))
+    cluster.forget()
+    cluster.cut_watches()
+    stage.wait_for_release("2.2.0")
+    stage.wait_for(lambda: is_ready(cluster, generation=2))
+    assert stage.end() == 0
+    stage.stage.assert_nothing_wrong()
+
+
+def test_watches_that_end_for_good_are_begun_anew_and_nothing_is_missed(
+    stage: OperatorStage, cluster: FakeCluster
+) -> None:
+    cluster.apply(fleet("team-a", suspend=True))
+    stage.start()
+    stage.wait_for(lambda: cluster.watches() == 5)
+    cluster.refusals["watch=true"] = [(403, {})] * 5
     cluster.cut_watches()
     cluster.apply(fleet("team-a", release="2.2.0"))
     stage.wait_for_release("2.2.0")
-    stage.wait_for(lambda: is_ready(cluster, generation=2))
+    stage.wait_for(lambda: cluster.watches() == 5)
     assert stage.end() == 0
     stage.stage.assert_nothing_wrong()
 
