@@ -226,6 +226,9 @@ class OperatorParts:
                 self._log.say(Level.WARNING, f"resources cannot be listed: {error.message} ({error.code})")
             self._desk.trouble = error
 
-        watching = Watching(store, api, access, kubernetes.watch_namespaces, trouble=trouble)
+        def say(words: str) -> None:
+            self._log.say(Level.WARNING, words)
+
+        watching = Watching(store, api, access, kubernetes.watch_namespaces, trouble=trouble, say=say)
         watching.start()
         stack.callback(watching.stop)

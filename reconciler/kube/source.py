@@ -38,6 +38,7 @@ _NOT_LISTED: Final = "PFR6955"
 _NOT_KEPT: Final = "PFR6956"
 _ONLY_NOW: Final = "PFR6957"
 _OVERRIDE: Final = "DeviceOverride/"
+_RELEASE: Final = "ApplicationRelease"
 
 _Texts = dict[str, str]
 
@@ -111,7 +112,7 @@ class ClusterSource:
             each.path: Judged(
                 uid=each.uid,
                 generation=each.generation,
-                refusal=_refusal(revision, problems.get(each.path), foreign.get(each.path), good),
+                refusal=_refusal(each.path, revision, problems.get(each.path), foreign.get(each.path), good),
             )
             for each in resources
         }
@@ -152,19 +153,19 @@ class ClusterSource:
 
     def _sound(self, wanted: _Texts, good: _Texts) -> tuple[_Texts, Mapping[str, Problem]]:
         """What has no problem, and the first problem of each resource that has one."""
-        texts, told = dict(wanted), dict[str, Problem]()
+        texts = dict(wanted)
+        told: Mapping[str, Problem] = {}
         while True:
             try:
                 found = self._set(texts)
                 with_applications(found.compile(also_known=self._also_known), found)
             except ManifestErrors as errors:
                 wrong = {each.place.file: each for each in reversed(errors.problems)}
-                told = wrong | told
+                told = {**wrong, **told}
                 if any(path.startswith(_OVERRIDE) or path not in texts for path in wrong):
                     return texts, told
                 for path in wrong:
-                    if texts.pop(path) != good.get(path, ""):
-                        texts |= {path: good[path]} if path in good else {}
+                    told = _without(path, texts, good, told)
             else:
                 return texts, told
 
@@ -183,13 +184,34 @@ class ClusterSource:
             self._kept = kept
 
 
-def _refusal(revision: Revision, problem: Problem | None, owner: Resource | None, good: _Texts) -> Refusal | None:
+def _without(path: str, texts: _Texts, good: _Texts, told: Mapping[str, Problem]) -> Mapping[str, Problem]:
+    """Put a resource back to what it was, or take it out; with a release those fleets that want an application of it.
+
+    A fleet may name a release that no manifest describes, and means what the product holds: not what was meant here.
+    """
+    if texts.pop(path) != good.get(path, "") and path in good:
+        texts[path] = good[path]
+        return told
+    kind, _, name = path.split("/")
+    for fleet, text in [*texts.items()] if kind == _RELEASE else ():
+        wanted = json.loads(text)["spec"].get("desired", {}).get("application", {})
+        if fleet.startswith(f"{FLEET}/") and wanted.get("release") == name and text != good.get(fleet):
+            told = {fleet: told[path], **told}
+            texts.pop(fleet)
+            texts.update({fleet: good[fleet]} if fleet in good else {})
+    return told
+
+
+def _refusal(
+    path: str, revision: Revision, problem: Problem | None, owner: Resource | None, good: _Texts
+) -> Refusal | None:
     if owner is not None:
         message = f"its product belongs to namespace {owner.namespace}, whose fleet {owner.name} named it first"
         step = "keep a product's fleets in one namespace, or delete the other fleet"
         return Refusal(revision=revision, code=CLAIMED, message=message, next_step=step)
     if problem is None:
         return None
-    stands = "what it was before stands" if problem.place.file in good else "nothing is done for it"
-    message = f"{problem.message}; {stands}"
+    stands = "what it was before stands" if path in good else "nothing is done for it"
+    where = "" if problem.place.file == path else f"{problem.place.file}: "
+    message = f"{where}{problem.message}; {stands}"
     return Refusal(revision=revision, code=problem.code.value, message=message, next_step=problem.suggestion)

@@ -30,7 +30,7 @@ CLIENT_SECONDS: Final = 660
 STALE_SECONDS: Final = 5 * LIST_SECONDS
 """Resources that were not listed for so long are no ground to call anything ready."""
 
-_LOG: Final = logging.getLogger("reconciler.kube")
+_SAID_MAX: Final = 200
 
 
 class Watching:
@@ -45,13 +45,17 @@ class Watching:
         *,
         list_seconds: float = LIST_SECONDS,
         trouble: Callable[[OperatorError | None], None] = lambda _: None,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`trouble` hears after every list why it failed, None: it did not. `say` tells people."""
         self._store = store
         self._api = api
         self._access = access
         self._namespaces = tuple(namespaces)
         self._list_seconds = list_seconds
         self._trouble = trouble
+        self._say = say
+        self._again = threading.Event()
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._list_again_and_again, name="lists"),
@@ -66,6 +70,7 @@ class Watching:
     def stop(self) -> None:
         """End, and wait for it."""
         self._stop.set()
+        self._again.set()
         for thread in self._threads:
             thread.join()
 
@@ -86,7 +91,8 @@ class Watching:
             else:
                 self._trouble(None)
                 wait = self._list_seconds
-            self._stop.wait(wait)
+            self._again.wait(wait)
+            self._again.clear()
 
     def _watch_again_and_again(self) -> None:
         """Begin the watches anew when kopf has ended, as it does where the API server is away when it begins."""
@@ -96,10 +102,13 @@ class Watching:
             try:
                 asyncio.run(self._watch())
             except Exception as error:  # noqa: BLE001  # whatever ends it, it has to begin again
-                _LOG.warning("the watches have ended: %s: %s", type(error).__name__, error)
+                self._say(f"the watches have ended, and begin again: {type(error).__name__}: {str(error)[:_SAID_MAX]}")
+            self._again.set()
             self._stop.wait(RETRY_SECONDS)
 
     async def _watch(self) -> None:
+        # It tells every try of every watch with its stack, and we say in a line what came of it.
+        logging.getLogger("kopf").setLevel(logging.CRITICAL)
         await kopf.operator(
             registry=self._registry(),
             settings=_settings(),
@@ -121,7 +130,7 @@ class Watching:
             try:
                 self._store.heard(resource_of(body, kind), deleted=type == "DELETED")
             except (KeyError, ValueError, TypeError) as error:
-                _LOG.warning("a %s of %s cannot be read: %r", kind, API_VERSION, error)
+                self._say(f"a {kind} of {API_VERSION} cannot be read: {error!r}")
 
         return hear
 
