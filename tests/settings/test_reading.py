@@ -79,6 +79,7 @@ REFUSED = [
     ("git: {url: a}\nkubernetes: {}", "two sources would contradict each other"),
     ("kubernetes: {watchNamespaces: [Team_A]}", "a namespace such as team-a"),
     ("kubernetes: {tokenSecret: a_b}", "the name of a Secret such as"),
+    ("git: {url: a}\nchannels: [{name: a, kind: slack, urlFile: b, fleets: [a/b/c]}]", "team-a/cold-chain-eu"),
     ("kubernetes: {tokenKey: a/b}", "a key of a Secret such as"),
     ("git: {url: a, tag: b, branch: c}", "one of the three"),
     ("git: {url: a, commit: 0a1b}", "a whole commit id"),
