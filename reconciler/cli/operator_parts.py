@@ -130,16 +130,6 @@ class OperatorParts:
         senders = stack.enter_context(ThreadPoolExecutor(SENDS_AT_ONCE, thread_name_prefix="send"))
         workers = stack.enter_context(ThreadPoolExecutor(PASSES_AT_ONCE + 2, thread_name_prefix="pass"))
 
-        def source(namespace: str) -> ClusterSource:
-            return ClusterSource(
-                namespace,
-                store,
-                journal,
-                clock=wall_clock,
-                also_known=also_known,
-                number_of=tenants.number_of,
-            )
-
         def intents(of: ClusterSource, tell: Callable[[Event], None]) -> Intents:
             return Intents(
                 of,
@@ -152,8 +142,6 @@ class OperatorParts:
             )
 
         def means(of: Intents, connection: CloudConnection, tell: Callable[[Event], None], namespace: str) -> Means:
-            ending = trouble_of(namespace, "")
-            before = (what for what in open_matters(journal) if what.endswith(ending))
             return Means(
                 journal=journal,
                 catalog=catalog,
@@ -169,7 +157,7 @@ class OperatorParts:
                 tell=tell,
                 ask=OutsideChecks(allow_commands=settings.allow_commands).ask,
                 report=report,
-                troubled_before=frozenset(what.removesuffix(ending) for what in before),
+                troubled_before=_troubled_before(journal, namespace),
                 elsewhere=partial(tenants.elsewhere, namespace),
             )
 
@@ -179,7 +167,9 @@ class OperatorParts:
             means=means,
             connect=self._connect,
             intents=intents,
-            source=source,
+            source=lambda namespace: ClusterSource(
+                namespace, store, journal, clock=wall_clock, also_known=also_known, number_of=tenants.number_of
+            ),
             hear=self._hear,
             secret=kubernetes.token_secret,
             key=kubernetes.token_key,
@@ -232,3 +222,9 @@ class OperatorParts:
         watching = Watching(store, api, access, kubernetes.watch_namespaces, trouble=trouble, say=say)
         watching.start()
         stack.callback(watching.stop)
+
+
+def _troubled_before(journal: Journal, namespace: str) -> frozenset[str]:
+    """What people believe to be in trouble in a namespace, as its loop calls it."""
+    ending = trouble_of(namespace, "")
+    return frozenset(what.removesuffix(ending) for what in open_matters(journal) if what.endswith(ending))

@@ -72,7 +72,8 @@ def documented_answers(endpoint: Endpoint) -> dict[int, Answers]:
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
     named = [
-        Parameter(name=name, place="path", meaning=f"The {name}.") for name in re.findall(r"{(\w+)(?::path)?}", endpoint.path)
+        Parameter(name=name, place="path", meaning=f"The {name}.")
+        for name in re.findall(r"{(\w+)(?::path)?}", endpoint.path)
     ]
     operation: dict[str, Any] = {
         "operationId": endpoint.name,
