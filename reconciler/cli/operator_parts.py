@@ -129,16 +129,12 @@ class OperatorParts:
         settings = self._settings
         senders = stack.enter_context(ThreadPoolExecutor(SENDS_AT_ONCE, thread_name_prefix="send"))
         workers = stack.enter_context(ThreadPoolExecutor(PASSES_AT_ONCE + 2, thread_name_prefix="pass"))
+        ask = OutsideChecks(allow_commands=settings.allow_commands).ask
 
         def intents(of: ClusterSource, tell: Callable[[Event], None]) -> Intents:
+            guards, known = settings.guards, also_known
             return Intents(
-                of,
-                journal,
-                guards=settings.guards,
-                clock=wall_clock,
-                tell=tell,
-                also_known=also_known,
-                guards_losses=False,
+                of, journal, guards=guards, clock=wall_clock, tell=tell, also_known=known, guards_losses=False
             )
 
         def means(of: Intents, connection: CloudConnection, tell: Callable[[Event], None], namespace: str) -> Means:
@@ -148,14 +144,14 @@ class OperatorParts:
                 intents=of,
                 connection=connection,
                 settings=settings,
-                launch=lambda work: launch(workers, work),
+                launch=partial(launch, workers),
                 pool=senders,
                 clock=wall_clock,
                 monotonic=time.monotonic,
                 dice=random.Random(),  # noqa: S311  # spreads times, guards no secret
                 new_id=lambda: uuid.uuid4().hex,
                 tell=tell,
-                ask=OutsideChecks(allow_commands=settings.allow_commands).ask,
+                ask=ask,
                 report=report,
                 troubled_before=_troubled_before(journal, namespace),
                 elsewhere=partial(tenants.elsewhere, namespace),
