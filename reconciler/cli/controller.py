@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Final
 
 import click
 
 from reconciler.cli.controller_parts import Parts
 from reconciler.cli.saying import say
 from reconciler.cli.settings_file import check_settings, read_settings
+from reconciler.cli.wanted import SETTINGS_VARIABLE, Wanted, signals
 from reconciler.model.error import ReconcilerError
 from reconciler.settings.settings import ControllerSettings
-
-SETTINGS_VARIABLE: Final = "RECONCILER_SETTINGS"
 
 
 @click.command("controller")
@@ -54,33 +47,6 @@ def command(settings: Path, check: bool) -> None:
                 parts.run(wanted.is_anything)
             if wanted.reload.is_set() and not wanted.end.is_set():
                 told = _reloaded(settings, told)
-
-
-class Wanted:
-    """What the process was asked for by signals."""
-
-    def __init__(self) -> None:
-        self.end = threading.Event()
-        self.reload = threading.Event()
-
-    def is_anything(self) -> bool:
-        """Whether the controller has to stop what it does."""
-        return self.end.is_set() or self.reload.is_set()
-
-
-@contextmanager
-def signals(wanted: Wanted) -> Iterator[None]:
-    """While it lasts, signals are wishes."""
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        (wanted.reload if number == signal.SIGHUP else wanted.end).set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _reloaded(path: Path, told: ControllerSettings) -> ControllerSettings:

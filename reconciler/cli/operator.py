@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.controller import SETTINGS_VARIABLE, Wanted, signals
 from reconciler.cli.settings_file import check_settings, read_settings
+from reconciler.cli.wanted import SETTINGS_VARIABLE, Wanted, signals
 
 
 @click.command("operator")
