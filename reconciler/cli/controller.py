@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 import click
@@ -17,12 +12,10 @@ import click
 from reconciler.cli.controller_parts import Parts
 from reconciler.cli.saying import say
 from reconciler.cli.settings_file import check_settings, read_settings
+from reconciler.cli.wanted import SETTINGS_VARIABLE, Wanted, signals
 from reconciler.model.error import ReconcilerError
 from reconciler.settings.settings import ControllerSettings
 from reconciler.sources.process import end_what_runs
-
-SETTINGS_VARIABLE: Final = "RECONCILER_SETTINGS"
-
 
 _GOES_ON: Final = "the controller goes on with the settings that it has"
 _NOT_ENDED: Final = "something has not ended within the grace period; the next start finds out what became of it"
@@ -51,7 +44,7 @@ def command(settings: Path, check: bool) -> None:
         click.echo(checked.as_text() or f"{settings}: nothing is wrong with it", err=checked.settings is None)
         sys.exit(1 if checked.settings is None else 0)
     wanted = _Wanted(settings)
-    with _signals(wanted):
+    with signals(wanted):
         told = read_settings(settings, os.environ)
         parts = Parts(told)
         while not wanted.end.is_set():
@@ -63,12 +56,11 @@ def command(settings: Path, check: bool) -> None:
                 told, parts = _anew(told, wanted)
 
 
-class _Wanted:
+class _Wanted(Wanted):
     """What the process was asked for by signals. `settings`: others to go on with."""
 
     def __init__(self, path: Path) -> None:
-        self.end = threading.Event()
-        self.reload = threading.Event()
+        super().__init__()
         self.settings: ControllerSettings | None = None
         self._path = path
 
@@ -81,19 +73,6 @@ class _Wanted:
             except ReconcilerError as error:
                 say(f"error: {error}\n{_GOES_ON}", err=True)
         return self.end.is_set() or self.settings is not None
-
-
-@contextmanager
-def _signals(wanted: _Wanted) -> Iterator[None]:
-    def ask(number: int, _frame: FrameType | None) -> None:
-        (wanted.reload if number == signal.SIGHUP else wanted.end).set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _anew(told: ControllerSettings, wanted: _Wanted) -> tuple[ControllerSettings, Parts]:

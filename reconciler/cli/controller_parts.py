@@ -25,6 +25,7 @@ from reconciler.journal.journal import Journal
 from reconciler.journal.location import journal_place
 from reconciler.journal.lock import sole_run
 from reconciler.journal.opening import open_journal
+from reconciler.model.error import OperatorError
 from reconciler.model.event import Event
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import Instant
@@ -78,8 +79,11 @@ class Parts:
         catalog_path = None if settings.catalog is None else Path(settings.catalog)
         catalog = read_catalog(catalog_path)
         also_known = frozenset(each.version.text for each in catalog.all_releases) if catalog_path else frozenset[str]()
+        if settings.git is None:
+            message = "a controller follows a repository, and the settings have no git"
+            raise OperatorError("PFR6906", message, next_step="give git.url, or run `reconciler operator` in a cluster")
         journal = stack.enter_context(open_journal(journal_place(settings.journal or JOURNAL_NAME)))
-        stack.enter_context(sole_run(journal.path, now=_wall_clock()))
+        stack.enter_context(sole_run(journal.path, now=wall_clock()))
         senders = stack.enter_context(ThreadPoolExecutor(SENDS_AT_ONCE, thread_name_prefix="send"))
         workers = stack.enter_context(ThreadPoolExecutor(PASSES_AT_ONCE + 2, thread_name_prefix="pass"))
         connection = stack.enter_context(self._connection())
@@ -87,7 +91,7 @@ class Parts:
             GitSource(settings.git, Path(settings.git.mirror)),
             journal,
             guards=settings.guards,
-            clock=_wall_clock,
+            clock=wall_clock,
             tell=self._tell,
             also_known=also_known,
         )
@@ -97,15 +101,15 @@ class Parts:
             intents=intents,
             connection=connection,
             settings=settings,
-            launch=lambda work: _launch(workers, work),
+            launch=lambda work: launch(workers, work),
             pool=senders,
-            clock=_wall_clock,
+            clock=wall_clock,
             monotonic=time.monotonic,
             dice=random.Random(),  # noqa: S311  # spreads times, guards no secret
             new_id=lambda: uuid.uuid4().hex,
             tell=self._tell,
             ask=OutsideChecks(allow_commands=settings.allow_commands).ask,
-            report=_report,
+            report=report,
             troubled_before=open_matters(journal),
         )
         self._daemon = Daemon(
@@ -148,15 +152,17 @@ class Parts:
         self._daemon.hear(event)
 
 
-def _launch(workers: ThreadPoolExecutor, work: Callable[[], None]) -> None:
+def launch(workers: ThreadPoolExecutor, work: Callable[[], None]) -> None:
+    """Have work done elsewhere."""
     workers.submit(work)
 
 
-def _report(error: BaseException) -> None:
+def report(error: BaseException) -> None:
     """What nobody foresaw, whole, without secrets: the loop goes on, and somebody has to know."""
     text = "".join(traceback.format_exception(error))
     sys.stderr.write(without_tokens(text))
 
 
-def _wall_clock() -> Instant:
+def wall_clock() -> Instant:
+    """The time by this machine."""
     return Instant(time.time())

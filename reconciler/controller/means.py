@@ -50,7 +50,8 @@ class Means:
     `clock` is wall time, `monotonic` seconds that only rise, `dice` spread times. `tell` hears every event, on any
     thread, and must not block. `pool` sends. `report` gets what went wrong that nobody foresaw.
     `poll_seconds` lie between two looks while something is under way of which nothing is heard; None: see `pace.py`.
-    `troubled_before` is what people believe to be in trouble since an earlier process.
+    `troubled_before` is what people believe to be in trouble since an earlier process. `elsewhere` names the fleets
+    that other loops of this process have in hand, on the same journal.
     """
 
     journal: Journal
@@ -69,6 +70,7 @@ class Means:
     report: Callable[[BaseException], None]
     poll_seconds: float | None = None
     troubled_before: Collection[str] = ()
+    elsewhere: Callable[[], Collection[str]] = tuple
 
     def can_write(self) -> bool:
         """Whether the journal can be written: many things can still be read of it when its disk is full."""
