@@ -17,6 +17,7 @@ from typing import Final, Self
 
 from reconciler.cli.catalog_file import read_catalog
 from reconciler.cli.options import cloud_access
+from reconciler.cli.word import wall_clock
 from reconciler.controller.daemon import Daemon
 from reconciler.controller.intent import Intents
 from reconciler.controller.means import Means
@@ -28,7 +29,6 @@ from reconciler.journal.opening import open_journal
 from reconciler.model.error import OperatorError
 from reconciler.model.event import Event
 from reconciler.model.fleet import FleetSet
-from reconciler.model.instant import Instant
 from reconciler.particle.token import without_tokens
 from reconciler.serving.application import application
 from reconciler.serving.server import Server
@@ -161,8 +161,3 @@ def report(error: BaseException) -> None:
     """What nobody foresaw, whole, without secrets: the loop goes on, and somebody has to know."""
     text = "".join(traceback.format_exception(error))
     sys.stderr.write(without_tokens(text))
-
-
-def wall_clock() -> Instant:
-    """The time by this machine."""
-    return Instant(time.time())

@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from reconciler.cli.catalog_file import read_catalog
-from reconciler.cli.controller_parts import PASSES_AT_ONCE, launch, report, wall_clock
+from reconciler.cli.controller_parts import PASSES_AT_ONCE, launch, report
+from reconciler.cli.word import wall_clock
 from reconciler.controller.intent import Intents
 from reconciler.controller.means import Means
 from reconciler.firmware.catalog import Catalog
