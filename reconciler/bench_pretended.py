@@ -62,7 +62,7 @@ def pretended_bench(
     speed: float,
 ) -> tuple[BenchSettings, BinaryStore]:
     """The devices that manifests name by their ids, at older releases, and a stranger; time runs `speed` as fast."""
-    binaries = EmulatedBinaries(catalog)
+    binaries = EmulatedBinaries(catalog, side_by_side=True)
     factory = BenchFactory(binaries)
     began, wall_began = time.monotonic(), time.time()
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 import click
@@ -18,13 +14,11 @@ import click
 from reconciler.cli.controller_parts import Parts
 from reconciler.cli.saying import say
 from reconciler.cli.settings_file import check_settings, read_settings
+from reconciler.cli.wanted import SETTINGS_VARIABLE, Wanted, signals
 from reconciler.journal.location import journal_place
 from reconciler.model.error import OperatorError, ReconcilerError
 from reconciler.settings.settings import ControllerSettings
 from reconciler.sources.process import end_what_runs
-
-SETTINGS_VARIABLE: Final = "RECONCILER_SETTINGS"
-
 
 _GOES_ON: Final = "the controller goes on with the settings that it has"
 _NOT_ENDED: Final = "something has not ended within the grace period; the next start finds out what became of it"
@@ -59,7 +53,7 @@ def run(settings: Path, *, is_worker: bool = False) -> None:
     """Be a controller, or only a worker, until asked to end. Raises ReconcilerError."""
     read = partial(_read, settings, is_worker=is_worker)
     wanted = _Wanted(read)
-    with _signals(wanted):
+    with signals(wanted):
         told = read()
         parts = Parts(told, is_worker=is_worker)
         while not wanted.end.is_set():
@@ -71,12 +65,11 @@ def run(settings: Path, *, is_worker: bool = False) -> None:
                 told, parts = _anew(told, wanted, is_worker=is_worker)
 
 
-class _Wanted:
+class _Wanted(Wanted):
     """What the process was asked for by signals. `settings`: others to go on with."""
 
     def __init__(self, read: Callable[[], ControllerSettings]) -> None:
-        self.end = threading.Event()
-        self.reload = threading.Event()
+        super().__init__()
         self.settings: ControllerSettings | None = None
         self._read = read
 
@@ -89,19 +82,6 @@ class _Wanted:
             except ReconcilerError as error:
                 say(f"error: {error}\n{_GOES_ON}", err=True)
         return self.end.is_set() or self.settings is not None
-
-
-@contextmanager
-def _signals(wanted: _Wanted) -> Iterator[None]:
-    def ask(number: int, _frame: FrameType | None) -> None:
-        (wanted.reload if number == signal.SIGHUP else wanted.end).set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _read(path: Path, *, is_worker: bool) -> ControllerSettings:

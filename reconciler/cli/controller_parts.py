@@ -17,6 +17,7 @@ from typing import Final, Self
 
 from reconciler.cli.catalog_file import read_catalog
 from reconciler.cli.options import cloud_access
+from reconciler.cli.word import wall_clock
 from reconciler.controller.daemon import Daemon
 from reconciler.controller.intent import Intents
 from reconciler.controller.means import Means
@@ -25,9 +26,9 @@ from reconciler.journal.location import JournalPlace, journal_place
 from reconciler.journal.lock import sole_run
 from reconciler.journal.opening import open_journal
 from reconciler.journal.sql import SqlJournal
+from reconciler.model.error import OperatorError
 from reconciler.model.event import Event
 from reconciler.model.fleet import FleetSet
-from reconciler.model.instant import Instant
 from reconciler.particle.budget import Bucket
 from reconciler.particle.token import without_tokens
 from reconciler.serving.application import application
@@ -84,10 +85,13 @@ class Parts:
         catalog_path = None if settings.catalog is None else Path(settings.catalog)
         catalog = read_catalog(catalog_path)
         also_known = frozenset(each.version.text for each in catalog.all_releases) if catalog_path else frozenset[str]()
+        if settings.git is None:
+            message = "a controller follows a repository, and the settings have no git"
+            raise OperatorError("PFR6906", message, next_step="give git.url, or run `reconciler operator` in a cluster")
         journal = stack.enter_context(open_journal(journal_place(settings.journal or JOURNAL_NAME)))
         shared = None
         if isinstance(journal.path, Path):
-            stack.enter_context(sole_run(journal.path, now=_wall_clock()))
+            stack.enter_context(sole_run(journal.path, now=wall_clock()))
         else:
             # Loads what an extra brings along.
             from reconciler.cli.worker_parts import WorkerParts
@@ -100,7 +104,7 @@ class Parts:
             GitSource(settings.git, Path(settings.git.mirror)),
             journal,
             guards=settings.guards,
-            clock=_wall_clock,
+            clock=wall_clock,
             tell=self._tell,
             also_known=also_known,
         )
@@ -110,17 +114,17 @@ class Parts:
             intents=intents,
             connection=connection,
             settings=settings,
-            launch=lambda work: _launch(workers, work),
+            launch=lambda work: launch(workers, work),
             pool=senders,
-            clock=_wall_clock,
+            clock=wall_clock,
             monotonic=time.monotonic,
             dice=random.Random(),  # noqa: S311  # spreads times, guards no secret
             new_id=lambda: uuid.uuid4().hex,
             tell=self._tell,
             ask=OutsideChecks(allow_commands=settings.allow_commands).ask,
-            report=_report,
+            report=report,
             troubled_before=open_matters(journal),
-            runner=None if shared is None else shared.runner(intents, report=_report),
+            runner=None if shared is None else shared.runner(intents, report=report),
             shows_all=shared is not None and not self._is_worker,
         )
         self._daemon = Daemon(
@@ -183,15 +187,12 @@ def _tells(place: JournalPlace, stack: ExitStack) -> bool:
     return stack.enter_context(one_that_tells(place))
 
 
-def _launch(workers: ThreadPoolExecutor, work: Callable[[], None]) -> None:
+def launch(workers: ThreadPoolExecutor, work: Callable[[], None]) -> None:
+    """Have work done elsewhere."""
     workers.submit(work)
 
 
-def _report(error: BaseException) -> None:
+def report(error: BaseException) -> None:
     """What nobody foresaw, whole, without secrets: the loop goes on, and somebody has to know."""
     text = "".join(traceback.format_exception(error))
     sys.stderr.write(without_tokens(text))
-
-
-def _wall_clock() -> Instant:
-    return Instant(time.time())

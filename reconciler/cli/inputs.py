@@ -23,7 +23,7 @@ from reconciler.inventory.snapshot import observation_from_document
 from reconciler.inventory.snapshot_census import census_from_snapshot
 from reconciler.journal.location import JournalPlace, journal_is_there, journal_location
 from reconciler.model.census import Census
-from reconciler.model.device import Observation
+from reconciler.model.device import BENCH, Observation
 from reconciler.model.error import OperatorError
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import Instant
@@ -140,10 +140,12 @@ def plan_on(
 ) -> Plan:
     """The plan for these manifests on this observation, by this machine's date unless `now` is given.
 
-    Its findings say, too, what would wait for ever for an opening of its windows or for its budget.
+    Its findings say, too, what would wait for ever for an opening of its windows or for its budget; not on a bench.
     """
     moment = Instant(time.time()) if now is None else now
     plan = plan_fleets(intent.fleets, observation, intent.catalog, now=moment, revision=revision)
+    if observation.source == BENCH:
+        return plan
     never = [sentence for fleet in plan.fleets for sentence in never_starting(fleet, now=plan.source.observed_at)]
     return replace(plan, findings=(*plan.findings, *never)) if never else plan
 

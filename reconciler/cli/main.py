@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "observe": ("reconciler.cli.observe", "Write a snapshot of the devices."),
     "controller": ("reconciler.cli.controller", "Watch a Git repository, and keep the fleets as it says."),
     "worker": ("reconciler.cli.worker", "More hands for controllers of one journal in PostgreSQL."),
+    "operator": ("reconciler.cli.operator", "Keep the fleets as a cluster's resources say."),
     "adopt": ("reconciler.cli.adopt", "Write manifests for a fleet as it is."),
     "history": ("reconciler.cli.history", "Tell what happened, rollout by rollout."),
     "halt": ("reconciler.cli.halt", "Start nothing more in a fleet, until `resume`."),

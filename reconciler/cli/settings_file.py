@@ -96,7 +96,11 @@ def _unusable(file: NamedFile) -> str:
 
 
 def _no_token(path: str, settings: ControllerSettings, environ: Mapping[str, str]) -> Iterator[Problem]:
-    if settings.particle.token_file is None and not environ.get(TOKEN_VARIABLE, "").strip():
+    if (
+        settings.git is not None
+        and settings.particle.token_file is None
+        and not environ.get(TOKEN_VARIABLE, "").strip()
+    ):
         yield Problem(
             place=Place(path, 1, 1),
             code=ProblemCode.SETTINGS_FILE,

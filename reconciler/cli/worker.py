@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.controller import SETTINGS_VARIABLE, run
+from reconciler.cli.controller import run
+from reconciler.cli.wanted import SETTINGS_VARIABLE
 
 
 @click.command("worker")

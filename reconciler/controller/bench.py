@@ -21,6 +21,7 @@ from reconciler.controller.run import Run, Scope
 from reconciler.controller.seat import Seat, SeatState
 from reconciler.inventory.usb import Plugged, UsbInventory
 from reconciler.inventory.usb_flash import UNREADABLE
+from reconciler.journal.journal import AttemptMovedError
 from reconciler.model.attempt import Attempt, AttemptState
 from reconciler.model.device import BENCH, DeviceId, DeviceMode, Observation, ObservedDevice
 from reconciler.model.event import DeviceArrived
@@ -99,12 +100,20 @@ class Bench:
         """Work on one device until it is at rest, or gone. Returns how it ended. Raises JournalError."""
         assert plugged.device_id is not None
         visit = _Visit(plugged, ended_before=len(self._ended(plugged.device_id)))
-        self._doubt_what_is_open(plugged.device_id)
+        try:
+            return self._serve(visit, plugged.device_id)
+        except AttemptMovedError as error:
+            # It was unplugged here and is at another bench by now, which saw how our step ended. The others go on.
+            message = "another bench has taken it over: leave it there"
+            return self._show(visit, replace(visit.seat, state=SeatState.ASIDE, code=error.code, message=message))
+
+    def _serve(self, visit: _Visit, device_id: DeviceId) -> Seat:
+        self._doubt_what_is_open(device_id)
         for _ in range(_TURNS_MAX):
             if self._tools.stopped():
-                self._settle_before_leaving(plugged.device_id)
+                self._settle_before_leaving(device_id)
                 return visit.seat
-            seat = self._turn(visit, plugged.device_id)
+            seat = self._turn(visit, device_id)
             if seat.state.is_at_rest:
                 self._show(visit, seat)
                 return seat

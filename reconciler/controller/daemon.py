@@ -58,7 +58,7 @@ class Daemon:
         self._ears: dict[int, Callable[[Event], None]] = {}
         self._lock = threading.Lock()
         self._kept_plans = KeptPlans(means.journal, means.catalog)
-        self._glance = Glance(self._status, means.monotonic)
+        self._glance = Glance(self.standing, means.monotonic)
 
     # The loop
 
@@ -88,6 +88,10 @@ class Daemon:
             ears = [*self._ears.values()]
         for ear in ears:
             ear(event)
+
+    def wake(self) -> None:
+        """Turn at once, or stop at once."""
+        self._woken.set()
 
     def news(self, product: str | None) -> None:
         """Another look at a product may settle something."""
@@ -178,7 +182,13 @@ class Daemon:
             },
         )
 
-    def _status(self) -> Status:
+    @property
+    def loop(self) -> Loop:
+        """The loop itself, to be looked at."""
+        return self._loop
+
+    def standing(self) -> Status:
+        """Where everything stands, as a value."""
         plan, intent, now = self._loop.passes.plan(), self._loop.passes.intent, self.now()
         memory = Memory(self._means.journal, self._kept_plans)
         fleets = None if intent is None else intent.fleets

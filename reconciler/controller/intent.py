@@ -62,6 +62,8 @@ class Intents:
     """The watched source and what is desired of it. `preview` may be asked on any thread, the rest on one.
 
     - `also_known`: Device OS releases beside the published ones, which manifests may name.
+    - `guards_losses`: no revision is taken that has no fleet, or lost more of them than the guards allow. False where
+      each fleet is taken away by a word of its own.
     - `intent`: what is desired; None: nothing was ever taken, so nothing is done.
     - `refusal`: the revision that was seen last, where it is not taken.
     - `seen_at`: when the source was last seen, by our own clock.
@@ -76,6 +78,7 @@ class Intents:
         clock: Callable[[], Instant],
         tell: Callable[[Event], None],
         also_known: Collection[str] = (),
+        guards_losses: bool = True,
     ) -> None:
         self._source = source
         self._journal = journal
@@ -83,6 +86,7 @@ class Intents:
         self._clock = clock
         self._tell = tell
         self._also_known = also_known
+        self._guards_losses = guards_losses
         self._lock = threading.Lock()
         self.intent: Intent | None = None
         self.refusal: Refusal | None = None
@@ -175,7 +179,7 @@ class Intents:
         manifests = self._source.manifests(revision)
         fleets = self._compiled(manifests)
         names = tuple(fleet.name for fleet in fleets.fleets)
-        if accepted_by is None:
+        if accepted_by is None and self._guards_losses:
             self._guard(revision, before, names)
         taken = TakenIntent(revision=revision, digest=fleets.digest, fleets=names, at=self._clock(), by=accepted_by)
         self._journal.keep_intent(taken, only_after="" if before is None else before.revision.commit)

@@ -189,7 +189,7 @@ class Loop:
             self._ends(CLOUD)
 
     def _source_interval(self) -> float:
-        return self.passes.schedule.jittered(self.means.settings.git.interval_seconds)
+        return self.passes.schedule.jittered(self.means.settings.source_interval_seconds)
 
     def _begins(self, what: str) -> bool:
         with self._lock:

@@ -51,8 +51,9 @@ class Means:
     `clock` is wall time, `monotonic` seconds that only rise, `dice` spread times. `tell` hears every event, on any
     thread, and must not block. `pool` sends. `report` gets what went wrong that nobody foresaw.
     `poll_seconds` lie between two looks while something is under way of which nothing is heard; None: see `pace.py`.
-    `troubled_before` is what people believe to be in trouble since an earlier process. `runner` makes what begins
-    passes; None: this process alone does. `shows_all`: products that others have are looked at, too, to be shown.
+    `troubled_before` is what people believe to be in trouble since an earlier process. `elsewhere` names the fleets
+    that other loops of this process have in hand, on the same journal. `runner` makes what begins passes; None: this
+    process alone does. `shows_all`: products that others have are looked at, too, to be shown.
     """
 
     journal: Journal
@@ -71,6 +72,7 @@ class Means:
     report: Callable[[BaseException], None]
     poll_seconds: float | None = None
     troubled_before: Collection[str] = ()
+    elsewhere: Callable[[], Collection[str]] = tuple
     runner: Callable[[Work], Runner] | None = None
     shows_all: bool = False
 

@@ -201,6 +201,11 @@ class Passes:
             finally:
                 self.dismiss(name)
 
+    def fleets_of(self, product: str | None) -> tuple[str, ...]:
+        """The names of the fleets of a product."""
+        found = self._products.get(product)
+        return () if found is None else tuple(fleet.name for fleet in found.scope.fleets.fleets)
+
     def _tools(self, intent: Intent) -> Tools:
         revision = intent.taken.revision
         name = f"{revision.name}@{revision.commit[:15]}"
@@ -311,7 +316,7 @@ class Passes:
         if is_new:
             others = (each for each in [*self._products.values()] if each is not product)
             theirs = frozenset(fleet.name for other in others for fleet in other.scope.fleets.fleets)
-            disown_open_attempts(run, but=theirs)
+            disown_open_attempts(run, but=theirs | frozenset(self.means.elsewhere()))
         product.taken_over = True
 
     def _offer(self, product: _Product) -> None:

@@ -24,26 +24,11 @@ from reconciler.model.fleet import Fleet, FleetSet
 from reconciler.model.instant import NEVER, Instant
 from reconciler.model.plan import Plan
 from reconciler.planning.answer import Answers
+from reconciler.planning.census import OBSERVED_FIELDS
 from reconciler.planning.claims import Claims
 from reconciler.planning.following import FollowingPlan
 
-_MATTERS: Final = attrgetter(
-    "name",
-    "platform_id",
-    "product_id",
-    "device_os",
-    "application",
-    "online",
-    "mode",
-    "groups",
-    "development",
-    "quarantined",
-    "desired_application",
-    "targeted_application",
-    "updates_enabled",
-    "updates_forced",
-    "modules",
-)
+_MATTERS: Final = attrgetter("name", *OBSERVED_FIELDS)
 """What an observation says of a device but for times: what planning and the look at the console go by."""
 
 _EMPTY: Final = Observation(observed_at=NEVER, source="", devices=())

@@ -2,8 +2,8 @@
 
 Rules:
 - The loop below does the work and knows nothing of Kubernetes. This room brings resources in and status out.
-- `situation.py`, `counts.py`, `judgement.py`, `status.py` and `pacing.py` are pure: no clock, no network, no kopf. They
-  make of what is known of a fleet the status document that kstatus, `kubectl wait`, Flux and Argo CD understand, and
-  say when it may be written.
-- A status holds counts and at most ten devices, never all of them: the size of a resource is limited, a fleet's is not.
+- Only `watching.py` loads kopf, and uses it to hear of changes alone. What a handler hears goes into the store; whoever
+  decides something reads the store, so that no failure of a handler loses anything.
+- A namespace is a tenant: its own token, its own loop. Its fleets are `namespace/name` in the journal.
+- Deleting a resource touches no device, and nothing here puts a finalizer on one.
 """

@@ -43,6 +43,8 @@ _NEEDS_A_PERSON: Final[Mapping[str, Reason]] = {
     "PFR6811": Reason.REVISION_REFUSED,
     "PFR6812": Reason.REVISION_REFUSED,
     "PFR6813": Reason.REVISION_REFUSED,
+    "PFR6951": Reason.REVISION_REFUSED,
+    "PFR6958": Reason.CREDENTIALS_INVALID,
 }
 """Trouble, and refusals, that trying again does not end. Other trouble is tried again; other refusals are problems."""
 _RATE_LIMITED: Final = "PFR3006"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from operator import attrgetter
+from typing import Final
 
 from reconciler.model.census import Census, Kind
 from reconciler.model.device import DeviceId, Observation, ObservedDevice
 from reconciler.planning.naming import Naming
 
-kind_key = attrgetter(
+OBSERVED_FIELDS: Final = (
     "platform_id",
     "product_id",
     "device_os",
@@ -25,6 +26,11 @@ kind_key = attrgetter(
     "updates_enabled",
     "updates_forced",
     "modules",
+)
+"""What an observation says of a device that planning looks at."""
+
+kind_key = attrgetter(
+    *OBSERVED_FIELDS,
     "learnt",
     "locked_by_us",
     "arrived",

@@ -16,6 +16,13 @@ OVER: Final = {Via.CLOUD: "over the cloud", Via.USB: "over USB"}
 _ZONES_SHOWN: Final = 6
 
 
+def delivery_in_words(plan: FleetPlan, *, now: Instant, at_bench: bool) -> list[str]:
+    """How fast and when. On a bench a person decides that by plugging in: see ADR 0044."""
+    if at_bench:
+        return ["Delivered on this bench, all at once; waves, windows, approvals and limits do not hold here"]
+    return [pace_in_words(plan), *windows_in_words(plan, now=now), *budgets_in_words(plan)]
+
+
 def pace_in_words(plan: FleetPlan) -> str:
     """By which hand, how many at a time, how long in all, and when the fleet halts."""
     fleet, policy, devices = plan.fleet, plan.fleet.rollout, plan.summary.devices

@@ -16,7 +16,7 @@ from reconciler.model.plan import FleetPlan, Plan, Refused, Route, Waiting
 from reconciler.render.change_text import WARNING
 from reconciler.render.ink import counted, device_sample, duration, transfer_size
 from reconciler.render.markdown import Section, fitted, row, safe, table_head
-from reconciler.render.pace import budgets_in_words, pace_in_words, windows_in_words
+from reconciler.render.pace import delivery_in_words
 from reconciler.render.plan_text import (
     WAVE_COLUMNS,
     actions_in_words,
@@ -41,10 +41,13 @@ _NAME_MAX: Final = 80
 _LINE_MAX: Final = 1_000
 
 
-def plan_markdown(plan: Plan, *, plan_id: str, bytes_max: int = BYTES_MAX, compared: Sequence[str] = ()) -> str:
+def plan_markdown(
+    plan: Plan, *, plan_id: str, bytes_max: int = BYTES_MAX, compared: Sequence[str] = (), at_bench: bool = False
+) -> str:
     """The plan as Markdown of at most `bytes_max` bytes (UTF-8).
 
-    `compared` is what it changes against a base, by `change_lines`: a heading and its lines.
+    `compared` is what it changes against a base, by `change_lines`: a heading and its lines. `at_bench` as in
+    `plan_text`.
 
     Raises:
         ValueError: `bytes_max` is below BYTES_MIN.
@@ -57,10 +60,10 @@ def plan_markdown(plan: Plan, *, plan_id: str, bytes_max: int = BYTES_MAX, compa
     sections = (
         _compared(compared),
         _findings(plan),
-        _products(fleets),
+        _products(() if at_bench else fleets),
         _set_aside(fleets),
-        _fleets(fleets, plan.source.observed_at),
-        _waves(fleets),
+        _fleets(fleets, plan.source.observed_at, at_bench=at_bench),
+        _waves(() if at_bench else fleets),
         _routes(kinds),
         _details(kinds),
     )
@@ -203,13 +206,13 @@ def _waiting(fleet: FleetPlan) -> tuple[Refused | Waiting, ...]:
     return fleet.waiting
 
 
-def _fleets(fleets: Sequence[FleetPlan], now: Instant) -> Section:
+def _fleets(fleets: Sequence[FleetPlan], now: Instant, *, at_bench: bool) -> Section:
     counts = ("Devices", "To upgrade", "As desired", "Waiting", "Refused")
     items = []
     for plan in fleets:
         summary = plan.summary
         numbers = (summary.devices, summary.upgrade, summary.current, summary.waiting, summary.refused)
-        sentences = (pace_in_words(plan), *windows_in_words(plan, now=now), *budgets_in_words(plan))
+        sentences = delivery_in_words(plan, now=now, at_bench=at_bench)
         pace = "; ".join((*sentences, cost_in_words(plan.cost))) if plan.routes else "nothing to deliver"
         name = safe(plan.fleet.name, _NAME_MAX)
         items.append(row((name, safe(desired_in_words(plan.fleet.desired)), *(f"{n:,}" for n in numbers), safe(pace))))

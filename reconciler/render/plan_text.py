@@ -30,7 +30,7 @@ from reconciler.render.ink import (
     table,
     transfer_size,
 )
-from reconciler.render.pace import budgets_in_words, pace_in_words, windows_in_words
+from reconciler.render.pace import delivery_in_words
 
 _WHY: Final = {
     RouteReason.BELOW_DESIRED_DEVICE_OS: "",
@@ -44,10 +44,19 @@ _SECONDS_SHOWN_MAX: Final = 120
 """Longer times are said in minutes."""
 
 
-def plan_text(plan: Plan, *, plan_id: str, width: int = 100, colour: bool = False, compared: Sequence[str] = ()) -> str:
+def plan_text(
+    plan: Plan,
+    *,
+    plan_id: str,
+    width: int = 100,
+    colour: bool = False,
+    compared: Sequence[str] = (),
+    at_bench: bool = False,
+) -> str:
     """The whole plan as text, the summary first and the verdict last.
 
-    `compared` is what it changes against a base, by `change_lines`: a heading and its lines.
+    `compared` is what it changes against a base, by `change_lines`: a heading and its lines. `at_bench` leaves out what
+    holds over the cloud only.
     """
     page = Page(width=width, colour=colour)
     fleets = sorted(plan.fleets, key=lambda each: each.fleet.name)
@@ -63,7 +72,7 @@ def plan_text(plan: Plan, *, plan_id: str, width: int = 100, colour: bool = Fals
     if compared:
         lines += ["", *_compared(page, compared)]
     for fleet in fleets:
-        lines += ["", *_fleet(page, fleet, plan.source.observed_at)]
+        lines += ["", *_fleet(page, fleet, plan.source.observed_at, at_bench=at_bench)]
     budget = page.wrapped(budget_in_words(plan.cost), hanging=2) if plan.cost.requests else []
     return "\n".join([*lines, "", *budget, *_verdict(page, plan), ""])
 
@@ -113,18 +122,19 @@ def counts_in_words(summary: Summary) -> str:
     )
 
 
-def _fleet(page: Page, plan: FleetPlan, now: Instant) -> list[str]:
+def _fleet(page: Page, plan: FleetPlan, now: Instant, *, at_bench: bool) -> list[str]:
     lines = [
         page.ink(f"Fleet {harmless(plan.fleet.name)} should run {desired_in_words(plan.fleet.desired)}", Style.TITLE),
         f"  {counts_in_words(plan.summary)}",
     ]
     if plan.routes:
-        sentences = [pace_in_words(plan), *windows_in_words(plan, now=now), *budgets_in_words(plan)]
+        sentences = delivery_in_words(plan, now=now, at_bench=at_bench)
         for sentence in (*sentences, f"In all {cost_in_words(plan.cost)}"):
             lines += page.wrapped(sentence, indent=2, hanging=2)
-    for sentence in actions_in_words(plan):
-        lines += page.wrapped(sentence, indent=2, hanging=2)
-    lines += _waves(page, plan)
+    if not at_bench:
+        for sentence in actions_in_words(plan):
+            lines += page.wrapped(sentence, indent=2, hanging=2)
+        lines += _waves(page, plan)
     for routes in routes_together(plan.routes):
         lines += ["", *_routes(page, routes)]
     for title, style, entries in (

@@ -38,7 +38,7 @@ def openapi_document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     """The whole description."""
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+        paths.setdefault(endpoint.path.replace(":path}", "}"), {})[endpoint.method.lower()] = _operation(endpoint)
     roles = ", ".join(f"`{role.value}`" for role in Role)
     return {
         "openapi": "3.1.0",
@@ -72,7 +72,8 @@ def documented_answers(endpoint: Endpoint) -> dict[int, Answers]:
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
     named = [
-        Parameter(name=name, place="path", meaning=f"The {name}.") for name in re.findall(r"{(\w+)}", endpoint.path)
+        Parameter(name=name, place="path", meaning=f"The {name}.")
+        for name in re.findall(r"{(\w+)(?::path)?}", endpoint.path)
     ]
     operation: dict[str, Any] = {
         "operationId": endpoint.name,

@@ -163,7 +163,7 @@ class Readings:
             ),
             Endpoint(
                 method="GET",
-                path="/v1/fleets/{fleet}",
+                path="/v1/fleets/{fleet:path}",
                 name="fleet",
                 summary="Where one fleet stands.",
                 role=Role.READ,
@@ -182,7 +182,7 @@ class Readings:
             ),
             Endpoint(
                 method="GET",
-                path="/v1/plans/{fleet}",
+                path="/v1/plans/{fleet:path}",
                 name="fleetPlan",
                 summary="The last plan of one fleet. As text with `Accept: text/plain`.",
                 role=Role.READ,

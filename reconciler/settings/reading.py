@@ -166,12 +166,12 @@ def _named(
 def _settings(root: Node, folder: str) -> ControllerSettings:
     settings = _built(ControllerSettings, root)
     state = posixpath.normpath(posixpath.join(folder, settings.state))
-    git = root.members["git"]
+    git = root.members.get("git")
     return replace(
         settings,
         state=state,
         journal=settings.journal or posixpath.join(state, JOURNAL_NAME),
-        git=_git(git, state),
+        git=None if git is None else _git(git, state),
     )
 
 

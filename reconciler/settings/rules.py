@@ -45,6 +45,16 @@ def _durations(document: Document, root: Node) -> Iterator[Problem]:
             yield _problem(document, node, "a duration of less than 1s leaves no time", "write 1s or more")
 
 
+def _source(document: Document, root: Node) -> Iterator[Problem]:
+    if "git" not in root.members and "kubernetes" not in root.members:
+        message = "neither git nor kubernetes: nothing says where the manifests are"
+        yield _problem(document, root, message, "give git.url, or kubernetes: {} in a cluster")
+    if "git" in root.members and "kubernetes" in root.members:
+        place = root.members["kubernetes"]
+        message = "git and kubernetes: two sources would contradict each other"
+        yield _problem(document, place, message, "keep one of them")
+
+
 def _git(document: Document, root: Node) -> Iterator[Problem]:
     git = section(root, "git")
     url = git.members.get("url")
@@ -117,6 +127,7 @@ def _names(document: Document, root: Node) -> Iterator[Problem]:
 
 _RULES: Final[tuple[Callable[[Document, Node], Iterator[Problem]], ...]] = (
     _durations,
+    _source,
     _git,
     _serving,
     _channels,

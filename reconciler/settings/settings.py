@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
+
+RESOURCES_INTERVAL_SECONDS: Final = 30.0
+"""Resources of a cluster are looked at when one has changed; so often they are looked at all the same."""
 
 
 class Reference(StrEnum):
@@ -82,6 +86,20 @@ class GitSettings:
     known_hosts_file: str | None = None
     signatures: SignatureSettings | None = None
     mirror: str = "mirror.git"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KubernetesSettings:
+    """The cluster whose resources are desired. `watch_namespaces` empty: all of them.
+
+    `token_secret` is the Secret of every namespace that has its access token, under `token_key`. `kubeconfig` None: as
+    the pod's own service account.
+    """
+
+    watch_namespaces: tuple[str, ...] = ()
+    token_secret: str = "particle-token"  # noqa: S105  # the Secret's name
+    token_key: str = "token"  # noqa: S105  # a key's name
+    kubeconfig: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,11 +204,14 @@ class WorkerSettings:
 class ControllerSettings:
     """All of them. `journal` is a path or a `postgresql://` address; `interval_seconds` between looks at idle products.
 
+    What is desired comes from `git` (a controller) or from `kubernetes` (an operator); one of them is given.
+
     `grace_seconds`: from the request to stop to the end. `state` is the folder of what the controller keeps. Read from
     a file, all paths are absolute, and `journal` is given.
     """
 
-    git: GitSettings
+    git: GitSettings | None = None
+    kubernetes: KubernetesSettings | None = None
     particle: ParticleSettings = field(default_factory=ParticleSettings)
     state: str = "."
     journal: str | None = None
@@ -203,3 +224,8 @@ class ControllerSettings:
     serving: ServingSettings = field(default_factory=ServingSettings)
     log: LogSettings = field(default_factory=LogSettings)
     channels: tuple[ChannelSettings, ...] = ()
+
+    @property
+    def source_interval_seconds(self) -> float:
+        """Between two looks at where the manifests come from, unless it says that there is something new."""
+        return RESOURCES_INTERVAL_SECONDS if self.git is None else self.git.interval_seconds

@@ -7,7 +7,7 @@ are the same for all of them, so that the same files mean the same fleets wherev
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Final, Protocol
 
@@ -44,13 +44,15 @@ class Shelf(Protocol):
 class ManifestSet:
     """What was read: the text of every manifest by its path as given, and the problems of reading.
 
-    `paths` are all files looked at, those with problems included; `shelf` holds rosters and binaries.
+    `paths` are all files looked at, those with problems included; `shelf` holds rosters and binaries. `tenant` stands
+    before the names of their fleets, as `tenant/name`, where several sources share a journal.
     """
 
     texts: Mapping[str, str]
     paths: tuple[str, ...]
     problems: tuple[Problem, ...]
     shelf: Shelf
+    tenant: str = ""
 
     def compile(self, *, also_known: Collection[str] = ()) -> FleetSet:
         """The fleets that these manifests ask for (`also_known`: Device OS releases beside the published table).
@@ -64,7 +66,7 @@ class ManifestSet:
             raise ManifestErrors((*self.problems, *errors.problems)) from None
         if self.problems:
             raise ManifestErrors(self.problems)
-        return fleets
+        return _of_tenant(fleets, self.tenant) if self.tenant else fleets
 
     def roster(self, path: str) -> str | None:
         """The text of a roster; None: there is none.
@@ -166,6 +168,15 @@ def outside(path: str) -> ManifestError:
 def too_large(path: str, bytes_max: int) -> ManifestError:
     """A named file above its limit."""
     return ManifestError(ProblemCode.TOO_LARGE, f"{path} is larger than {bytes_max} bytes")
+
+
+def _of_tenant(fleets: FleetSet, tenant: str) -> FleetSet:
+    named = tuple(replace(fleet, name=f"{tenant}/{fleet.name}") for fleet in fleets.fleets)
+    approvals = tuple(
+        each if each.fleets is None else replace(each, fleets=tuple(f"{tenant}/{name}" for name in each.fleets))
+        for each in fleets.approvals
+    )
+    return replace(fleets, fleets=named, approvals=approvals)
 
 
 def _in_utf8(path: str) -> str:

@@ -63,6 +63,7 @@ class Stage:
     binaries: EmulatedBinaries = BINARIES
     is_shared: bool = False
     stopped: bool = False
+    name: str = "attempt"
     events: list[Event] = field(default_factory=list)
     seats: list[Seat] = field(default_factory=list)
 
@@ -90,7 +91,7 @@ class Stage:
             journal=self.journal,
             catalog=catalog,
             agreement=Agreement(plan_id="bench", steps={}),
-            new_id=lambda: f"attempt-{next(ids)}",
+            new_id=lambda: f"{self.name}-{next(ids)}",
             tell=self.events.append,
             pool=ThreadPoolExecutor(1),
         )

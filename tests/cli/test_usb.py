@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 from reconciler.cli.bundle import command as bundle_command
 from reconciler.cli.usb.group import command as usb_command
+from reconciler.cli.usb.working import sole_bench
 from reconciler.emulator.binaries import EmulatedBinaries
 from reconciler.firmware.catalog import Catalog
 from reconciler.firmware.known import known_catalog
@@ -70,6 +73,23 @@ def test_the_plan_says_what_would_happen_and_touches_nothing() -> None:
     assert {step["via"] for route in plan["fleets"][0]["routes"] for step in route["steps"]} == {"usb"}
 
 
+@pytest.mark.parametrize("output", ["text", "markdown"])
+def test_the_plan_of_a_bench_leaves_out_what_holds_over_the_cloud_only(tmp_path: Path, output: str) -> None:
+    folder = tmp_path / "bench"
+    shutil.copytree(EXAMPLE, folder)
+    with (folder / "fleet.yaml").open("a", encoding="utf-8") as file:
+        file.write(
+            "  rollout:\n    waves:\n      - {name: canary, size: 1, soak: 24h, approval: required}\n"
+            "      - {name: rest, size: remaining}\n"
+            "  windows:\n    - deny: {from: 2020-01-01, until: 2090-01-01, reason: never}\n"
+        )
+    result = run("plan", folder, *FAST, "--output", output)
+    assert result.exit_code == 0, result.output
+    assert "on this bench, all at once" in result.stdout
+    for word in ("canary", "Soak", "at a time", "halts at", "closed", "opening", "Held"):
+        assert word not in result.stdout, result.stdout
+
+
 def test_the_bench_brings_everything_of_ours_there_and_leaves_the_stranger_alone(tmp_path: Path) -> None:
     journal = tmp_path / "journal.sqlite"
     result = run("bench", EXAMPLE, *FAST, "--once", "--output", "json", "--log", tmp_path / "log", journal=journal)
@@ -99,6 +119,27 @@ def test_apply_carries_out_what_it_showed(tmp_path: Path) -> None:
     assert lines_of(result)[-1] == {"event": "outcome", "devices_done": 5, "devices_planned": 5}
 
 
+def test_two_benches_on_the_same_ports_are_refused_whatever_their_journals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with sole_bench(tmp_path / "one.sqlite", is_real=True):
+        second = sole_bench(tmp_path / "other.sqlite", is_real=True)
+        with pytest.raises(ReconcilerError, match="this machine's ports") as refused, second:
+            pytest.fail("both are at work")
+        assert refused.value.code == "PFR5012"
+        with sole_bench(tmp_path / "pretended.sqlite", is_real=False):
+            pass
+
+
+def test_without_the_libraries_it_says_which_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "usb.core", None)
+    result = run("list", EXAMPLE)
+    assert code_of(result) == "PFR3201"
+    assert isinstance(result.exception, ReconcilerError)
+    assert "[usb]" in str(result.exception.next_step)
+
+
 def test_without_modules_and_without_a_token_it_says_what_to_give(tmp_path: Path) -> None:
     result = run("bench", EXAMPLE, "--once", journal=tmp_path / "journal.sqlite")
     assert code_of(result) in {"PFR6846", "PFR3201"}
@@ -125,38 +166,38 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def create(emulated: Path, output: Path) -> str:
+@pytest.fixture(scope="module")
+def bundle(emulated: Path) -> tuple[Path, str]:
+    """A bundle of the example, and its digest."""
+    output = emulated / "bench.zip"
     arguments = ["create", EXAMPLE, "--output", output, "--firmware", emulated / "firmware"]
     arguments += ["--catalog", emulated / "catalog.json"]
     result = CliRunner().invoke(bundle_command, list(map(str, arguments)))
     assert result.exit_code == 0, result.output
-    return result.stdout.splitlines()[0]
+    return output, result.stdout.splitlines()[0]
 
 
-def test_a_bundle_is_all_that_a_bench_without_network_needs(tmp_path: Path, emulated: Path) -> None:
-    bundle = tmp_path / "bench.zip"
-    digest = create(emulated, bundle)
+def test_a_bundle_is_all_that_a_bench_without_network_needs(tmp_path: Path, bundle: tuple[Path, str]) -> None:
+    file, digest = bundle
     result = run(
-        "bench", "--bundle", bundle, "--bundle-digest", digest, *FAST, "--once", journal=tmp_path / "journal.sqlite"
+        "bench", "--bundle", file, "--bundle-digest", digest, *FAST, "--once", journal=tmp_path / "journal.sqlite"
     )
     assert result.exit_code == 0, result.output
     assert "5 of 6 devices are done" in result.output
 
 
-def test_a_bundle_with_another_digest_is_refused(tmp_path: Path, emulated: Path) -> None:
-    bundle = tmp_path / "bench.zip"
-    create(emulated, bundle)
-    assert code_of(run("list", "--bundle", bundle, "--bundle-digest", "sha256:0", "--emulate")) == "PFR6843"
+def test_a_bundle_with_another_digest_is_refused(bundle: tuple[Path, str]) -> None:
+    file, _ = bundle
+    assert code_of(run("list", "--bundle", file, "--bundle-digest", "sha256:0", "--emulate")) == "PFR6843"
 
 
-def test_a_bundle_in_which_a_byte_was_changed_is_refused(tmp_path: Path, emulated: Path) -> None:
-    bundle = tmp_path / "bench.zip"
-    create(emulated, bundle)
+@pytest.mark.parametrize("ending", ["fleet.yaml", ".bin"])
+def test_a_bundle_in_which_a_byte_was_changed_is_refused(tmp_path: Path, bundle: tuple[Path, str], ending: str) -> None:
     changed = tmp_path / "changed.zip"
-    with zipfile.ZipFile(bundle) as before, zipfile.ZipFile(changed, "w") as after:
+    with zipfile.ZipFile(bundle[0]) as before, zipfile.ZipFile(changed, "w") as after:
         for name in before.namelist():
             content = before.read(name)
-            after.writestr(name, content.replace(b"6.3.4", b"6.3.5") if name.endswith("fleet.yaml") else content)
+            after.writestr(name, content[:-1] + bytes((content[-1] ^ 1,)) if name.endswith(ending) else content)
     assert code_of(run("list", "--bundle", changed, "--emulate")) == "PFR6843"
 
 

@@ -2,7 +2,8 @@
 
     python -m tests.kube.components        all of them, beforehand
 
-`kube-apiserver` is built from the module k8s.io/kubernetes with the sums of `apiserver/go.sum`; `helm` and
+`kube-apiserver` and `kubectl` are built from the module k8s.io/kubernetes with the sums of `apiserver/go.sum` and
+`kubectl/go.sum`; `helm` and
 `kubeconform` by `go install` at fixed versions, which Go holds against its checksum database. `etcd` comes from the
 system's packages. `apiserver/go.mod` is the module's own with its staging modules at the same version, `go mod tidy`d.
 Where one cannot be had a person's run leaves its tests out and says so; under `CI=true` they fail.
@@ -30,6 +31,8 @@ import pytest
 from tests.real_firmware import cache_folder
 
 MODULE: Final = Path(__file__).parent / "apiserver"
+KUBECTL: Final = Path(__file__).parent / "kubectl"
+"""The same for kubectl, which needs more modules than the API server."""
 BUILD_SECONDS_MAX: Final = 3 * 3600
 """On two busy cores the first build of the API server takes the better part of an hour."""
 INSTALLED: Final = {
@@ -73,6 +76,8 @@ def program(name: str) -> Path:
         return Path(found)
     if name == "kube-apiserver":
         return _kept(f"{name}-{_fingerprint()}", _build_api_server)
+    if name == "kubectl":
+        return _kept(f"{name}-{_fingerprint(KUBECTL)}", _build_kubectl)
     package, version = INSTALLED[name]
     return _kept(f"{name}-{version}", lambda into: _install(f"{package}@{version}", into))
 
@@ -119,10 +124,15 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _fingerprint() -> str:
+def _fingerprint(module: Path = MODULE) -> str:
     """Version and contents of the module files: another pin is another program."""
-    digest = hashlib.sha256((MODULE / "go.mod").read_bytes() + (MODULE / "go.sum").read_bytes()).hexdigest()
+    digest = hashlib.sha256((module / "go.mod").read_bytes() + (module / "go.sum").read_bytes()).hexdigest()
     return f"{kubernetes_version()}-{platform.machine()}-{digest[:12]}"
+
+
+def _build_kubectl(into: Path) -> None:
+    command = ["build", "-trimpath", "-buildvcs=false", "-mod=readonly", "-ldflags=-s -w", "-o", str(into)]
+    _go(*command, "k8s.io/kubernetes/cmd/kubectl", folder=KUBECTL)
 
 
 def _build_api_server(into: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from reconciler.controller.approvals import KeptPlans
 from reconciler.controller.intent import Refusal
 from reconciler.controller.status import Memory, fleet_statuses
 from reconciler.controller.troubles import Trouble
@@ -108,7 +109,7 @@ class StatusWatch:
     def _situation(self, generation: int, now: Instant) -> FleetSituation:
         loop, intents = self.controller.loop, self.controller.loop.means.intents
         intent, refusal = loop.passes.intent, intents.refusal
-        memory = Memory(self.controller.journal, loop.means.catalog)
+        memory = Memory(self.controller.journal, KeptPlans(self.controller.journal, loop.means.catalog))
         statuses = fleet_statuses(None if intent is None else intent.fleets, loop.passes.plan(), memory, now=now)
         commits = [each.commit for each in self.controller.source._commits]
         judged = refusal.revision if refusal is not None else None if intent is None else intent.taken.revision

@@ -19,7 +19,7 @@ from tests.manifests.sample import FLEET
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = tuple(sorted((ROOT / "fleet-manifests").rglob("*.yaml")))
-WITH_FILES = ROOT / "fleet-manifests" / "05-roster-and-exclude" / "fleet.yaml"
+WITH_FILES = tuple(ROOT / "fleet-manifests" / name / "fleet.yaml" for name in ("05-roster-and-exclude", "11-bench"))
 PREVIOUS = tuple(sorted((Path(__file__).parent / "previous").glob("*.yaml")))
 SHORT_NAMES_OF_OTHERS = frozenset(
     # Kubernetes itself, Agones, Rancher Fleet, KubeFleet, Flux, Argo CD and Rollouts, cert-manager, Crossplane.
@@ -75,7 +75,7 @@ def documents_of(path: Path) -> list[str]:
     return [text for text in path.read_text("utf-8").split("\n---\n") if yaml.safe_load(text)]
 
 
-@pytest.mark.parametrize("path", [path for path in EXAMPLES if path != WITH_FILES], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if path not in WITH_FILES], ids=lambda path: path.stem)
 def test_an_example_is_a_resource_as_it_is_written(client: Client, path: Path) -> None:
     for text in documents_of(path):
         written = yaml.load(text, Loader=yaml.BaseLoader)
@@ -92,8 +92,9 @@ def as_text(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def test_the_example_with_a_roster_is_told_why_it_is_none(client: Client) -> None:
-    (text,) = documents_of(WITH_FILES)
+@pytest.mark.parametrize("path", WITH_FILES, ids=lambda path: path.parent.name)
+def test_an_example_with_a_roster_is_told_why_it_is_none(client: Client, path: Path) -> None:
+    (text,) = documents_of(path)
     with pytest.raises(Refused, match="have the operator read the manifests from Git"):
         client.apply(yaml.safe_load(text), namespace="examples", text=text)
 

@@ -148,7 +148,7 @@ def test_a_device_has_what_happened_to_it(client: Client) -> None:
     assert client.get("/v1/devices/pump-1").status_code == 400
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v2/status", "/v1/status/", "/v1/words/shout", "/v1/fleets/a/b"])
+@pytest.mark.parametrize("path", ["/", "/v1", "/v2/status", "/v1/status/", "/v1/words/shout", "/v1/history/a/b"])
 def test_what_is_not_there_says_so_and_leads_nowhere_else(client: Client, path: str) -> None:
     missing = client.get(path)
     assert (missing.status_code, missing.json()["code"]) == (404, "PFR6913")

@@ -20,7 +20,8 @@ from reconciler.settings.variables import variable_names
 
 SCHEMA = load_schema("ControllerSettings")
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "settings.example.yaml"
-EITHER = {"git.tag", "git.commit", "git.sshKeyFile", "git.knownHostsFile"}
+CLUSTER = {f"kubernetes.{key}" for key in ("watchNamespaces", "tokenSecret", "tokenKey", "kubeconfig")}
+EITHER = {"git.tag", "git.commit", "git.sshKeyFile", "git.knownHostsFile"} | CLUSTER
 """What cannot stand beside what the example has."""
 
 
@@ -113,6 +114,8 @@ def test_every_setting_of_one_value_has_its_variable() -> None:
     names = set(variable_names(SCHEMA))
     assert {"RECONCILER_GIT__TOKEN_FILE", "RECONCILER_JOURNAL", "RECONCILER_CHANNELS__0__ONLY_BAD"} <= names
     scalars = [
-        path for path in described(SCHEMA) if path not in {"apiVersion", "kind", "channels.fleets", "serving.hosts"}
+        path
+        for path in described(SCHEMA)
+        if path not in {"apiVersion", "kind", "channels.fleets", "serving.hosts", "kubernetes.watchNamespaces"}
     ]
     assert len(names) == len(scalars)

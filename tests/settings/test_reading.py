@@ -75,6 +75,12 @@ def test_all_problems_are_told_at_once_with_their_place_and_line() -> None:
 
 
 REFUSED = [
+    ("log: {level: info}", "neither git nor kubernetes"),
+    ("git: {url: a}\nkubernetes: {}", "two sources would contradict each other"),
+    ("kubernetes: {watchNamespaces: [Team_A]}", "a namespace such as team-a"),
+    ("kubernetes: {tokenSecret: a_b}", "the name of a Secret such as"),
+    ("git: {url: a}\nchannels: [{name: a, kind: slack, urlFile: b, fleets: [a/b/c]}]", "team-a/cold-chain-eu"),
+    ("kubernetes: {tokenKey: a/b}", "a key of a Secret such as"),
     ("git: {url: a, tag: b, branch: c}", "one of the three"),
     ("git: {url: a, commit: 0a1b}", "a whole commit id"),
     ("git: {url: 'http://example.com/a'}", "over https, ssh or from a path"),
@@ -109,7 +115,7 @@ REFUSED = [
         "channels: a second 'a'; first at line 4",
     ),
     ("git:", "expected a mapping"),
-    ("particle: {}", "the field 'git' is missing"),
+    ("particle: {}", "neither git nor kubernetes"),
     ("git: {url: a}\n---\ngit: {url: b}", "a second document"),
     ("git: {url: !x a}", "tags"),
 ]

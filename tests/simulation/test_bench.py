@@ -66,6 +66,21 @@ def test_a_faithful_device_of_every_family_arrives_and_the_referee_is_content(ro
     assert stranger.restarts == 0
 
 
+@pytest.mark.parametrize("route", [("argon", "1.5.2", "4.2.0"), ("electron", "0.5.3", "2.3.1")], ids="-".join)
+def test_a_device_whose_fleet_wants_no_application_keeps_its_own(route: tuple[str, str, str]) -> None:
+    platform, start, desired = route
+    bus = EmulatedBus()
+    device = bus.plug(1, platform, start, product=(12345, 12))
+    of_fleet, _ = ours(platform, desired)
+    of_fleet = replace(of_fleet, desired=replace(of_fleet.desired, application=None))
+    here = Stage(fleets=FleetSet(fleets=(of_fleet,)), bus=bus)
+    assert here.serve(device).state is SeatState.DONE
+    kept = device.holdings.loadout.application
+    assert kept is not None
+    assert kept.product_version == 12
+    assert bus.violations(1) == ()
+
+
 def test_a_radio_stack_that_nobody_can_read_is_written_anew_when_nothing_else_explains_why_it_does_not_start() -> None:
     bus = EmulatedBus()
     device = bus.plug(1, "boron", "6.3.4", product=(12345, 12))

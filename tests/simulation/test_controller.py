@@ -247,7 +247,7 @@ def test_while_a_newer_commit_cannot_be_followed_the_loop_does_not_spin(
         patch.setattr(controller.connection, "follow", follow)
         source.push(fleet())
         controller.run_for(HOUR)
-        assert controller.loop.passes.next_due() < virtual.now < controller.loop.next_turn()
+        assert controller.loop.passes.runner.next_due() < virtual.now < controller.loop.next_turn()
     assert [event.what for event in controller.told(Troubled)] == ["cloud"]
     controller.run_for(3 * HOUR)
     assert releases(virtual) == ["2.0.1", "3.0.0"]

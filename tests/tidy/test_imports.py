@@ -32,6 +32,8 @@ NEVER = {
     "reconciler.cli.accept": WEB | {"requests", "jsonschema", "yaml"},
     "reconciler.cli.force_unlock": WEB | {"requests", "jsonschema", "yaml"},
     "reconciler.cli.firmware": WEB | {"sqlalchemy", "requests"},
+    "reconciler.cli.operator": WEB | {"sqlalchemy", "requests"},
+    "reconciler.kube.source": WEB | {"sqlalchemy"},
     "reconciler.cli.catalog": WEB | {"sqlalchemy", "requests"},
     "reconciler.journal.location": {"sqlalchemy", "alembic", "psycopg"},
     "reconciler.journal.lock": {"sqlalchemy", "psycopg"},

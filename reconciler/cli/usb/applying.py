@@ -62,7 +62,11 @@ def apply_command(
     """
     place = journal_location(journal, os.environ)
     words = _Words(output=output, colour=wants_color(no_color=no_color))
-    with opened(bench, writes=True) as here, open_journal(place) as kept, sole_bench(kept.path):
+    with (
+        opened(bench, writes=True) as here,
+        open_journal(place) as kept,
+        sole_bench(kept.path, is_real=not bench.emulate),
+    ):
         plan = plan_on(here.intent, eyes_of(here.settings, kept).observe(), now=here.settings.wall())
         agreed = _agreed(plan, kept, words, auto_approve=auto_approve)
         what = BenchWork(
@@ -104,7 +108,7 @@ def _agreed(plan: Plan, kept: Journal, words: _Words, *, auto_approve: bool) -> 
     """Show the plan, keep it, and ask. Ends the process where nobody agrees."""
     document = plan_document(plan, tool_version=__version__)
     colour = words.colour and sys.stdout.isatty()
-    text = plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=colour)
+    text = plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=colour, at_bench=True)
     say(text, err=words.output == "json", nl=False)
     steps = agreement_on(document["plan_id"], plan).steps
     if steps:

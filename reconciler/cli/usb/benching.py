@@ -53,7 +53,11 @@ def bench_command(
     Exit codes: 0 nothing failed, 1 error, 3 some devices failed or were left in the middle, 130 left during work.
     """
     place = journal_location(journal, os.environ)
-    with opened(bench, writes=True) as here, open_journal(place) as kept, sole_bench(kept.path):
+    with (
+        opened(bench, writes=True) as here,
+        open_journal(place) as kept,
+        sole_bench(kept.path, is_real=not bench.emulate),
+    ):
         if here.bundle_digest is not None:
             say(f"bundle {here.bundle_digest}", err=True)
         what = BenchWork(

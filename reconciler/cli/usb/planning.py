@@ -49,9 +49,10 @@ def plan_command(
         sys.stdout.buffer.writelines(plan_json_pieces(document))
         sys.stdout.buffer.flush()
     elif output == "markdown":
-        click.echo(plan_markdown(plan, plan_id=document["plan_id"]), nl=False)
+        click.echo(plan_markdown(plan, plan_id=document["plan_id"], at_bench=True), nl=False)
     else:
         colour = wants_color(no_color=no_color) and sys.stdout.isatty()
-        click.echo(plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=colour), nl=False)
+        text = plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=colour, at_bench=True)
+        click.echo(text, nl=False)
     if detailed_exitcode and plan.summary.upgrade:
         sys.exit(_CHANGES)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from reconciler.controller.bench_hall import Hall
 from reconciler.controller.seat import Seat, SeatState
 from reconciler.journal.location import JournalPlace
 from reconciler.journal.lock import sole_run
+from reconciler.journal.run_under_way import RunUnderWayError
 from reconciler.model.instant import Instant
 
 LOOK_SECONDS: Final = 0.5
@@ -35,16 +37,27 @@ def display_of(*, output: str, colour: bool, sound: bool) -> BenchDisplay:
 
 
 @contextmanager
-def sole_bench(place: JournalPlace) -> Iterator[None]:
-    """The only run on a journal in a file.
+def sole_bench(place: JournalPlace, *, is_real: bool) -> Iterator[None]:
+    """The only bench of this person on this machine's ports, and the only run on a journal in a file.
 
-    A journal on a server is shared: there it keeps two hands apart itself, by the one open attempt of a device.
+    A journal on a server is shared: there it keeps two hands apart itself, by the one open attempt of a device. But two
+    benches on the same ports would each take the other's open step for one that broke off.
     """
-    if not isinstance(place, Path):
+    now = Instant(time.time())
+    with ExitStack() as stack:
+        if is_real:
+            try:
+                stack.enter_context(sole_run(_ports_of_this_machine(), now=now))
+            except RunUnderWayError as error:
+                message = "another `usb apply` or `usb bench` is at work on this machine's ports"
+                raise RunUnderWayError(error.code, message, next_step=error.next_step) from None
+        if isinstance(place, Path):
+            stack.enter_context(sole_run(place, now=now))
         yield
-        return
-    with sole_run(place, now=Instant(time.time())):
-        yield
+
+
+def _ports_of_this_machine() -> Path:
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or Path.home()) / ".particle-bench"
 
 
 def work(

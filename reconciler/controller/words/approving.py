@@ -38,15 +38,16 @@ def approve(
     *,
     fleets: Sequence[str] = (),
     waves: Sequence[str] = (),
+    source: str = BY_COMMAND,
 ) -> list[Told]:
     """Agree to a plan for these fleets (none named: all of its fleets), as a whole or for these waves alone.
 
-    The plan is kept, so that it stays approved while it is carried out. Raises OperatorError PFR6722 for an unknown
-    name.
+    `source` is how the word came. The plan is kept, so that it stays approved while it is carried out. Raises
+    OperatorError PFR6722 for an unknown name.
     """
     now, plan_id = speaker.clock(), saved.plan_id
     entries = [
-        Approved(fleet=fleet, at=now, plan_id=plan_id, digest=saved.digest, wave=wave, by=speaker.by, source=BY_COMMAND)
+        Approved(fleet=fleet, at=now, plan_id=plan_id, digest=saved.digest, wave=wave, by=speaker.by, source=source)
         for fleet, wave in _meant(saved, fleets, waves)
     ]
     keep(speaker.journal, document)

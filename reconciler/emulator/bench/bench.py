@@ -166,8 +166,7 @@ class Bench:
 
     def installed(self, device: BenchDevice, content: bytes, now: float) -> None:
         """A Device OS has accepted an update."""
-        device.install(content)
-        device.seconds_spent += self._timing.program_kib * len(content) / _KIB
+        device.install(content)  # every chunk was programmed, and counted, when it came
         for attached in self._attached:
             if attached.device is device:
                 self._note(attached, BenchMoment.INSTALLED, now, by_host=True)

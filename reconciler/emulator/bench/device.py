@@ -95,12 +95,20 @@ class BenchDevice:
     def boot_mode(self) -> BenchMode:
         """What a restart leads to."""
         holdings = self.holdings
-        parts = self.platform.system_parts
-        if any(slot.function in _FOUNDATIONS for slot in holdings.broken) or any(p not in holdings.held for p in parts):
+        is_whole = self._parts_that_start() <= holdings.held.keys()
+        if not is_whole or any(slot.function in _FOUNDATIONS for slot in holdings.broken):
             return BenchMode.DFU
         if self.crashing or holdings.broken or holdings.loadout.unmet or holdings.loadout.application is None:
             return BenchMode.SAFE_MODE
         return BenchMode.NORMAL
+
+    def _parts_that_start(self) -> frozenset[ModuleSlot]:
+        """The system parts without which nothing starts: Electron has its third one since 0.6.0 only (facts 4.3)."""
+        held = (found.installed.module for found in self.holdings.held.values())
+        parts = [module for module in held if module.slot.function is ModuleFunction.SYSTEM_PART]
+        asked = {need.slot for part in parts for need in part.dependencies}
+        first = ModuleSlot(ModuleFunction.SYSTEM_PART, 1)
+        return frozenset({first, application_base(self.platform)} | asked.intersection(self.platform.system_parts))
 
     def judge(self, content: bytes) -> TransferError | None:
         """Why the device refuses what it was sent in normal mode, or None."""

@@ -117,12 +117,22 @@ def _is_hidden(bounds: ModuleBounds, platform: Platform) -> bool:
 
 
 def _begun(bounds: ModuleBounds, flash: Flash) -> bool:
-    """Whether anything lies where a module would begin (or, where only the end is fixed, end)."""
+    """Whether anything lies where a module would begin (or, where only the end is fixed, end).
+
+    An application's place may hold the rest of a larger system part of old (facts 3.2). To the device there is nothing
+    without a prefix that names the place; and an application that is written begins with its prefix.
+    """
+    if bounds.slot.function is ModuleFunction.USER_PART and bounds.start_addresses:
+        return any(_begins_here(flash, start, bounds) for start in bounds.start_addresses)
     if bounds.end_address is not None:
         places: Iterable[int] = (bounds.end_address + CRC_SIZE - _KEY_BYTES,)
     else:
         places = bounds.start_addresses
     return any(flash.read(place, _KEY_BYTES).strip(b"\xff") for place in places)
+
+
+def _begins_here(flash: Flash, start: int, bounds: ModuleBounds) -> bool:
+    return int.from_bytes(flash.read(start + bounds.prefix_offset, 4), "little") == start
 
 
 def _modules(platform: Platform, bounds: ModuleBounds, flash: Flash) -> Iterator[Held]:

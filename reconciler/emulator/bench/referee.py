@@ -2,7 +2,8 @@
 
 - B1: no module becomes older, and no application falls (upgrade-only).
 - B2: nothing is erased or written outside of the places of modules that go by DFU.
-- B3: no module is left incomplete: neither by a restart that the host asked for, nor at the end.
+- B3: no module is left incomplete: neither by a restart that the host asked for, nor at the end. What a power cut left
+  incomplete may be restarted, to be mended.
 - B4: nothing happens to a device that is nobody's business here.
 - B5: a restart that the host asked for does not lead to unmet needs where there were none before, unless that is
   allowed.
@@ -88,6 +89,8 @@ def _incomplete(story: Sequence[BenchEntry], rules: BenchRules) -> Iterator[Viol
     already = set(story[0].broken)
     touched = any(entry.moment in _FLASHED for entry in story)
     for entry in story:
+        if entry.moment in _SETTLED and not entry.by_host:
+            already = set(entry.broken)  # what a power cut left: a restart into DFU mode may be the way to mend it
         broken = [str(slot) for slot in entry.broken if slot not in already]
         if entry.moment is BenchMoment.RESTARTED and entry.by_host and broken:
             yield _violation("B3", entry, f"it was restarted with {', '.join(broken)} incomplete")

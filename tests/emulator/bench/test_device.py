@@ -11,7 +11,7 @@ from reconciler.emulator.bench.records import BenchMode
 from reconciler.emulator.binaries import EmulatedBinaries, real_files_in
 from reconciler.firmware.builder import compress_module
 from reconciler.firmware.known import known_catalog
-from reconciler.model.module import ModuleSlot
+from reconciler.model.module import ModuleFunction, ModuleSlot
 from reconciler.model.platform import PLATFORMS
 from reconciler.model.version import DeviceOsVersion
 from tests.conftest import RealModules
@@ -49,6 +49,27 @@ def test_an_empty_device_stays_in_its_bootloader() -> None:
     assert blank.boot_mode() is BenchMode.DFU
     assert blank.holdings.broken == ()
     assert blank.system_number == 0
+
+
+@pytest.mark.parametrize("release", ["0.5.3", "0.6.4"])
+def test_an_electron_starts_with_the_system_parts_that_its_release_has_and_not_without_one(release: str) -> None:
+    parts = [slot for slot in device("electron", release).holdings.held if slot.function is ModuleFunction.SYSTEM_PART]
+    assert len(parts) == (2 if release == "0.5.3" else 3)
+    assert device("electron", release).boot_mode() is BenchMode.NORMAL
+    for slot in parts:
+        made = device("electron", release)
+        made.chips[Chip.INTERNAL].erase(made.holdings.held[slot].start, 4096)
+        assert made.boot_mode() is BenchMode.DFU, slot
+
+
+def test_the_rest_of_a_larger_system_part_in_the_place_of_applications_is_no_broken_application() -> None:
+    made = device("argon", "1.5.2")
+    assert made.holdings.held[ModuleSlot(ModuleFunction.SYSTEM_PART, 1)].size > 0xB4000 - 0x30000
+    made.place_file(module("argon", "4.2.0", "bootloader/0"))
+    made.place_file(module("argon", "4.2.0", "system_part/1"))
+    assert made.chips[Chip.INTERNAL].read(0xB4000, 16) != b"\xff" * 16
+    assert made.holdings.broken == ()
+    assert made.boot_mode() is BenchMode.NORMAL
 
 
 @pytest.mark.parametrize(

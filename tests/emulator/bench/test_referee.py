@@ -96,6 +96,21 @@ def test_b3_a_power_cut_in_the_middle_is_nobodys_fault_when_it_is_mended() -> No
     assert laws(bench) == set()
 
 
+def test_b3_what_a_power_cut_left_may_be_restarted_to_be_mended_and_must_be_mended() -> None:
+    bench = PretendBench()
+    device = bench.plug("boron", "4.0.0")
+    content = application("boron", "4.0.0", 4, 65_536)
+    write(bench, 0xB4000, content[:8192], leave=False)
+    bench.bench.unplug(device, 0.0)
+    bench.bench.plug(device, (2,), 0.0)
+    bench.normal()
+    bench.in_dfu()
+    assert laws(bench, BenchRules(unmet_allowed=True, ended=False)) == set()
+    assert laws(bench) == {"B3"}
+    write(bench, 0xB4000, content)
+    assert laws(bench) == set()
+
+
 def test_b4_a_device_of_no_fleet_that_is_touched_is_seen() -> None:
     bench = PretendBench()
     bench.plug("boron", "4.0.0")
