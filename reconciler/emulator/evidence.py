@@ -110,11 +110,12 @@ class Case:
     def last_look(self, ordinal: int) -> tuple[int, Instant] | None:
         """The last look at the device before an ordinal, and of when it tells; None: there was none."""
         read, heard = bisect_left(self.reads, ordinal, key=_ordinal) - 1, bisect_left(self.heard, ordinal) - 1
-        if heard >= 0 and (read < 0 or self.reads[read].ordinal < self.heard[heard]):
-            # An event tells of the moment before it.
-            moment = bisect_left(self.history, self.heard[heard], key=_ordinal) - 1
-            return self.heard[heard], self.history[max(moment, 0)].at
-        return (self.reads[read].ordinal, self.reads[read].at) if read >= 0 else None
+        shown = (self.reads[read].ordinal, self.reads[read].at) if read >= 0 else None
+        if heard < 0 or (shown is not None and shown[0] > self.heard[heard]):
+            return shown
+        # An event tells of the moment before it, and takes nothing away from what was read later than that.
+        moment = self.history[max(bisect_left(self.history, self.heard[heard], key=_ordinal) - 1, 0)].at
+        return self.heard[heard], moment if shown is None else max(moment, shown[1])
 
     def looked_between(self, earlier: int, later: int) -> bool:
         """Whether the device was looked at between two ordinals."""

@@ -140,8 +140,8 @@ class Moment(StrEnum):
 class Marks:
     """What about a device says that it should be left alone, and what it is.
 
-    `locked`: the version that it is locked to; `locked_by_person`: when a person in the console did that. `reported`: it has been online before. `device_os`: the
-    release that it reported; None where none has its number.
+    `locked`: the version that it is locked to; `locked_by_person`: the same when a person in the console did it.
+    `reported`: it has been online before. `device_os`: the release that it reported; None where none has its number.
     """
 
     platform_id: int
