@@ -39,11 +39,13 @@ lives: $(STAMP)
 
 # What the package brings along, as CycloneDX: from its wheel in a venv of its own, as the container image has it.
 sbom: $(STAMP)
-	rm -rf $(CACHE)/dist $(CACHE)/package
+	rm -rf $(CACHE)/dist $(CACHE)/package $(CACHE)/lister
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(CACHE)/dist .
 	$(PYTHON) -m venv $(CACHE)/package
-	$(CACHE)/package/bin/pip install --quiet --disable-pip-version-check "$$(ls $(CACHE)/dist/*.whl)[postgres]"
-	$(BIN)/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
+	$(CACHE)/package/bin/pip install --quiet --disable-pip-version-check "$$(ls $(CACHE)/dist/*.whl)[kubernetes,postgres]"
+	$(PYTHON) -m venv --without-pip $(CACHE)/lister
+	$(BIN)/pip --python $(CACHE)/lister/bin/python install --quiet --disable-pip-version-check --group sbom
+	$(CACHE)/lister/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
 	  --output-file $(CACHE)/sbom.cdx.json $(CACHE)/package/bin/python
 
 # docs/metrics.md, from the code.

@@ -32,6 +32,7 @@ from reconciler.kube.api import KubeApi
 from reconciler.kube.attendant import Attendant
 from reconciler.kube.desk import OperatorDesk
 from reconciler.kube.notices import Notices
+from reconciler.kube.parts import Parts
 from reconciler.kube.source import ClusterSource
 from reconciler.kube.store import Store
 from reconciler.kube.tenants import Tenants, nothing_yet, trouble_of
@@ -101,13 +102,16 @@ class OperatorParts:
         stack.callback(api.close)
         store = Store(time.monotonic, on_change=self._changed)
         tenants = self._tenants(stack, kubernetes, store, api, journal, catalog, also_known)
+        words, writer = Words(journal, catalog, wall_clock), StatusWriter(api, time.monotonic)
+        notices = Notices(api, wall_clock)
         self._attendant = Attendant(
             store=store,
             tenants=tenants,
             journal=journal,
-            words=Words(journal, catalog, wall_clock),
-            writer=StatusWriter(api, time.monotonic),
-            notices=Notices(api, wall_clock),
+            words=words,
+            writer=writer,
+            notices=notices,
+            parts=Parts(store, words, writer, notices, wall_clock, also_known),
             clock=wall_clock,
             monotonic=time.monotonic,
             turned_at=time.monotonic(),

@@ -17,18 +17,18 @@ from reconciler.controller.desk import Check
 from reconciler.controller.glance import Glance
 from reconciler.controller.loop import Loop
 from reconciler.controller.means import CLOUD, JOURNAL, SOURCE, Means
+from reconciler.controller.shown_plan import shown_plan, shown_plan_text
 from reconciler.controller.status import Memory, budget_status, fleet_statuses
 from reconciler.firmware.catalog import Catalog
 from reconciler.journal.journal import Journal
 from reconciler.model.event import Event, IntentTaken, RolloutMoved
 from reconciler.model.instant import Instant, iso_from_instant
-from reconciler.model.plan import FleetPlan, Plan
+from reconciler.model.plan import Plan
 from reconciler.model.revision import Revision
 from reconciler.model.summary import Summary
 from reconciler.particle.traffic import Traffic
 from reconciler.planning.change import compare
 from reconciler.render.plan_json import plan_document
-from reconciler.render.plan_text import plan_text
 from reconciler.render.status import FleetStatus, RunStatus, Status, TokenState, TokenStatus
 from reconciler.render.status_json import status_document
 from reconciler.telemetry.figures import Figures, FleetFigures
@@ -38,7 +38,6 @@ STUCK_SECONDS: Final = 60.0
 
 _REST_POLL_SECONDS: Final = 0.1
 _ANY_STATUS: Final = "any"
-_TEXT_WIDTH: Final = 100
 _UNAUTHORISED: Final = "PFR3002"
 _NEVER_SEEN: Final = "nothing was ever taken from it"
 
@@ -203,24 +202,17 @@ class Daemon:
             token=self._token(),
         )
 
+    def planned(self) -> Plan | None:
+        """What is planned on what was seen last; None: not everything has been seen yet."""
+        return self._loop.passes.plan()
+
     def plan(self, fleet: str | None = None) -> Mapping[str, Any] | None:
         """See `Desk.plan`."""
-        plan = self._loop.passes.plan()
-        if plan is None:
-            return None
-        document = plan_document(plan, tool_version=__version__)
-        if fleet is None:
-            return document
-        of_fleet = [each for each in document["fleets"] if each["name"] == fleet]
-        return {**document, "fleets": of_fleet} if of_fleet else None
+        return shown_plan(self.planned(), fleet)
 
     def plan_text(self, fleet: str | None = None) -> str | None:
         """See `Desk.plan_text`."""
-        document, plan = self.plan(fleet), self._loop.passes.plan()
-        if document is None or plan is None:
-            return None
-        shown = plan if fleet is None else replace(plan, fleets=_of_name(plan, fleet))
-        return plan_text(shown, plan_id=document["plan_id"], width=_TEXT_WIDTH, colour=False)
+        return shown_plan_text(self.planned(), fleet)
 
     def plan_at(self, reference: str) -> Mapping[str, Any] | None:
         """See `Desk.plan_at`."""
@@ -268,10 +260,6 @@ class Daemon:
         if self._loop.passes.plan() is None:
             return TokenStatus(state=TokenState.UNKNOWN, detail="the cloud was not asked yet")
         return TokenStatus(state=TokenState.VALID)
-
-
-def _of_name(plan: Plan, fleet: str) -> tuple[FleetPlan, ...]:
-    return tuple(each for each in plan.fleets if each.fleet.name == fleet)
 
 
 def _figures_of(fleet: FleetStatus, revision: str, observed_at: Instant | None) -> FleetFigures:

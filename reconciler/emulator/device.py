@@ -252,7 +252,8 @@ class Device:
             self.development,
             self.updates_enabled,
             self.updates_forced,
-            self.locked if self.locked_by_person else None,
+            self.locked,
+            self.locked_by_person,
             self.last_handshake_at is not None,
             self.reported_device_os,
         )
@@ -279,7 +280,8 @@ def _marks(
     development: bool,
     updates_enabled: bool,
     updates_forced: bool,
-    locked_by_person: int | None,
+    locked: int | None,
+    locked_by_person: bool,
     reported: bool,
     device_os: str | None,
 ) -> Marks:
@@ -291,7 +293,8 @@ def _marks(
         development=development,
         updates_enabled=updates_enabled,
         updates_forced=updates_forced,
-        locked_by_person=locked_by_person,
+        locked=locked,
+        locked_by_person=locked if locked_by_person else None,
         reported=reported,
         device_os=device_os,
     )

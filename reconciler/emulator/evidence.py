@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from operator import itemgetter
 from typing import Any, Final
 
@@ -76,7 +77,8 @@ class Case:
     - `sends`: flashes and locks of clients. `reaching`: requests, of persons too, by which the cloud has come to intend
       an application for it.
     - `reads`, `heard`: requests whose answers showed it, and ordinals at which a listener heard of it.
-    - `person_locks`: a person's locks by ordinal, with the version; None: an unlock.
+    - `person_locks`: locks by a person's requests by ordinal, with the version; None: an unlock. Where there are any,
+      those in the console are among them.
     """
 
     device: str
@@ -108,11 +110,12 @@ class Case:
     def last_look(self, ordinal: int) -> tuple[int, Instant] | None:
         """The last look at the device before an ordinal, and of when it tells; None: there was none."""
         read, heard = bisect_left(self.reads, ordinal, key=_ordinal) - 1, bisect_left(self.heard, ordinal) - 1
-        if heard >= 0 and (read < 0 or self.reads[read].ordinal < self.heard[heard]):
-            # An event tells of the moment before it.
-            moment = bisect_left(self.history, self.heard[heard], key=_ordinal) - 1
-            return self.heard[heard], self.history[max(moment, 0)].at
-        return (self.reads[read].ordinal, self.reads[read].at) if read >= 0 else None
+        shown = (self.reads[read].ordinal, self.reads[read].at) if read >= 0 else None
+        if heard < 0 or (shown is not None and shown[0] > self.heard[heard]):
+            return shown
+        # An event tells of the moment before it, and takes nothing away from what was read later than that.
+        moment = self.history[max(bisect_left(self.history, self.heard[heard], key=_ordinal) - 1, 0)].at
+        return self.heard[heard], moment if shown is None else max(moment, shown[1])
 
     def looked_between(self, earlier: int, later: int) -> bool:
         """Whether the device was looked at between two ordinals."""
@@ -202,6 +205,15 @@ def _add_persons(requests: Sequence[RequestRecord], cases: Mapping[str, Case]) -
             locked.person_locks.append((request.ordinal, request.lock_version))
     for case in cases.values() if requests else ():
         case.reaching.sort(key=_ordinal)
+        if case.person_locks:
+            case.person_locks += _locks_in_the_console(case.history)
+            case.person_locks.sort(key=itemgetter(0))
+
+
+def _locks_in_the_console(history: Sequence[HistoryEntry]) -> Iterator[tuple[int, int | None]]:
+    for before, entry in pairwise(history):
+        if entry.by_person and entry.marks.locked != before.marks.locked:
+            yield entry.ordinal, entry.marks.locked
 
 
 def refused(request: RequestRecord) -> bool:

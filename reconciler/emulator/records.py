@@ -140,8 +140,8 @@ class Moment(StrEnum):
 class Marks:
     """What about a device says that it should be left alone, and what it is.
 
-    `locked_by_person`: the version that a person locked it to. `reported`: it has been online before. `device_os`: the
-    release that it reported; None where none has its number.
+    `locked`: the version that it is locked to; `locked_by_person`: the same when a person in the console did it.
+    `reported`: it has been online before. `device_os`: the release that it reported; None where none has its number.
     """
 
     platform_id: int
@@ -150,6 +150,7 @@ class Marks:
     development: bool = False
     updates_enabled: bool = True
     updates_forced: bool = False
+    locked: int | None = None
     locked_by_person: int | None = None
     reported: bool = True
     device_os: str | None = None

@@ -16,7 +16,8 @@ from reconciler.controller.means import CLOUD, JOURNAL, SOURCE
 from reconciler.controller.troubles import Trouble
 from reconciler.journal.journal import Journal
 from reconciler.kube.notices import Notices
-from reconciler.kube.resource import APPROVAL, FLEET, Resource
+from reconciler.kube.parts import Parts
+from reconciler.kube.resource import APPROVAL, FLEET, PLURALS, Resource
 from reconciler.kube.situation import NEVER_JUDGED, FleetSituation, PlanInForce
 from reconciler.kube.source import Judged
 from reconciler.kube.status import status_of
@@ -60,6 +61,7 @@ class Attendant:
     words: Words
     writer: StatusWriter
     notices: Notices
+    parts: Parts
     clock: Callable[[], Instant]
     monotonic: Callable[[], float]
     turned_at: float = 0.0
@@ -87,19 +89,27 @@ class Attendant:
     def turn(self) -> None:
         """Hear what people said, then say where everything stands. Raises JournalError."""
         self.tenants.tend()
-        fleets = self.store.resources(FLEET)
+        there = [each for kind in PLURALS for each in self.store.resources(kind)]
+        fleets = [each for each in there if each.kind == FLEET]
         for fleet in fleets:
             self._hear(fleet)
-        for approval in self.store.resources(APPROVAL):
+        for approval in (each for each in there if each.kind == APPROVAL):
             if self.words.hear_approval(approval):
                 self._mark(approval.namespace)
+        self.parts.tell_misheard(there)
         self._pass_on_news({fleet.fleet: fleet for fleet in fleets})
         if self.store.oldest_list_seconds() is not None:
-            self.writer.forget_all_but(frozenset(fleet.uid for fleet in fleets))
-        for namespace in self._due({fleet.namespace for fleet in fleets}):
+            self._forget_all_but(frozenset(each.uid for each in there))
+        for namespace in self._due({each.namespace for each in there}):
             self._offer_statuses(namespace)
         self.writer.write_due()
         self.turned_at = self.monotonic()
+
+    def _forget_all_but(self, uids: frozenset[str]) -> None:
+        self.writer.forget_all_but(uids)
+        for kept in (self._judged, self._handled, self._asked):
+            for uid in kept.keys() - uids:
+                del kept[uid]
 
     def _mark(self, namespace: str) -> None:
         with self._lock:
@@ -158,6 +168,10 @@ class Attendant:
         for fleet in self.store.resources(FLEET, namespace):
             situation = self._situation(fleet, tenant, standing.get(fleet.fleet))
             self.writer.offer(fleet, status_of(situation, self.writer.written(fleet), now))
+        if tenant is not None:
+            self.parts.offer(namespace, lambda part: (self._judged_of(part, tenant), tenant.intents.refusal))
+        elif self.store.is_complete(namespace):
+            self.parts.offer(namespace, None)
 
     def _situation(self, fleet: Resource, tenant: Tenant | None, standing: FleetStatus | None) -> FleetSituation:
         if tenant is None:
@@ -178,6 +192,7 @@ class Attendant:
             refusal=refusal,
             troubles=_troubles(tenant, fleet.fleet),
             reconcile_handled=self._handled.get(fleet.uid) or None,
+            misheard=self.words.misheard.get(fleet.path),
         )
 
     def _without_tenant(self, fleet: Resource) -> FleetSituation:
@@ -191,17 +206,17 @@ class Attendant:
             generation=fleet.generation, judged=fleet.generation, troubles={f"namespace {fleet.namespace}": trouble}
         )
 
-    def _judged_of(self, fleet: Resource, tenant: Tenant) -> Judged | None:
-        """What was found of the fleet last, once it counts: what was taken must be what passes go by."""
-        found, intent = tenant.source.judged.get(fleet.path), tenant.daemon.loop.passes.intent
+    def _judged_of(self, resource: Resource, tenant: Tenant) -> Judged | None:
+        """What was found of the resource last, once it counts: what was taken must be what passes go by."""
+        found, intent = tenant.source.judged.get(resource.path), tenant.daemon.loop.passes.intent
         looked, refusal = tenant.source.revision, tenant.intents.refusal
-        if found is None or found.uid != fleet.uid:
-            return self._judged.get(fleet.uid)
+        if found is None or found.uid != resource.uid:
+            return self._judged.get(resource.uid)
         is_in_force = intent is not None and looked is not None and intent.taken.revision.commit == looked.commit
         is_refused = refusal is not None and looked is not None and refusal.revision.commit == looked.commit
         if found.refusal is not None or is_in_force or is_refused:
-            self._judged[fleet.uid] = found
-        return self._judged.get(fleet.uid)
+            self._judged[resource.uid] = found
+        return self._judged.get(resource.uid)
 
     def _generation(self, fleet: Resource, judged: Judged | None) -> int:
         if judged is not None:

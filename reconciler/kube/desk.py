@@ -11,14 +11,17 @@ from reconciler import __version__
 from reconciler.controller.approvals import KeptPlans
 from reconciler.controller.daemon import STUCK_SECONDS, Daemon
 from reconciler.controller.desk import Check
+from reconciler.controller.shown_plan import shown_plan, shown_plan_text
 from reconciler.controller.status import Memory, budget_status
 from reconciler.firmware.catalog import Catalog
 from reconciler.journal.journal import Journal
 from reconciler.kube.attendant import Attendant
+from reconciler.kube.plan_of_all import plan_of_all
 from reconciler.kube.watching import STALE_SECONDS
 from reconciler.model.error import OperatorError
 from reconciler.model.event import Event
 from reconciler.model.instant import Instant
+from reconciler.model.plan import Plan
 from reconciler.model.revision import Revision
 from reconciler.render.status import RunStatus, Status, TokenState, TokenStatus
 from reconciler.render.status_json import status_document
@@ -109,14 +112,12 @@ class OperatorDesk:
         )
 
     def plan(self, fleet: str | None = None) -> Mapping[str, Any] | None:
-        """See `Desk.plan`; of no fleet by name: that of the only tenant."""
-        daemon = self._daemon_of(fleet)
-        return None if daemon is None else daemon.plan(fleet)
+        """See `Desk.plan`; of no fleet by name: those of all tenants as one."""
+        return shown_plan(self._planned(fleet), fleet)
 
     def plan_text(self, fleet: str | None = None) -> str | None:
         """See `plan`."""
-        daemon = self._daemon_of(fleet)
-        return None if daemon is None else daemon.plan_text(fleet)
+        return shown_plan_text(self._planned(fleet), fleet)
 
     def plan_at(self, reference: str) -> Mapping[str, Any] | None:
         """Raises OperatorError PFR6957: a cluster has only what is there now."""
@@ -147,11 +148,10 @@ class OperatorDesk:
     def _daemons(self) -> list[tuple[str, Daemon]]:
         return [(name, tenant.daemon) for name, tenant in sorted(self._attendant.tenants.all().items())]
 
-    def _daemon_of(self, fleet: str | None) -> Daemon | None:
-        daemons = dict(self._daemons())
-        if fleet is not None:
-            return daemons.get(fleet.partition("/")[0])
-        return next(iter(daemons.values())) if len(daemons) == 1 else None
+    def _planned(self, fleet: str | None) -> Plan | None:
+        """The plan of a fleet's tenant, or of all of them."""
+        namespace = None if fleet is None else fleet.partition("/")[0]
+        return plan_of_all({name: daemon.planned() for name, daemon in self._daemons() if namespace in (None, name)})
 
     def _standing(self) -> Status:
         found = [(namespace, daemon.standing()) for namespace, daemon in self._daemons()]

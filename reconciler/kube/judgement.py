@@ -22,6 +22,7 @@ from reconciler.controller.troubles import Trouble
 from reconciler.kube.counts import Counts, blocks_of, counts_of
 from reconciler.kube.situation import FleetSituation, Reason, State
 from reconciler.model.device_life import DeviceState
+from reconciler.model.error import OperatorError
 from reconciler.model.plan import FleetPlan, RefusalReason, WaitingReason
 from reconciler.model.rollout import RolloutState, WaveState
 from reconciler.render.ink import counted
@@ -86,7 +87,7 @@ def judgement_of(situation: FleetSituation) -> Judgement:
         refusal = situation.refusal
         stands = "nothing is desired yet" if situation.taken is None else "what was taken before stands"
         message = f"{refusal.revision.text} is not taken, {stands}: {refusal.message} ({refusal.code})"
-        return _stalled(_NEEDS_A_PERSON.get(refusal.code, Reason.BUILD_FAILED), message, refusal.next_step)
+        return stalled(reason_of(refusal.code), message, refusal.next_step)
     if fleet is not None and fleet.halted is not None:
         return _halted(fleet)
     if situation.troubles:
@@ -95,7 +96,12 @@ def judgement_of(situation: FleetSituation) -> Judgement:
         return _unknown("this generation of the manifest has not been judged yet")
     if fleet is None or fleet.plan is None:
         return _unknown("its product has not been looked at yet")
-    return _of_plan(fleet, fleet.plan)
+    return _of_plan(fleet, fleet.plan, situation.misheard)
+
+
+def reason_of(code: str) -> Reason:
+    """What a refusal of this code is called in a condition."""
+    return _NEEDS_A_PERSON.get(code, Reason.BUILD_FAILED)
 
 
 def needs_approval(fleet: FleetStatus) -> bool:
@@ -110,7 +116,7 @@ def _halted(fleet: FleetStatus) -> Judgement:
     assert halted is not None
     reason = Reason.FAILURE_BUDGET_EXCEEDED if halted.by is None else Reason.HALTED
     next_step = f"look at the samples, then `reconciler resume {fleet.name}`"
-    return _stalled(reason, f"halted {halted_by(halted.by)}: {halted.reason}; {_current(counts_of(fleet))}", next_step)
+    return stalled(reason, f"halted {halted_by(halted.by)}: {halted.reason}; {_current(counts_of(fleet))}", next_step)
 
 
 def _troubled(troubles: Mapping[str, Trouble]) -> Judgement:
@@ -126,7 +132,7 @@ def _troubled(troubles: Mapping[str, Trouble]) -> Judgement:
     return Judgement(state=state, reason=reason, message=message, cause=cause)
 
 
-def _of_plan(fleet: FleetStatus, plan: FleetPlan) -> Judgement:
+def _of_plan(fleet: FleetStatus, plan: FleetPlan, misheard: OperatorError | None) -> Judgement:
     counts, rollout = counts_of(fleet), fleet.progress.rollout
     is_rolling = rollout is not None and rollout.is_rolling
     waits_for_us = counts.upgrading + counts.pending
@@ -136,7 +142,7 @@ def _of_plan(fleet: FleetStatus, plan: FleetPlan) -> Judgement:
         return _suspended(fleet, counts)
     hold = _REASON_OF_HOLD.get(fleet.held)
     if needs_approval(fleet) and not counts.upgrading:
-        return _awaiting(counts, rollout, Reason.PLAN_STALE if hold is Reason.PLAN_STALE else None)
+        return _awaiting(counts, rollout, Reason.PLAN_STALE if hold is Reason.PLAN_STALE else None, misheard)
     if hold is Reason.CONCURRENCY_ZERO and not counts.upgrading:
         message = f"rollout.maxConcurrent is 0: nothing starts; {_tally(counts)}; next: raise it in the manifest"
         return Judgement(state=State.SUSPENDED, reason=hold, message=message)
@@ -156,12 +162,12 @@ def _at_rest(fleet: FleetStatus, plan: FleetPlan, counts: Counts) -> Judgement:
     """Nothing is under way, nothing is to come, and it is not as desired."""
     if counts.failed:
         next_step = f"look at the samples, then `reconciler retry --fleet {fleet.name} --all`"
-        return _stalled(Reason.DEVICES_FAILED, _tally(counts), next_step)
+        return stalled(Reason.DEVICES_FAILED, _tally(counts), next_step)
     if counts.blocked > counts.on_purpose:
         worst = blocks_of(plan)[0]
         message = f"{_tally(counts)}; {counted(len(worst.devices), 'device')}: {worst.message} ({worst.reason.code})"
         next_step = f"see docs/errors.md for {worst.reason.code}"
-        return _stalled(_REASON_OF_BLOCK.get(worst.reason, Reason.DEVICES_BLOCKED), message, next_step)
+        return stalled(_REASON_OF_BLOCK.get(worst.reason, Reason.DEVICES_BLOCKED), message, next_step)
     if counts.offline:
         return _progressing(Reason.DEVICES_OFFLINE, f"{_tally(counts)}; it goes on when they are back")
     return _progressing(Reason.RELEASING, f"{_current(counts)}; the product is still to be told")
@@ -198,12 +204,15 @@ def _suspended(fleet: FleetStatus, counts: Counts) -> Judgement:
     return Judgement(state=State.SUSPENDED, reason=Reason.SUSPENDED, message=message)
 
 
-def _awaiting(counts: Counts, rollout: RolloutStatus | None, stale: Reason | None) -> Judgement:
+def _awaiting(
+    counts: Counts, rollout: RolloutStatus | None, stale: Reason | None, misheard: OperatorError | None
+) -> Judgement:
     wave = "" if rollout is None or not rollout.awaits_approval else f" of wave {rollout.awaits_approval}"
     what = "what was approved is not what would be done now" if stale else f"the approval{wave} is missing"
-    message = (
-        f"{what}; {_tally(counts)}; next: approve the plan in status.plan, by spec.approvePlan or `reconciler approve`"
-    )
+    if misheard is not None:
+        what = f"{what}, and one by annotation does not count: {misheard.message} ({misheard.code})"
+    next_step = "approve the plan in status.plan, by a PlanApproval or the annotation approve-plan"
+    message = f"{what}; {_tally(counts)}; next: {next_step}"
     return Judgement(state=State.AWAITING_APPROVAL, reason=stale or Reason.AWAITING_APPROVAL, message=message)
 
 
@@ -242,7 +251,8 @@ def _progressing(reason: Reason, message: str) -> Judgement:
     return Judgement(state=State.PROGRESSING, reason=reason, message=message)
 
 
-def _stalled(reason: Reason, message: str, next_step: str) -> Judgement:
+def stalled(reason: Reason, message: str, next_step: str) -> Judgement:
+    """A person must act."""
     return Judgement(
         state=State.STALLED, reason=reason, message=f"{message}; next: {next_step}" if next_step else message
     )

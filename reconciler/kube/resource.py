@@ -12,13 +12,16 @@ VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 
 FLEET: Final = "DeviceFleet"
+RELEASE: Final = "ApplicationRelease"
+POLICY: Final = "RolloutPolicy"
+OVERRIDE: Final = "DeviceOverride"
 APPROVAL: Final = "PlanApproval"
 
 PLURALS: Final[Mapping[str, str]] = {
     FLEET: "devicefleets",
-    "ApplicationRelease": "applicationreleases",
-    "RolloutPolicy": "rolloutpolicies",
-    "DeviceOverride": "deviceoverrides",
+    RELEASE: "applicationreleases",
+    POLICY: "rolloutpolicies",
+    OVERRIDE: "deviceoverrides",
     APPROVAL: "planapprovals",
 }
 """Kind -> the name in addresses."""

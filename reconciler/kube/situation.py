@@ -10,6 +10,7 @@ from reconciler.controller.intent import Refusal
 from reconciler.controller.means import CLOUD, JOURNAL, SOURCE
 from reconciler.controller.passes import trouble_of
 from reconciler.controller.troubles import Trouble
+from reconciler.model.error import OperatorError
 from reconciler.model.revision import TakenIntent
 from reconciler.render.status import FleetStatus
 
@@ -54,6 +55,7 @@ class Reason(StrEnum):
     OUTSIDE_MAINTENANCE_WINDOW = "OutsideMaintenanceWindow"
     AWAITING_APPROVAL = "AwaitingApproval"
     PLAN_STALE = "PlanStale"
+    APPROVAL_REFUSED = "ApprovalRefused"
     SUSPENDED = "Suspended"
     CONCURRENCY_ZERO = "ConcurrencyZero"
     HALTED = "Halted"
@@ -92,6 +94,7 @@ class FleetSituation:
       digest is another one after every look.
     - `taken`: what is desired; `refusal`: why a later revision is not. `troubles`: those that concern this fleet.
     - `reconcile_handled`: the token of the latest wish for a look that was had.
+    - `misheard`: why an approval by an annotation of the fleet does not count.
     """
 
     generation: int
@@ -102,6 +105,7 @@ class FleetSituation:
     refusal: Refusal | None = None
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     reconcile_handled: str | None = None
+    misheard: OperatorError | None = None
 
 
 def troubles_concerning(product: str | None, troubles: Mapping[str, Trouble]) -> Mapping[str, Trouble]:

@@ -15,19 +15,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from reconciler.controller.intent import Refusal
 from reconciler.journal.journal import Journal
 from reconciler.kube.claims import CLAIMED, owners, product_of
-from reconciler.kube.resource import FLEET, MANIFESTS, Resource
+from reconciler.kube.resource import FLEET, MANIFESTS, OVERRIDE, RELEASE, Resource
 from reconciler.kube.store import Store
 from reconciler.manifests import ManifestErrors, Problem
 from reconciler.model.error import OperatorError, SourceUnreachableError
 from reconciler.model.instant import Instant
-from reconciler.model.revision import Revision
+from reconciler.model.revision import CLUSTER, Revision
 from reconciler.sources import ManifestSet
 from reconciler.sources.applications import with_applications
 
@@ -37,8 +37,6 @@ KEPT: Final = "resources/"
 _NOT_LISTED: Final = "PFR6955"
 _NOT_KEPT: Final = "PFR6956"
 _ONLY_NOW: Final = "PFR6957"
-_OVERRIDE: Final = "DeviceOverride/"
-_RELEASE: Final = "ApplicationRelease"
 
 _Texts = dict[str, str]
 
@@ -77,7 +75,7 @@ class ClusterSource:
         also_known: Collection[str] = (),
         number_of: Callable[[str, str], str] = lambda _, word: word,
     ) -> None:
-        self.name = f"kubernetes:{namespace}"
+        self.name = f"{CLUSTER}{namespace}"
         self.namespace = namespace
         self.judged: Mapping[str, Judged] = {}
         self._store = store
@@ -105,7 +103,7 @@ class ClusterSource:
         if self._looked is not None and self._looked[0] == what:
             return self._looked[1]
         texts = {each.path: each.manifest for each in resources if each.path not in foreign}
-        sound, problems = self._sound(texts, good)
+        sound, problems = _sound(texts, good, self._read)
         revision = self._revision(sound)
         self._keep(revision.commit, sound, {taken[0].revision.commit: good} if taken else {})
         self.judged = {
@@ -151,26 +149,11 @@ class ClusterSource:
         }
         return {path: first for path, first in found.items() if first.namespace != self.namespace}
 
-    def _sound(self, wanted: _Texts, good: _Texts) -> tuple[_Texts, Mapping[str, Problem]]:
-        """What has no problem, and the first problem of each resource that has one."""
-        texts = dict(wanted)
-        told: Mapping[str, Problem] = {}
-        while True:
-            try:
-                found = self._set(texts)
-                with_applications(found.compile(also_known=self._also_known), found)
-            except ManifestErrors as errors:
-                wrong = {each.place.file: each for each in reversed(errors.problems)}
-                told = {**wrong, **told}
-                if any(path.startswith(_OVERRIDE) or path not in texts for path in wrong):
-                    return texts, told
-                for path in wrong:
-                    told = _without(path, texts, good, told)
-            else:
-                return texts, told
+    def _read(self, texts: _Texts) -> None:
+        _compiled(texts, self.namespace, self._also_known)
 
     def _set(self, texts: _Texts) -> ManifestSet:
-        return ManifestSet(texts=texts, paths=tuple(texts), problems=(), shelf=_NoFiles(), tenant=self.namespace)
+        return _set(texts, self.namespace)
 
     def _revision(self, texts: _Texts) -> Revision:
         digest = hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()
@@ -184,6 +167,40 @@ class ClusterSource:
             self._kept = kept
 
 
+def problems_of(resources: Iterable[Resource], namespace: str, also_known: Collection[str]) -> Mapping[str, Problem]:
+    """The first problem of each resource that has one, by path, where nobody was there before to stand for it."""
+    texts = {each.path: each.manifest for each in resources}
+    return _sound(texts, {}, lambda some: _compiled(some, namespace, also_known))[1]
+
+
+def _set(texts: _Texts, namespace: str) -> ManifestSet:
+    return ManifestSet(texts=texts, paths=tuple(texts), problems=(), shelf=_NoFiles(), tenant=namespace)
+
+
+def _compiled(texts: _Texts, namespace: str, also_known: Collection[str]) -> None:
+    """Raises ManifestErrors: they have problems."""
+    found = _set(texts, namespace)
+    with_applications(found.compile(also_known=also_known), found)
+
+
+def _sound(wanted: _Texts, good: _Texts, read: Callable[[_Texts], None]) -> tuple[_Texts, Mapping[str, Problem]]:
+    """What has no problem, and the first problem of each resource that has one."""
+    texts = dict(wanted)
+    told: Mapping[str, Problem] = {}
+    while True:
+        try:
+            read(texts)
+        except ManifestErrors as errors:
+            wrong = {each.place.file: each for each in reversed(errors.problems)}
+            told = {**wrong, **told}
+            if any(path.startswith(f"{OVERRIDE}/") or path not in texts for path in wrong):
+                return texts, told
+            for path in wrong:
+                told = _without(path, texts, good, told)
+        else:
+            return texts, told
+
+
 def _without(path: str, texts: _Texts, good: _Texts, told: Mapping[str, Problem]) -> Mapping[str, Problem]:
     """Put a resource back to what it was, or take it out; with a release those fleets that want an application of it.
 
@@ -193,7 +210,7 @@ def _without(path: str, texts: _Texts, good: _Texts, told: Mapping[str, Problem]
         texts[path] = good[path]
         return told
     kind, _, name = path.split("/")
-    for fleet, text in [*texts.items()] if kind == _RELEASE else ():
+    for fleet, text in [*texts.items()] if kind == RELEASE else ():
         wanted = json.loads(text)["spec"].get("desired", {}).get("application", {})
         if fleet.startswith(f"{FLEET}/") and wanted.get("release") == name and text != good.get(fleet):
             told = {fleet: told[path], **told}

@@ -6,7 +6,7 @@ What nobody has looked at since the process began stays as it was written last: 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -62,7 +62,8 @@ def status_of(situation: FleetSituation, previous: Mapping[str, Any] | None, now
     if keeps_all:
         document["conditions"] = [dict(each) for each in before["conditions"]]
     else:
-        document["conditions"] = _conditions(situation, said, before, now)
+        also = _of_the_domain(fleet, said)
+        document["conditions"] = conditions_of(said, before, now, judged=situation.judged, also=also)
     return document
 
 
@@ -157,22 +158,21 @@ def _wave(wave: WaveStatus) -> dict[str, Any]:
     return document
 
 
-def _conditions(
-    situation: FleetSituation, said: Judgement, before: Mapping[str, Any], now: Instant
+def conditions_of(
+    said: Judgement, before: Mapping[str, Any], now: Instant, *, judged: int, also: Iterable[ConditionType] = ()
 ) -> list[dict[str, Any]]:
-    """Ready first, then what is true beside it."""
-    fleet = situation.fleet
+    """Ready first, then what is true beside it. `before` is the status before, `judged` the generation it is about."""
     statuses = {ConditionType.READY: _READY.get(said.state, "False")}
     if said.state in _BESIDE:
         statuses[_BESIDE[said.state]] = "True"
-    statuses |= dict.fromkeys(_of_the_domain(fleet, said), "True")
+    statuses |= dict.fromkeys(also, "True")
     known = {each["type"]: each for each in before.get("conditions", ())}
     message = _steady(said, known.get(ConditionType.READY))
     return [
         {
             "type": kind.value,
             "status": status,
-            "observedGeneration": situation.judged,
+            "observedGeneration": judged,
             "lastTransitionTime": _transition(known.get(kind.value), status, now),
             "reason": said.reason.value,
             "message": message,

@@ -43,7 +43,8 @@ _REASON: Final = "no reason was given"
 class Words:
     """Hears resources of all tenants; one thread.
 
-    `misheard`: what could not be done, by the path of the resource: an approval of a plan that nobody knows.
+    `misheard`: what could not be done, by the path of the resource: an approval of a plan that nobody knows. It is
+    tried again with every hearing.
     """
 
     journal: Journal
@@ -68,6 +69,8 @@ class Words:
             resume(speaker, fleet.fleet)
         if "resume" in new and said["resume"]:
             resume(speaker, fleet.fleet)
+        if not said["approve"]:
+            self.misheard.pop(fleet.path, None)
         if "approve" in new and said["approve"] and not self._approve(fleet, said["approve"], fleets=[fleet.fleet]):
             said["approve"] = before.get("approve", "")
         return self._note(fleet, said, before)
@@ -83,6 +86,15 @@ class Words:
         if not self._approve(approval, plan_id, fleets=fleets):
             return False
         return self._note(approval, said, before)
+
+    def is_heard(self, approval: Resource) -> bool:
+        """Whether an approval counts as it stands there now."""
+        return self._heard(approval).get("approve") == str(approval.generation)
+
+    def forget_all_but(self, paths: Collection[str]) -> None:
+        """The others are gone."""
+        for path in self.misheard.keys() - set(paths):
+            del self.misheard[path]
 
     def _approve(self, resource: Resource, plan_id: str, *, fleets: list[str]) -> bool:
         spec = resource.spec

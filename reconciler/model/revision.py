@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from reconciler.model.instant import Instant
+
+CLUSTER: Final = "kubernetes:"
+"""Before a namespace: what the source of its resources is called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,11 @@ class Revision:
     def text(self) -> str:
         """`main@sha1:…`, as plans and status show it."""
         return f"{self.name}@{self.commit}"
+
+    @property
+    def tenant(self) -> str:
+        """The namespace of a cluster whose resources these are; empty: a source that has the journal for itself."""
+        return self.source.removeprefix(CLUSTER) if self.source.startswith(CLUSTER) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from reconciler.model.event import (
     Troubled,
 )
 from reconciler.model.instant import Instant
+from reconciler.model.revision import Revision
 from reconciler.model.rollout_entry import Approved
 from reconciler.render.event_text import event_line
 from reconciler.render.plan_text import action_in_words
@@ -136,7 +137,8 @@ def _changes(now: Mapping[str, Matter], event: MatterEvent, number: int) -> list
         case RolloutMoved():
             return []
         case IntentTaken(at=at, intent=intent):
-            offers = [each for key, each in now.items() if key.startswith(_OFFER) and each.what not in intent.fleets]
+            mine = f"{_OFFER}{intent.revision.tenant}/" if intent.revision.tenant else _OFFER
+            offers = [each for key, each in now.items() if key.startswith(mine) and each.fleet not in intent.fleets]
             return [_changed(now, event, number), *(_ended(now, each.key, number, at) for each in offers)]
         case _:
             return [_changed(now, event, number)]
@@ -154,12 +156,14 @@ def _changed(now: Mapping[str, Matter], event: TroubleEvent, number: int) -> Mat
             name = MANIFESTS if revision is None else revision.text
             words = f"{name} is not taken, what was desired before stands: {message} ({code})"
             words += f"\nNext: {step}" if step else ""
-            about = f"{name} {code}"
-            opened = _opened(now, "refused", number, at, "IntentRefused", MANIFESTS, about, words)
+            tenant = "" if revision is None else revision.tenant
+            about, what = f"{name} {code}", f"{MANIFESTS} of {tenant}" if tenant else MANIFESTS
+            opened = _opened(now, _refused_key(revision), number, at, "IntentRefused", what, about, words)
             return opened and replace(opened, revision=None if revision is None else revision.commit)
-        case IntentTaken(at=at):
-            known = now.get("refused")
-            return None if known is None or known.since > at else _ended(now, "refused", number, at)
+        case IntentTaken(at=at, intent=intent):
+            key = _refused_key(intent.revision)
+            known = now.get(key)
+            return None if known is None or known.since > at else _ended(now, key, number, at)
         case ProductAttemptMoved(at=at, attempt=attempt):
             what = f"{action_in_words(attempt.action)} for product {attempt.product}"
             key = f"product/{attempt.fleet}/{what}"
@@ -181,6 +185,11 @@ def _changed(now: Mapping[str, Matter], event: TroubleEvent, number: int) -> Mat
             return _ended(now, f"device/{fleet}/{device_id}", number, at)
         case _:
             assert_never(event)
+
+
+def _refused_key(revision: Revision | None) -> str:
+    """Several tenants on one journal have a refusal each; another source than before has the one of that before."""
+    return f"refused/{revision.tenant}" if revision is not None and revision.tenant else "refused"
 
 
 def _opened(

@@ -29,6 +29,8 @@ from reconciler.telemetry.pace import Pace
 
 _MATTER_EVENTS: Final = get_args(MatterEvent)
 
+_INTENTS: Final = 100
+"""How many of the last intents are looked at for the newest of each tenant."""
 _FREQUENT: Final = (AttemptMoved, DeviceArrived, PassEnded, Finding)
 """Events that come by the thousand and tell people nothing at once."""
 
@@ -67,7 +69,9 @@ class Telling:
         self._couriers = [self._courier(journal, settings, channel) for settings, channel in channels]
         self._matters = Matters(journal, number=max((each.told_matters for each in self._couriers), default=0))
         # The process before may have died between the journal and the event.
-        self._queue.extend(IntentTaken(at=each.at, intent=each) for each in journal.intents(limit=1))
+        newest_last = [*journal.intents(limit=_INTENTS)][::-1]
+        latest = {each.revision.tenant: each for each in newest_last}
+        self._queue.extend(IntentTaken(at=each.at, intent=each) for each in latest.values())
         self._wakes = [threading.Event() for _ in self._couriers]
         self._keeper = threading.Thread(target=self._keep, name="telling", daemon=True)
         self._threads = [

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.emulator.faults import PERSON_FAULTS
+from tests.emulator.test_referee_laws import PERSON, falling
 
 ONE = "e00fce680000000000000001"
 PRODUCT = 12345
@@ -104,6 +105,22 @@ def test_a_client_is_blamed_for_what_it_lowers_after_a_person(bench: Any) -> Non
     bench.advance(120)
     assert bench.device(ONE).application_version == 1
     assert "S1" in bench.laws()
+
+
+@pytest.mark.parametrize(("by_request", "in_the_console", "laws"), [(2, None, []), (None, 2, ["S9"])])
+def test_a_persons_lock_is_what_the_console_made_of_it_last(
+    make_bench: Callable[..., Any], by_request: int | None, in_the_console: int | None, laws: list[str]
+) -> None:
+    for seed in range(20):
+        bench = make_bench(falling(), seed=seed)
+        bench.call("PUT", bench.path(ONE), {"desired_firmware_version": by_request}, token=PERSON)
+        bench.fault("person-changes-lock", count=1)
+        bench.look(ONE)
+        if bench.device(ONE).locked == in_the_console:
+            break
+    bench.look(ONE)
+    bench.lock(ONE, 3, flash=False)
+    assert bench.laws() == laws
 
 
 def test_people_act_by_the_seed(make_bench: Callable[..., Any]) -> None:

@@ -154,6 +154,17 @@ def test_s11_an_event_is_a_look_at_the_moment_that_it_tells_of(fleet: Any) -> No
     assert found(fleet) == [("S11", IDS[0])]
 
 
+def test_s11_an_event_that_is_heard_late_takes_nothing_away_from_a_look_before_it(fleet: Any) -> None:
+    told(fleet, stalenessSeconds=60)
+    listener = fleet.call("GET", f"{PRODUCT}/events").listener
+    fleet.cloud.state.life.set_online(fleet.device(IDS[0]), False, fleet.now)
+    fleet.advance(90)
+    fleet.look(IDS[0])
+    assert listener.take()
+    fleet.lock(IDS[0], 2, flash=False)
+    assert found(fleet) == []
+
+
 def test_s12_one_device_too_many_in_flight(fleet: Any) -> None:
     told(fleet, maxConcurrent=2)
     for device in IDS[:3]:

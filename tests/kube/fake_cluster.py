@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 
-from reconciler.kube.resource import API_VERSION, GROUP, PLURALS, VERSION
+from reconciler.kube.resource import API_VERSION, FLEET, GROUP, PLURALS, VERSION
 
 Document = dict[str, Any]
 KINDS = {plural: kind for kind, plural in PLURALS.items()}
@@ -30,13 +30,14 @@ KINDS = {plural: kind for kind, plural in PLURALS.items()}
 class FakeCluster:
     """`refusals`: how to answer the next requests whose `METHOD path` contains the key: status and headers, each once.
 
-    `requests` are all that came, as `METHOD path?query`.
+    `requests` are all that came, as `METHOD path?query`; `told` are resources as they were when a status was written.
     """
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str, str], Document] = {}
         self.secrets: dict[tuple[str, str], dict[str, str]] = {}
         self.events: list[Document] = []
+        self.told: list[Document] = []
         self.requests: list[str] = []
         self.refusals: dict[str, list[tuple[int, dict[str, str]]]] = {}
         self.lock = threading.RLock()
@@ -107,9 +108,9 @@ class FakeCluster:
             else:
                 self.secrets[namespace, name] = {"token": b64encode(token.encode()).decode()}
 
-    def status(self, namespace: str, name: str) -> Document:
+    def status(self, namespace: str, name: str, kind: str = FLEET) -> Document:
         with self.lock:
-            return copy.deepcopy(self.objects["devicefleets", namespace, name].get("status", {}))
+            return copy.deepcopy(self.objects[PLURALS[kind], namespace, name].get("status", {}))
 
     def writes(self) -> list[str]:
         return [each for each in self.requests if not each.startswith("GET")]
@@ -184,6 +185,7 @@ class FakeCluster:
             if document["metadata"].get("uid") not in {None, known["metadata"]["uid"]}:
                 return 409, {"message": "another uid"}
             known["status"] = document["status"]
+            self.told.append(copy.deepcopy(known))
             return 200, self._store(key, known, "MODIFIED")
 
     def _store(self, key: tuple[str, str, str], document: Document, what: str) -> Document:

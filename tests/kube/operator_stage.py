@@ -36,12 +36,22 @@ def fleet(namespace: str, name: str = "eu", *, release: str = "2.1.0", product: 
     }
 
 
+def part(kind: str, namespace: str, name: str, **spec: Any) -> Any:
+    """What stands beside fleets."""
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "fleet.reconciler.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
 @dataclass(kw_only=True)
 class OperatorStage:
-    """A stage with a cluster in place of a folder of manifests. `log` is what the process says."""
+    """A stage with a cluster in place of a folder of manifests. `log` is what the process says.
+
+    `quick`: it writes statuses and reads Secrets more often than in earnest, so that a test waits less.
+    """
 
     stage: Stage
     kubeconfig: Path
+    quick: bool = False
     process: subprocess.Popen[bytes] | None = None
     port: int = field(default_factory=free_port)
 
@@ -70,7 +80,14 @@ class OperatorStage:
         file.write_text(yaml.safe_dump(settings))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "reconciler", "operator", "--settings", str(file)],
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.kube.quick" if self.quick else "reconciler",
+                    "operator",
+                    "--settings",
+                    str(file),
+                ],
                 cwd=self.stage.folder,
                 env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
                 stdin=subprocess.DEVNULL,
@@ -113,12 +130,14 @@ class OperatorStage:
 
 
 @contextlib.contextmanager
-def operator_stage(folder: Path, kubeconfig: Path, *, devices: str = DEVICES) -> Iterator[OperatorStage]:
+def operator_stage(
+    folder: Path, kubeconfig: Path, *, devices: str = DEVICES, quick: bool = False
+) -> Iterator[OperatorStage]:
     """Everything but the operator itself, which is ended at the latest with this."""
     place = folder / "stage"
     place.mkdir()
     with set_stage(place, devices=devices, products=()) as stage:
-        made = OperatorStage(stage=stage, kubeconfig=kubeconfig)
+        made = OperatorStage(stage=stage, kubeconfig=kubeconfig, quick=quick)
         try:
             yield made
         finally:

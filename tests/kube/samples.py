@@ -12,6 +12,7 @@ import yaml
 
 from reconciler.kube.situation import FleetSituation
 from reconciler.kube.status import status_of
+from reconciler.kube.words import APPROVE
 from reconciler.model.device_life import DeviceState
 from reconciler.model.instant import Instant
 from reconciler.model.plan import RefusalReason, Refused, Waiting, WaitingReason
@@ -88,7 +89,8 @@ def samples() -> dict[str, dict[str, Any]]:
     found["suspended"]["spec"]["suspend"] = {"reason": "trade fair", "by": "ada"}
     found["edited"] = resource(found["ready"]["status"], generation=4)
     found["no_status"] = resource(None)
-    approved = resource(found["awaiting_approval"]["status"], approvePlan=PLAN.id)
+    approved = resource(found["awaiting_approval"]["status"])
+    approved["metadata"]["annotations"] = {APPROVE: PLAN.id}
     by_argocd = resource(found["ready"]["status"], suspend={"reason": "suspended in Argo CD"})
     return {**found, "approved": approved, "suspended_by_argocd": by_argocd}
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.kube.resource import APPROVAL, FLEET, OVERRIDE, POLICY, RELEASE
 from tests.kube.fake_cluster import FakeCluster
-from tests.kube.operator_stage import OperatorStage, fleet, operator_stage
+from tests.kube.judging import judged
+from tests.kube.operator_stage import OperatorStage, fleet, operator_stage, part
+from tests.kube.oracle import broken_rules, kstatus
 from tests.simulation.stage import PERSON_TOKEN, TOKEN
 
 
@@ -20,16 +23,18 @@ def cluster() -> Iterator[FakeCluster]:
     made.secret("team-a", TOKEN)
     yield made
     made.stop()
+    assert [rule for each in made.told for rule in broken_rules(each)] == []
+    assert [each["status"] for each in judged(made.told)] == [*map(kstatus, made.told)]
 
 
 @pytest.fixture
 def stage(tmp_path: Path, cluster: FakeCluster) -> Iterator[OperatorStage]:
-    with operator_stage(tmp_path, cluster.kubeconfig(tmp_path / "kubeconfig")) as made:
+    with operator_stage(tmp_path, cluster.kubeconfig(tmp_path / "kubeconfig"), quick=True) as made:
         yield made
 
 
-def ready(cluster: FakeCluster, namespace: str = "team-a", name: str = "eu") -> dict[str, str]:
-    conditions = cluster.status(namespace, name).get("conditions", [])
+def ready(cluster: FakeCluster, namespace: str = "team-a", name: str = "eu", kind: str = FLEET) -> dict[str, str]:
+    conditions = cluster.status(namespace, name, kind).get("conditions", [])
     return next((each for each in conditions if each["type"] == "Ready"), {})
 
 
@@ -75,15 +80,33 @@ def test_a_resource_with_a_problem_says_so_and_the_others_go_on(stage: OperatorS
     stage.wait_for(lambda: ready(cluster, name="us").get("reason") == "BuildFailed")
     assert "there is no RolloutPolicy 'slow'" in ready(cluster, name="us")["message"]
     assert stage.releases("legacy-meters") == {"2.0.1"}
-    cluster.apply(
-        {
-            "apiVersion": "fleet.reconciler.dev/v1alpha1",
-            "kind": "RolloutPolicy",
-            "metadata": {"name": "slow", "namespace": "team-a"},
-            "spec": {"rollout": {"maxConcurrent": 1}},
-        }
-    )
+    cluster.apply(part("RolloutPolicy", "team-a", "slow", rollout={"maxConcurrent": 1}))
     stage.wait_for_release("2.1.0", "legacy-meters")
+    stage.wait_for(lambda: "1 fleet refers" in ready(cluster, name="slow", kind=POLICY).get("message", ""))
+    assert stage.end() == 0
+
+
+def test_what_stands_beside_fleets_says_whether_it_counts_also_before_the_first_fleet(
+    stage: OperatorStage, cluster: FakeCluster
+) -> None:
+    cluster.apply(part(POLICY, "team-b", "slow", rollout={"maxConcurrent": 1}))
+    cluster.apply(part(POLICY, "team-b", "wrong", rollout={"maxConcurrent": "many"}))
+    cluster.apply(fleet("team-a", suspend=True))
+    cluster.apply(part(OVERRIDE, "team-a", "lent", devices=["e" * 24], mode="hold", reason="a loan"))
+    cluster.apply(part(RELEASE, "team-a", "logger", product="cold-chain"))
+    stage.start()
+    stage.wait_for(lambda: ready(cluster, "team-b", "slow", POLICY).get("status") == "True")
+    stage.wait_for(lambda: ready(cluster, "team-b", "wrong", POLICY).get("reason") == "BuildFailed")
+    stage.wait_for(lambda: ready(cluster, "team-a", "lent", OVERRIDE).get("message") == "it counts: hold for 1 device")
+    stage.wait_for(lambda: ready(cluster, "team-a", "logger", RELEASE).get("reason") == "BuildFailed")
+    cluster.apply(part(POLICY, "team-b", "wrong", rollout={"maxConcurrent": 2}))
+    stage.wait_for(lambda: ready(cluster, "team-b", "wrong", POLICY).get("status") == "True")
+    assert ready(cluster, "team-b", "wrong", POLICY)["observedGeneration"] == 2
+    stage.wait_for(lambda: ready(cluster).get("reason") == "Suspended")
+    writes = len(cluster.told)
+    cluster.annotate(FLEET, "team-a", "eu", reconcile_requested_at="1")
+    stage.wait_for(lambda: cluster.status("team-a", "eu").get("lastHandledReconcileAt") == "1")
+    assert len(cluster.told) == writes + 1, "nothing else has changed, so nothing else is written"
     assert stage.end() == 0
 
 
@@ -150,8 +173,15 @@ def test_a_plan_is_approved_by_a_resource_of_its_own(stage: OperatorStage, clust
         "spec": {"planId": plan["id"], "digest": plan["digest"], "by": "ann", "at": "2026-11-22T20:00:00Z"},
     }
     cluster.apply(approval)
+    stage.wait_for(lambda: ready(cluster, "team-b", "yes", APPROVAL).get("reason") == "ApprovalRefused")
+    assert "not about these fleets of this namespace" in ready(cluster, "team-b", "yes", APPROVAL)["message"]
+    stage.wait_for(lambda: "ApprovalRefused" in {each["reason"] for each in cluster.events})
+    cluster.annotate(FLEET, "team-a", "eu", approve_plan="plan-of-nobody")
+    stage.wait_for(lambda: "plan-of-nobody" in ready(cluster)["message"])
+    assert {each["involvedObject"]["kind"] for each in cluster.events} == {APPROVAL, FLEET}
     cluster.apply({**approval, "metadata": {"name": "yes", "namespace": "team-a"}})
     stage.wait_for_release("2.1.0")
+    stage.wait_for(lambda: ready(cluster, "team-a", "yes", APPROVAL).get("status") == "True")
     assert stage.end() == 0
     stage.stage.assert_nothing_wrong()
 

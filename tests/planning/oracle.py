@@ -7,7 +7,7 @@ CSV tables itself. `tests/planning/route_rules.py` judges a given route with it.
 Over USB (`via="usb"`) the facts 4.5, 7.1, 7.3 and 7.4 are read like this: system parts and the radio stack are written
 in DFU mode, where nothing is checked and nothing boots until DFU mode is left; bootloaders and NCP firmware go through
 the running Device OS, in safe mode too, under the same acceptance as over the air and with a boot after each. A hop
-ends with a boot. There are no stations.
+ends with a boot. There are no stations. Where a system part is missing no Device OS runs: only DFU mode takes modules.
 
 Values are plain: a slot is a text ("bootloader/0"), a need is (slot, lowest version), a module is
 (slot, version, first need or None, second need or None), and a device is a frozenset of modules, one for each slot.
@@ -57,6 +57,8 @@ NRF52840 = {"argon", "boron", "xenon", "esomx", "asom", "bsom", "xsom", "b5som",
 GEN_2 = {"photon", "p1", "electron"}
 NEVER_SENT = "bootloader/1"
 """The encrypted MBR of Realtek devices."""
+NOTHING = ""
+"""In place of a release: nothing of any Device OS is there."""
 ELECTRON_STATIONS_OVER_THE_CLOUD = ("0.5.5", "0.6.4", "0.7.0", "1.2.1")
 
 
@@ -158,14 +160,20 @@ def platforms() -> tuple[str, ...]:
 # --- the device: facts 4.3 --------------------------------------------------------------------------------------------
 
 
+@cache
+def versions(device: Device) -> dict[str, int]:
+    return {module.slot: module.version for module in device}
+
+
 def installed_version(device: Device, slot: str) -> int:
-    return next((module.version for module in device if module.slot == slot), 0)
+    return versions(device).get(slot, 0)
 
 
 def holds(device: Device, wanted: Need | None) -> bool:
     return wanted is None or installed_version(device, wanted[0]) >= wanted[1]
 
 
+@cache
 def after(device: Device, module: Module) -> Device:
     return frozenset(other for other in device if other.slot != module.slot) | {module}
 
@@ -176,6 +184,27 @@ def boots_normally(device: Device) -> bool:
     return all(holds(device, module.first) and holds(device, module.second) for module in device)
 
 
+@cache
+def runs(platform: str, device: Device) -> bool:
+    """Whether there is a Device OS that runs: every system part that the release of its newest part ships."""
+    parts = {module.slot: module.version for module in device if module.slot.startswith("system_part/")}
+    newest = max(parts.values(), default=0)
+    return any(
+        newest == max(of_release.values(), default=None) and of_release.keys() <= parts.keys()
+        for of_release in system_parts(platform).values()
+    )
+
+
+@cache
+def system_parts(platform: str) -> dict[str, dict[str, int]]:
+    """Release -> slot -> version, of its system parts alone."""
+    return {
+        release: {slot: m.version for slot, m in modules.items() if slot.startswith("system_part/")}
+        for release, modules in shipped()[platform].items()
+    }
+
+
+@cache
 def is_written_in_dfu_mode(via: str, slot: str) -> bool:
     return via == "usb" and slot.partition("/")[0] in ("system_part", "radio_stack")
 
@@ -185,7 +214,7 @@ def takes(platform: str, device: Device, module: Module, via: str = "cloud") -> 
     """Whether the device accepts the transfer. A need on the module's own slot is read before the replacement."""
     if is_written_in_dfu_mode(via, module.slot):
         return True
-    if not holds(device, module.first):
+    if not runs(platform, device) or not holds(device, module.first):
         return False
     if (
         module.second is not None
@@ -235,11 +264,7 @@ def inferred(platform: str, release: str) -> Device:
 
 def is_complete(platform: str, device: Device, release: str) -> bool:
     """All system parts that the release ships are at the release."""
-    return all(
-        installed_version(device, slot) == module.version
-        for slot, module in shipped()[platform][release].items()
-        if slot.startswith("system_part/")
-    )
+    return all(installed_version(device, slot) == version for slot, version in system_parts(platform)[release].items())
 
 
 def has_arrived(platform: str, device: Device, desired: str, *, full: bool) -> bool:
@@ -260,15 +285,22 @@ def station_between(platform: str, via: str, earlier: str, later: str) -> str | 
     return between[0] if between else None
 
 
+@cache
+def releases_after(platform: str, via: str, release: str) -> tuple[str, ...]:
+    """Where a hop may go from a complete release; from `NOTHING` anywhere."""
+    return tuple(
+        later
+        for later in publishable(platform)
+        if release == NOTHING or (is_later(later, release) and station_between(platform, via, release, later) is None)
+    )
+
+
+@cache
 def next_steps(platform: str, via: str, device: Device, hop: str, *, hop_is_open: bool) -> list[Step]:
     """Everything that may be sent now: more of this hop, and, when its system parts are all there, of a later one."""
-    hops = [hop] if hop_is_open else []
-    if is_complete(platform, device, hop):
-        hops += [
-            release
-            for release in publishable(platform)
-            if is_later(release, hop) and station_between(platform, via, hop, release) is None
-        ]
+    hops = [hop] if hop_is_open and hop != NOTHING else []
+    if hop == NOTHING or is_complete(platform, device, hop):
+        hops += releases_after(platform, via, hop)
     return [
         Step(release, module)
         for release in hops
@@ -310,10 +342,10 @@ def cheapest_routes(
 
     `device` are the modules if they are known; without it they are inferred. Only a device in safe mode may be sent
     something of the release that it runs (rule 8), and that release may then be the desired one as well. `full` is
-    `completeness: full`.
+    `completeness: full`. `NOTHING` as start: no system part is there, so that any release may come first.
     """
     first = device if device is not None else inferred(platform, start)
-    wanted = {r for r in publishable(platform) if is_later(r, start) or (safe_mode and r == start)}
+    wanted = {r for r in publishable(platform) if start == NOTHING or is_later(r, start) or (safe_mode and r == start)}
     found: dict[str, Answer] = {}
     here = _State(first, start, in_dfu_mode=False)
     best: dict[_State, _Label] = {here: _Label(0, 0, 0, 0, ())}

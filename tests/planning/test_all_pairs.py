@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
 
 from reconciler.firmware.known import known_catalog
+from reconciler.model.device import DeviceMode
 from reconciler.model.fleet import Completeness, Via
 from reconciler.model.module import Dependency
 from reconciler.model.module import Module as ModelModule
+from reconciler.model.plan import Knowledge, Situation
 from reconciler.model.platform import Platform, platform_by_name
 from reconciler.model.step import FlashModule
 from reconciler.model.version import DeviceOsVersion
-from reconciler.planning.route import Found, find_route
+from reconciler.planning.route import Found, RouteSearch
 from reconciler.planning.situation import inferred_situation
 from tests.planning.oracle import (
+    NOTHING,
     Answer,
+    Device,
     Module,
     Need,
     Step,
@@ -36,9 +41,8 @@ READINGS = [
     *((platform, "usb", False) for platform in platforms()),
 ]
 
-
-_USB_STARTS_EVERY = 4
-"""Over USB a start in four, each with every desired release: the oracle has more to search there."""
+_BROKEN_EVERY = 2
+"""Of the devices on which nothing runs one in two, each with every desired release."""
 
 
 def plain(module: ModelModule) -> Module:
@@ -59,22 +63,27 @@ def platform_named(name: str) -> Platform:
     return platform
 
 
-def planned(platform: str, start: str, desired: str, via: str, *, full: bool) -> Found | None:
-    found = find_route(
-        platform_named(platform),
-        inferred_situation(platform_named(platform), DeviceOsVersion(start), known_catalog()),
-        DeviceOsVersion(desired),
-        known_catalog(),
-        via=Via(via),
-        completeness=Completeness.FULL if full else Completeness.REQUIRED,
-        allow_prerelease=False,
+@cache
+def routes_of(platform: str, via: str) -> RouteSearch:
+    return RouteSearch(platform_named(platform), known_catalog(), Via(via))
+
+
+def situation_at(platform: str, start: str) -> Situation:
+    return inferred_situation(platform_named(platform), DeviceOsVersion(start), known_catalog())
+
+
+def planned(platform: str, start: Situation, desired: str, via: str, *, full: bool) -> Found | None:
+    completeness = Completeness.FULL if full else Completeness.REQUIRED
+    found = routes_of(platform, via).find(
+        start, DeviceOsVersion(desired), completeness=completeness, allow_prerelease=False
     )
     return found if isinstance(found, Found) else None
 
 
-def differences(platform: str, start: str, desired: str, found: Found | None, answer: Answer | None) -> list[str]:
+def differences(pair: str, found: Found | None, answer: Answer | None) -> list[str]:
+    platform = pair.partition(" ")[0]
     if found is None or answer is None:
-        return [] if found is None and answer is None else [f"planner {found}, oracle {answer}"]
+        return [] if found is None and answer is None else [f"{pair}: planner {found}, oracle {answer}"]
     steps = plain_steps(found.steps)
     cost = (
         found.safe_mode_boots,
@@ -83,30 +92,67 @@ def differences(platform: str, start: str, desired: str, found: Found | None, an
         len(found.hops),
         tuple(hop.text for hop in found.hops),
     )
-    said = [] if cost == answer[:5] else [f"planner costs {cost} by {steps}, oracle {answer}"]
+    said = [] if cost == answer[:5] else [f"{pair}: planner costs {cost} by {steps}, oracle {answer}"]
     for step, flash in zip(steps, found.steps, strict=True):
         known = sizes().get((platform, step.device_os, step.module.slot, step.module.version))
         if flash.size != known:
-            said.append(f"{step} has {flash.size} bytes, the table says {known}")
+            said.append(f"{pair}: {step} has {flash.size} bytes, the table says {known}")
         if flash.boots_into != "normal" and not found.safe_mode_boots:
-            said.append(f"{step} boots into {flash.boots_into}")
+            said.append(f"{pair}: {step} boots into {flash.boots_into}")
     return said
 
 
 @pytest.mark.parametrize(("platform", "via", "full"), READINGS)
 def test_the_planner_and_the_oracle_agree_on_every_pair(platform: str, via: str, *, full: bool) -> None:
     said = []
-    starts = publishable(platform) if via == "cloud" else publishable(platform)[::-_USB_STARTS_EVERY]
-    for start in starts:
+    for start in publishable(platform):
         answers = cheapest_routes(platform, start, via=via, full=full)
-        for desired in publishable(platform):
-            if is_later(desired, start):
-                found = planned(platform, start, desired, via, full=full)
-                said += [
-                    f"{platform} {start} -> {desired}: {difference}"
-                    for difference in differences(platform, start, desired, found, answers.get(desired))
-                ]
+        later = [desired for desired in publishable(platform) if is_later(desired, start)]
+        if via == "usb":
+            assert answers.keys() == {*later}, "over USB every pair can be reached"
+        for desired in later:
+            found = planned(platform, situation_at(platform, start), desired, via, full=full)
+            said += differences(f"{platform} {start} -> {desired}", found, answers.get(desired))
     assert not said, f"{len(said)} differences, first:\n" + "\n".join(said[:10])
+
+
+@pytest.mark.parametrize("platform", platforms())
+def test_the_planner_and_the_oracle_agree_on_devices_that_lost_their_device_os(platform: str) -> None:
+    """Found in DFU mode without a system part: what else is there is that of a release."""
+    broken: dict[Device, Situation] = {}
+    for start in publishable(platform):
+        left = frozenset(m for m in inferred(platform, start) if not m.slot.startswith("system_part/"))
+        broken.setdefault(left, broken_at(platform, start, {module.slot for module in left}))
+    said = []
+    for device, situation in [*broken.items()][::_BROKEN_EVERY]:
+        answers = cheapest_routes(platform, NOTHING, via="usb", device=device, safe_mode=True)
+        for desired in publishable(platform):
+            found = planned(platform, situation, desired, "usb", full=False)
+            said += differences(f"{platform} {sorted(device)} -> {desired}", found, answers.get(desired))
+    assert not said, f"{len(said)} differences, first:\n" + "\n".join(said[:10])
+
+
+@pytest.mark.parametrize("platform", ["electron", "p1", "photon"])
+def test_the_planner_and_the_oracle_agree_on_devices_that_lost_one_of_their_system_parts(platform: str) -> None:
+    """The release of the parts that are left is finished first, and nothing else is taken before that."""
+    said = []
+    for start in publishable(platform)[::3]:
+        for lost in sorted(slot for slot in shipped()[platform][start] if slot.startswith("system_part/")):
+            left = frozenset(module for module in inferred(platform, start) if module.slot != lost)
+            situation = broken_at(platform, start, {module.slot for module in left})
+            answers = cheapest_routes(platform, start, via="usb", device=left, safe_mode=True)
+            for desired in publishable(platform):
+                if not is_later(start, desired):
+                    found = planned(platform, situation, desired, "usb", full=False)
+                    said += differences(f"{platform} {start} without {lost} -> {desired}", found, answers.get(desired))
+    assert not said, f"{len(said)} differences, first:\n" + "\n".join(said[:10])
+
+
+def broken_at(platform: str, start: str, left: set[str]) -> Situation:
+    """A device of this release, found in DFU mode with these slots alone."""
+    whole = situation_at(platform, start)
+    modules = tuple(module for module in whole.modules if str(module.slot) in left)
+    return replace(whole, modules=modules, device_os=None, mode=DeviceMode.SAFE_MODE, knowledge=Knowledge.REPORTED)
 
 
 @pytest.mark.parametrize("platform", platforms())
@@ -115,7 +161,7 @@ def test_every_route_of_the_planner_keeps_every_rule(platform: str) -> None:
     for start in publishable(platform)[::10]:
         for desired in publishable(platform):
             if is_later(desired, start):
-                found = planned(platform, start, desired, "cloud", full=False)
+                found = planned(platform, situation_at(platform, start), desired, "cloud", full=False)
                 if found is not None:
                     breaches = check_route(platform, start, desired, plain_steps(found.steps))
                     assert not breaches, (platform, start, desired, found.steps)
@@ -124,8 +170,7 @@ def test_every_route_of_the_planner_keeps_every_rule(platform: str) -> None:
 @pytest.mark.parametrize("platform", platforms())
 def test_what_is_inferred_of_a_device_is_what_the_oracle_infers(platform: str) -> None:
     for start in shipped()[platform]:
-        situation = inferred_situation(platform_named(platform), DeviceOsVersion(start), known_catalog())
-        versions = {str(module.slot): module.version for module in situation.modules}
+        versions = {str(module.slot): module.version for module in situation_at(platform, start).modules}
         assert versions == {module.slot: module.version for module in inferred(platform, start)}, start
 
 

@@ -15,6 +15,8 @@ from reconciler.model.platform import platform_by_name
 from reconciler.model.version import DeviceOsVersion
 from reconciler.planning.route import Found, find_route
 from tests.planning.oracle import (
+    NOTHING,
+    Answer,
     Device,
     Module,
     Need,
@@ -24,6 +26,7 @@ from tests.planning.oracle import (
     cheapest_routes,
     platforms,
     publishable,
+    runs,
     shipped,
 )
 
@@ -47,6 +50,15 @@ def reported_devices(draw: st.DrawFn) -> tuple[str, str, Device, bool]:
     return platform, running, whole, not boots_normally(whole) or draw(st.booleans())
 
 
+@st.composite
+def broken_devices(draw: st.DrawFn) -> tuple[str, str, Device]:
+    """The same, found in DFU mode without one, some or all of its system parts; without any its release is unknown."""
+    platform, running, device, _ = draw(reported_devices())
+    parts = sorted(module for module in device if module.slot.startswith("system_part/"))
+    lost = draw(st.sets(st.sampled_from(parts), min_size=1))
+    return platform, running if len(lost) < len(parts) else NOTHING, device - lost
+
+
 def model_module(module: Module) -> ModelModule:
     def dependency(need: Need | None) -> Dependency | None:
         return None if need is None else Dependency(ModuleSlot.parse(need[0]), need[1])
@@ -67,7 +79,7 @@ def planned(
     modules = sorted(map(model_module, device), key=lambda module: module.slot)
     situation = Situation(
         platform=platform,
-        device_os=DeviceOsVersion(running),
+        device_os=DeviceOsVersion(running) if runs(platform, device) else None,
         application=None,
         mode=DeviceMode.SAFE_MODE if safe_mode else DeviceMode.NORMAL,
         knowledge=Knowledge.REPORTED,
@@ -96,11 +108,28 @@ def test_the_planner_and_the_oracle_agree_whatever_modules_are_there(
     later = releases[releases.index(running) + (not safe_mode) :]
     for desired in data.draw(st.lists(st.sampled_from(later), max_size=5)) if later else ():
         found = planned(platform, running, device, desired, via=via, safe_mode=safe_mode, full=full)
-        answer = answers.get(desired)
-        cost = None
-        if found is not None:
-            steps = [Step(s.device_os.text, Module(str(s.module.slot), s.module.version)) for s in found.steps]
-            size = sum(bytes_for_cost(platform, step) for step in steps)
-            hops = tuple(hop.text for hop in found.hops)
-            cost = (found.safe_mode_boots, len(steps), size, len(hops), hops)
-        assert cost == (None if answer is None else answer[:5]), (desired, found, answer)
+        agree(platform, desired, found, answers.get(desired))
+
+
+@settings(max_examples=25, deadline=None)
+@given(broken_devices(), st.booleans(), st.data())
+def test_the_planner_and_the_oracle_agree_on_what_repairs_a_device_on_which_nothing_runs(
+    broken: tuple[str, str, Device], full: bool, data: st.DataObject
+) -> None:
+    platform, of_parts, device = broken
+    answers = cheapest_routes(platform, of_parts, via="usb", device=device, safe_mode=True, full=full)
+    releases = publishable(platform)
+    later = releases if of_parts == NOTHING else releases[releases.index(of_parts) :]
+    for desired in data.draw(st.lists(st.sampled_from(later), max_size=5)):
+        found = planned(platform, of_parts, device, desired, via="usb", safe_mode=True, full=full)
+        agree(platform, desired, found, answers.get(desired))
+
+
+def agree(platform: str, desired: str, found: Found | None, answer: Answer | None) -> None:
+    cost = None
+    if found is not None:
+        steps = [Step(s.device_os.text, Module(str(s.module.slot), s.module.version)) for s in found.steps]
+        size = sum(bytes_for_cost(platform, step) for step in steps)
+        hops = tuple(hop.text for hop in found.hops)
+        cost = (found.safe_mode_boots, len(steps), size, len(hops), hops)
+    assert cost == (None if answer is None else answer[:5]), (desired, found, answer)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -20,7 +20,7 @@ from reconciler.controller.words.asking import ACCEPT, RECONCILE
 from reconciler.inventory.inventory import Inventory
 from reconciler.journal.journal import KeptPlan
 from reconciler.manifests import ManifestErrors, Problem, ProblemCode
-from reconciler.model.device import Observation
+from reconciler.model.device import ModuleReport, Observation
 from reconciler.model.event import Event, PlanMade
 from reconciler.model.fleet import Fleet, FleetSet, Place
 from reconciler.settings.settings import ControllerSettings, GitSettings, GuardSettings
@@ -132,6 +132,11 @@ class LongPlay(Performance):
         """What the controller offers. See `Performance.plan_for`."""
         offered = self.store.bookmark(f"offer/{fleet}")
         return None if offered is None else self.store.plan(offered)
+
+    def heard(self) -> Iterator[ModuleReport]:
+        """What controllers have heard by now; they write it down with their next look. See `Performance.heard`."""
+        for controller in self.clients.values():
+            yield from controller.connection.module_reports()
 
     def run_once(self, *, stop_at: float) -> None:
         """One process, until it dies or its time is over; when all is well again, until everything is done."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import count
@@ -20,7 +20,7 @@ from reconciler.inventory.inventory import Inventory
 from reconciler.journal.journal import Journal, KeptPlan
 from reconciler.journal.memory import MemoryJournal
 from reconciler.journal.sqlite import SqliteJournal
-from reconciler.model.device import Observation
+from reconciler.model.device import ModuleReport, Observation
 from reconciler.model.error import BugError, JournalError, ReconcilerError, WireError
 from reconciler.model.fleet import Fleet, FleetSet
 from reconciler.planning.answer import Answers
@@ -202,6 +202,11 @@ class Performance:
             return self.store.plan(shown[-1]) if shown else None
         return self.planned_now()
 
+    def heard(self) -> Iterator[ModuleReport]:
+        """What devices have told of their modules to somebody who goes on listening."""
+        for scope in self.listener.scopes if self.listener is not None else ():
+            yield from scope.hearing.module_reports()
+
     def planned_now(self) -> KeptPlan | None:
         """What a person is shown who asks for a plan now, in the journal; None: nobody could look."""
         client = self._client(self.theatre.acting, 0.0)
@@ -226,9 +231,8 @@ class Performance:
 
     def _client(self, actor: Actor, stop_at: float) -> Client:
         """A new process, which knows what devices have told of their modules by now."""
-        for scope in self.listener.scopes if self.listener is not None else ():
-            for report in scope.hearing.module_reports():
-                self.store.keep_report(report)
+        for report in self.heard():
+            self.store.keep_report(report)
         client = Client(
             virtual=self.theatre,
             theatre=self.theatre,

@@ -24,6 +24,7 @@ from reconciler.inventory.vitals import CloudVitals
 from reconciler.inventory.watching import WatchingInventory
 from reconciler.journal.journal import Journal
 from reconciler.model.allowance import REQUESTS
+from reconciler.model.device import ModuleReport
 from reconciler.model.error import OperatorError
 from reconciler.model.event import Event
 from reconciler.model.fleet import FleetSet
@@ -173,6 +174,11 @@ class VirtualConnection:
         for report in journal.reports().values():
             for hearing, _ in self._ears.values():
                 hearing.keep_report(report)
+
+    def module_reports(self) -> Iterator[ModuleReport]:
+        """What devices have told of their modules."""
+        for hearing, _ in self._ears.values():
+            yield from hearing.module_reports()
 
     def leave(self) -> None:
         """The process is gone: nobody listens any more."""

@@ -112,7 +112,7 @@ def test_what_it_brings_along_is_listed_with_versions_licences_and_dependencies(
     assert bom["bomFormat"] == "CycloneDX"
     assert bom["metadata"]["component"]["name"] == "particle-fleet-reconciler"
     listed = {component["name"].lower(): component for component in bom["components"]}
-    assert {"click", "requests", "sqlalchemy", "starlette", "psycopg", "pyyaml"} <= set(listed)
+    assert {"click", "requests", "sqlalchemy", "starlette", "psycopg", "pyyaml", "kopf"} <= set(listed)
     assert not {"pytest", "mypy", "ruff"} & set(listed)
     assert [name for name, component in listed.items() if not component.get("version")] == []
     assert all(component["purl"].startswith("pkg:pypi/") for component in listed.values() if "purl" in component)

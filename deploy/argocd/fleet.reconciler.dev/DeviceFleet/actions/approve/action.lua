@@ -2,5 +2,8 @@
 if obj.status == nil or obj.status.plan == nil then
   error("there is no plan that waits for an approval")
 end
-obj.spec.approvePlan = obj.status.plan.id
+if obj.metadata.annotations == nil then
+  obj.metadata.annotations = {}
+end
+obj.metadata.annotations["fleet.reconciler.dev/approve-plan"] = obj.status.plan.id
 return obj
