@@ -16,16 +16,10 @@ from jsonschema import Draft202012Validator
 from reconciler.cli.bundle import command as bundle_command
 from reconciler.cli.usb.group import command as usb_command
 from reconciler.cli.usb.working import sole_bench
-from reconciler.emulator.binaries import EmulatedBinaries
-from reconciler.firmware.catalog import Catalog
-from reconciler.firmware.known import known_catalog
 from reconciler.journal.opening import open_journal
 from reconciler.model.attempt import AttemptState
 from reconciler.model.error import ReconcilerError
-from reconciler.model.fleet import Desired
-from reconciler.model.platform import platform_by_name
-from reconciler.model.version import DeviceOsVersion
-from reconciler.planning.provision import releases_for_bench, steps_of
+from tests.bench.stock import stock
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "fleet-manifests" / "11-bench"
@@ -149,20 +143,7 @@ def test_without_modules_and_without_a_token_it_says_what_to_give(tmp_path: Path
 def emulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with modules that are not the vendor's, and the catalog that goes with them."""
     folder = tmp_path_factory.mktemp("emulated")
-    binaries = EmulatedBinaries(known_catalog())
-    for name in ("argon", "boron"):
-        platform = platform_by_name(name)
-        assert platform is not None
-        desired = Desired(device_os=DeviceOsVersion("6.3.4"), application=None)
-        releases = releases_for_bench(platform, desired, known_catalog())
-        for step in (step for release in releases for step in steps_of(platform, release)):
-            place = folder / "firmware" / name / step.device_os.text / f"{step.module.slot.function.label}.bin"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            content = binaries.module(platform, step.device_os, step.module.slot)
-            assert content is not None
-            place.write_bytes(content)
-    catalog: Catalog = binaries.catalog
-    (folder / "catalog.json").write_text(json.dumps(catalog.document()), encoding="utf-8")
+    stock(folder)
     return folder
 
 
