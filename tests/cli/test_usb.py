@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import sys
@@ -12,10 +13,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
+from usb.core import USBError
 
 from reconciler.cli.bundle import command as bundle_command
 from reconciler.cli.usb.group import command as usb_command
 from reconciler.cli.usb.working import sole_bench
+from reconciler.emulator.bench.backend import PretendUsb
 from reconciler.journal.opening import open_journal
 from reconciler.model.attempt import AttemptState
 from reconciler.model.error import ReconcilerError
@@ -124,6 +127,29 @@ def test_two_benches_on_the_same_ports_are_refused_whatever_their_journals(
         assert refused.value.code == "PFR5012"
         with sole_bench(tmp_path / "pretended.sqlite", is_real=False):
             pass
+
+
+def test_without_the_udev_rule_it_says_which_port_is_shut_and_which_commands_open_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_backend: PretendUsb, device: Any) -> None:
+        raise USBError("Access denied (insufficient permissions)", -3, errno.EACCES)
+
+    monkeypatch.setattr(PretendUsb, "open_device", denied)
+    listed = run("list", EXAMPLE, *FAST)
+    assert listed.exit_code == 1
+    assert "not touched" not in listed.stdout, "whose it is is not known"
+    assert listed.stdout.count("PFR3202 port 1-") == 6
+    plan = run("plan", EXAMPLE, *FAST)
+    assert plan.stdout.count("! PFR3202 port 1-") == 6
+    assert "\N{REPLACEMENT CHARACTER}" not in plan.stdout
+    bench = run("bench", EXAMPLE, *FAST, "--once", journal=tmp_path / "journal.sqlite")
+    assert bench.exit_code == 3
+    shut = [line for line in bench.stdout.splitlines() if "LOOK HERE" in line]
+    assert len(shut) == 6
+    for line in (*shut, listed.stdout):
+        assert "usb udev-rules | sudo tee /etc/udev/rules.d/50-particle.rules" in line
+        assert "udevadm control --reload" in line
 
 
 def test_without_the_libraries_it_says_which_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
