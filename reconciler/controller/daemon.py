@@ -192,12 +192,13 @@ class Daemon:
         plan, intent, now = self._loop.passes.plan(), self._loop.passes.intent, self.now()
         memory = Memory(self._means.journal, self._kept_plans)
         fleets = None if intent is None else intent.fleets
+        health = {fleet: found for run in self._loop.passes.runs for fleet, found in [*run.health.items()]}
         return Status(
             at=now,
             observed_at=None if plan is None else plan.source.observed_at,
             complete=plan is not None and plan.complete,
             blind_because="" if plan is not None else self._blind_because(),
-            fleets=fleet_statuses(fleets, plan, memory, now=now),
+            fleets=fleet_statuses(fleets, plan, memory, now=now, health=health),
             run=RunStatus(journal_found=True, under_way=self._holder, last=memory.last_run()),
             budget=budget_status(memory, requests=self._traffic().requests, now=now),
             token=self._token(),

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
+from reconciler.controller.refused import keep_refused
 from reconciler.controller.words.asking import ACCEPT
 from reconciler.journal.journal import Journal
 from reconciler.manifests import ManifestErrors
@@ -24,11 +25,11 @@ from reconciler.model.error import JournalError, ManifestError, OperatorError, S
 from reconciler.model.event import Event, IntentRefused, IntentTaken
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import Instant
-from reconciler.model.revision import Revision, TakenIntent
+from reconciler.model.revision import RefusedRevision, Revision, TakenIntent
 from reconciler.settings.settings import GuardSettings
 from reconciler.sources import ManifestSet
 from reconciler.sources.applications import with_applications
-from reconciler.sources.source import Source
+from reconciler.sources.source import Source, UntrustedRevisionError
 
 NOT_A_DESCENDANT: Final = "PFR6811"
 NO_FLEET: Final = "PFR6812"
@@ -44,16 +45,6 @@ class Intent:
     taken: TakenIntent
     fleets: FleetSet
     manifests: ManifestSet
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """A revision that is not taken, and why."""
-
-    revision: Revision
-    code: str
-    message: str
-    next_step: str
 
 
 class Intents:
@@ -87,7 +78,7 @@ class Intents:
         self._guards_losses = guards_losses
         self._lock = threading.Lock()
         self.intent: Intent | None = None
-        self.refusal: Refusal | None = None
+        self.refusal: RefusedRevision | None = None
         self.seen_at: Instant | None = None
 
     @property
@@ -127,20 +118,22 @@ class Intents:
             return revision, self._compiled(self._source.manifests(revision))
 
     def _look(self) -> bool:
-        revision = self._source.look()
+        try:
+            revision = self._source.look()
+        except UntrustedRevisionError as error:
+            self.seen_at = self._clock()
+            self._refuse(error.revision, error)
+            return False
         self.seen_at = self._clock()
         if self.intent is not None and revision.commit == self.intent.taken.revision.commit:
             self.refusal = None
             return False
         try:
             self.intent = self._judged(revision)
-        except ManifestErrors as errors:
-            self._refuse(_refusal_of(revision, errors))
-            return False
         except (JournalError, SourceUnreachableError):
             raise
         except (ManifestError, OperatorError) as error:
-            self._refuse(Refusal(revision=revision, code=error.code, message=error.message, next_step=error.next_step))
+            self._refuse(revision, error)
             return False
         self.refusal = None
         self._tell(IntentTaken(at=self.intent.taken.at, intent=self.intent.taken))
@@ -185,20 +178,17 @@ class Intents:
     def _compiled(self, manifests: ManifestSet) -> FleetSet:
         return with_applications(manifests.compile(also_known=self._also_known), manifests)
 
-    def _refuse(self, refusal: Refusal) -> None:
-        """Told once for every revision and reason."""
-        is_news = refusal != self.refusal
-        self.refusal = refusal
-        if is_news:
-            self._tell(
-                IntentRefused(
-                    at=self._clock(),
-                    revision=refusal.revision,
-                    code=refusal.code,
-                    message=refusal.message,
-                    next_step=refusal.next_step,
-                )
-            )
+    def _refuse(self, revision: Revision, error: ManifestError | OperatorError) -> None:
+        """Told once for every revision and reason, and written down once."""
+        code, message, next_step = _why(error)
+        before = self.refusal
+        is_known = before is not None and (before.revision, before.code, before.message) == (revision, code, message)
+        if before is None or not is_known:
+            now = self._clock()
+            before = RefusedRevision(revision=revision, code=code, message=message, next_step=next_step, at=now)
+            self.refusal = before
+            self._tell(IntentRefused(at=now, revision=revision, code=code, message=message, next_step=next_step))
+        keep_refused(self._journal, before)
 
 
 def _how_to_accept(revision: Revision) -> str:
@@ -206,10 +196,12 @@ def _how_to_accept(revision: Revision) -> str:
     return f"if it is meant so: reconciler accept {commit[:12]}; else mend the repository"
 
 
-def _refusal_of(revision: Revision, errors: ManifestErrors) -> Refusal:
-    problems = errors.problems
+def _why(error: ManifestError | OperatorError) -> tuple[str, str, str]:
+    """The code, the message and the next step of a refusal; of many problems the first ones."""
+    if not isinstance(error, ManifestErrors):
+        return error.code, error.message, error.next_step
+    problems = error.problems
     first = [f"{problem.place}: {problem.code.value} {problem.message}" for problem in problems[:_PROBLEMS_TOLD_MAX]]
     more = f"; and {len(problems) - len(first)} more" if len(problems) > len(first) else ""
     message = f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'}: {'; '.join(first)}{more}"
-    next_step = "run `reconciler validate` on the folder, mend it and push"
-    return Refusal(revision=revision, code=problems[0].code.value, message=message, next_step=next_step)
+    return problems[0].code.value, message, "run `reconciler validate` on the folder, mend it and push"

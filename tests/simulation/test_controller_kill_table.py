@@ -59,6 +59,7 @@ TABLE: Mapping[OwnWrite, World] = {
     OwnWrite("keep_intent", nth=2): PUSHED,
     OwnWrite("take_epoch"): small(),
     OwnWrite("set_bookmark", "accept/"): FORCED,
+    OwnWrite("set_bookmark", "refused/"): FORCED,
     OwnWrite("set_bookmark", "size/"): small(),
     OwnWrite("set_bookmark", "size/", nth=2): growing(),
     OwnWrite("set_bookmark", "size/", nth=3): growing(),
