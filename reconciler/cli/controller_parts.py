@@ -30,6 +30,7 @@ from reconciler.model.error import OperatorError
 from reconciler.model.event import Event
 from reconciler.model.fleet import FleetSet
 from reconciler.particle.token import without_tokens
+from reconciler.particle.token_file import TokenFile
 from reconciler.serving.application import application
 from reconciler.serving.server import Server
 from reconciler.settings.reading import JOURNAL_NAME
@@ -111,6 +112,7 @@ class Parts:
             ask=OutsideChecks(allow_commands=settings.allow_commands).ask,
             report=report,
             troubled_before=open_matters(journal),
+            token_trouble=self._token_trouble,
         )
         self._daemon = Daemon(
             means,
@@ -136,6 +138,7 @@ class Parts:
         particle = self._settings.particle
         token_file = None if particle.token_file is None else Path(particle.token_file)
         access = cloud_access(particle.api_url, token_file)
+        self._token = access.token
         cache = None if particle.firmware_cache is None else Path(particle.firmware_cache)
         settings = CloudSettings(
             api_url=access.api_url,
@@ -144,6 +147,9 @@ class Parts:
             list_seconds=self._settings.interval_seconds,
         )
         return CloudConnection(settings, FleetSet(fleets=()), on_news=self._news)
+
+    def _token_trouble(self) -> OperatorError | None:
+        return self._token.trouble if isinstance(self._token, TokenFile) else None
 
     def _news(self, product: str | None) -> None:
         self._daemon.news(product)

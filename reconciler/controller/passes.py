@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import is_not
@@ -18,7 +18,7 @@ from reconciler.controller.approvals import KeptPlans
 from reconciler.controller.cycle import reconcile_pass
 from reconciler.controller.intent import Intent
 from reconciler.controller.knowledge import Knowledge
-from reconciler.controller.means import CLOUD, JOURNAL, SOURCE, UNFORESEEN, Means
+from reconciler.controller.means import CLOUD, CREDENTIAL, JOURNAL, SOURCE, UNFORESEEN, Means
 from reconciler.controller.offers import Offers
 from reconciler.controller.pace import Pause, pause_after
 from reconciler.controller.run import Run, Scope, Tools
@@ -72,6 +72,7 @@ class Passes:
     _made: _Made | None = None
     stopping: bool = False
     _products: dict[str | None, _Product] = field(default_factory=dict)
+    _at_work: dict[str, float] = field(default_factory=dict)
     _offers: Offers = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _planning: threading.Lock = field(default_factory=threading.Lock)
@@ -91,6 +92,11 @@ class Passes:
         """Whether any product has a pass now."""
         with self._lock:
             return bool(self.schedule.under_way)
+
+    def at_work(self) -> Mapping[str, float]:
+        """What has a pass now, as troubles name it, and since when."""
+        with self._lock:
+            return {**self._at_work}
 
     def plan(self) -> Plan | None:
         """What is planned on what was seen last, of all products together; None: not all have been seen yet.
@@ -140,7 +146,7 @@ class Passes:
         self._products, self.intent = products, intent
         with self._lock:
             self.schedule.follow(products, now=self.means.monotonic())
-        self.troubles.end_all_but([SOURCE, JOURNAL, CLOUD, *map(trouble_of, products)])
+        self.troubles.end_all_but([SOURCE, JOURNAL, CLOUD, CREDENTIAL, *map(trouble_of, products)])
 
     def stop(self) -> None:
         """Begin no step any more; what is being sent is finished and written down."""
@@ -191,6 +197,7 @@ class Passes:
             due = self.schedule.due(now=now)
             for product in due:
                 self.schedule.begin(product)
+                self._at_work[trouble_of(product)] = now
         for name in due:
             self.means.launch(partial(self._pass, name, self._products[name]))
 
@@ -226,6 +233,7 @@ class Passes:
             self.troubles.ended(what)
         now = self.means.monotonic()
         with self._lock:
+            self._at_work.pop(what, None)
             if silence is None:
                 self.schedule.end(name, pause, now=now)
             else:
