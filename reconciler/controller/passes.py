@@ -7,7 +7,7 @@ trouble waits longer every time, and the others go on.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import is_not
 
@@ -16,7 +16,7 @@ from reconciler.controller.approvals import KeptPlans
 from reconciler.controller.cycle import reconcile_pass
 from reconciler.controller.intent import Intent
 from reconciler.controller.knowledge import Knowledge
-from reconciler.controller.means import CLOUD, JOURNAL, SOURCE, UNFORESEEN, Means
+from reconciler.controller.means import CLOUD, CREDENTIAL, JOURNAL, SOURCE, UNFORESEEN, Means
 from reconciler.controller.offers import Offers
 from reconciler.controller.pace import Pause, pause_after
 from reconciler.controller.run import Run, Scope, Tools
@@ -76,7 +76,7 @@ class Passes:
     _made: _Made | None = None
     stopping: bool = False
     _holding: bool = False
-    _under_way: set[str | None] = field(default_factory=set)
+    _under_way: dict[str | None, float] = field(default_factory=dict)
     _products: dict[str | None, _Product] = field(default_factory=dict)
     _offers: Offers = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -112,6 +112,11 @@ class Passes:
         """Passes may begin again."""
         with self._lock:
             self._holding = False
+
+    def at_work(self) -> Mapping[str, float]:
+        """What has a pass now, as troubles name it, and since when."""
+        with self._lock:
+            return {trouble_of(product): since for product, since in self._under_way.items()}
 
     def plan(self) -> Plan | None:
         """What is planned on what was seen last, of all products together; None: not all have been seen yet.
@@ -164,7 +169,7 @@ class Passes:
             )
         self._products, self.intent = products, intent
         self.runner.follow(products)
-        self.troubles.end_all_but([SOURCE, JOURNAL, CLOUD, *map(trouble_of, products)])
+        self.troubles.end_all_but([SOURCE, JOURNAL, CLOUD, CREDENTIAL, *map(trouble_of, products)])
 
     def stop(self) -> None:
         """Begin no step any more; what is being sent is finished and written down."""
@@ -227,7 +232,7 @@ class Passes:
             busy = self._holding or self.stopping or product in self._under_way
             if busy or product not in self._products:
                 return False
-            self._under_way.add(product)
+            self._under_way[product] = self.means.monotonic()
             return True
 
     def run(self, product: str | None, *, goes_on: bool) -> Ended:
@@ -240,7 +245,7 @@ class Passes:
     def dismiss(self, product: str | None) -> None:
         """See `Work.dismiss`."""
         with self._lock:
-            self._under_way.discard(product)
+            self._under_way.pop(product, None)
 
     def _pass(self, name: str | None, product: _Product, *, goes_on: bool) -> Ended:
         began, what, code = self.means.monotonic(), trouble_of(name), None

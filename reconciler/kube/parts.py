@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.controller.intent import Refusal
 from reconciler.kube.judgement import reason_of
 from reconciler.kube.notices import Notices
 from reconciler.kube.part_status import PartRefusal, PartSituation, outcome_of, status_of_part
@@ -21,6 +20,7 @@ from reconciler.kube.words import Words
 from reconciler.kube.writer import StatusWriter
 from reconciler.manifests import Problem
 from reconciler.model.instant import Instant
+from reconciler.model.revision import RefusedRevision
 
 _PARTS = tuple(kind for kind in MANIFESTS if kind != FLEET)
 
@@ -38,7 +38,9 @@ class Parts:
     _alone: dict[str, tuple[object, Mapping[str, Problem]]] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
 
-    def offer(self, namespace: str, judged: Callable[[Resource], tuple[Judged | None, Refusal | None]] | None) -> None:
+    def offer(
+        self, namespace: str, judged: Callable[[Resource], tuple[Judged | None, RefusedRevision | None]] | None
+    ) -> None:
         """Have the statuses of a namespace written.
 
         `judged` has what the namespace's tenant found of a resource last, and why the revision that it is part of is
@@ -92,7 +94,7 @@ class Parts:
         return PartRefusal(reason=reason_of(code), code=code, message=found.message, next_step=found.suggestion)
 
 
-def _of_refusal(refusal: Refusal | None) -> PartRefusal | None:
+def _of_refusal(refusal: RefusedRevision | None) -> PartRefusal | None:
     if refusal is None:
         return None
     reason = reason_of(refusal.code)

@@ -98,6 +98,9 @@ def test_only_commits_that_the_right_person_signed_are_taken(stage: ControllerSt
     stage.wait_for_word("signed by")
     stage.wait_for_release("2.1.0")
     assert "ann@example.org" in stage.log.read_text()
+    assert "source is in trouble" not in stage.log.read_text()
+    told = stage.stage.say("history", "eu")
+    assert (told.count("PFR6517"), told.count("PFR6518"), told.count("signed by")) == (1, 1, 1)
     assert stage.end() == 0
 
 

@@ -245,6 +245,7 @@ class VirtualController:
     worn: Worn = field(default_factory=Worn)
     ids: Iterator[int] | None = None
     poll_seconds: float | None = None
+    token_trouble: OperatorError | None = None
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -272,6 +273,7 @@ class VirtualController:
                 ask=ask_nobody,
                 report=self._fail,
                 poll_seconds=self.poll_seconds,
+                token_trouble=lambda: self.token_trouble,
             )
         )
         self.mistakes: list[BaseException] = []
