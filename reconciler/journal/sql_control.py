@@ -65,9 +65,9 @@ class SqlControl(SqlStore):
 
     def bookmarks(self, prefix: str) -> Mapping[str, str]:
         """See `Journal.bookmarks`."""
-        # They are few, and databases disagree about what begins with what.
-        found = sorted((row.name, row.value) for row in self._all(select(tables.bookmarks)))
-        return {name: value for name, value in found if name.startswith(prefix)}
+        # Not LIKE: databases disagree about what begins with what.
+        begins = func.substr(tables.bookmarks.c.name, 1, len(prefix)) == prefix
+        return dict(sorted((row.name, row.value) for row in self._all(select(tables.bookmarks).where(begins))))
 
     def line(self, line: Line, *, after: int, limit: int) -> tuple[Numbered, ...]:
         """See `Journal.line`."""

@@ -5,6 +5,7 @@ Every play is of real processes on a served cloud with its referee, by whose law
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import tempfile
@@ -17,14 +18,14 @@ import pytest
 
 from tests.cut_connection import CuttableWay
 from tests.postgres_server import new_database, restart, running_server
-from tests.simulation.worker_stage import Worker, WorkerStage, fleets, worker_stage
+from tests.simulation.worker_stage import Crew, Worker, WorkerStage, fleets, several_operators, worker_stage
 
 TAKEN_OVER_WITHIN = 30.0
 """Three seconds of silence, a second to notice, and a pass on a machine that does much else."""
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def alone(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WorkerStage]:
+def alone(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Crew]:
     """A stage for one process, on every kind of runner."""
     journal = str(tmp_path / "journal.sqlite")
     if request.param == "postgres":
@@ -33,20 +34,26 @@ def alone(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WorkerStag
         yield made
 
 
-@pytest.fixture
-def stage(postgres_journal: str, tmp_path: Path) -> Iterator[WorkerStage]:
-    with worker_stage(tmp_path, postgres_journal) as made:
+@contextlib.contextmanager
+def played(kind: str, folder: Path, journal: str) -> Iterator[Crew]:
+    with (worker_stage if kind == "controllers" else several_operators)(folder, journal) as made:
         yield made
 
 
-def begin_several(stage: WorkerStage, count: int) -> None:
-    """A controller, and workers beside it."""
-    stage.repository.commit(fleets("2.1.0"))
-    for command in ("controller", *["worker"] * (count - 1)):
+@pytest.fixture(params=["controllers", "operators"])
+def stage(request: pytest.FixtureRequest, postgres_journal: str, tmp_path: Path) -> Iterator[Crew]:
+    with played(request.param, tmp_path, postgres_journal) as made:
+        yield made
+
+
+def begin_several(stage: Crew, count: int) -> None:
+    """Of controllers one, and workers beside it; operators are all alike."""
+    stage.desire("2.1.0")
+    for command in (None, *["worker"] * (count - 1)):
         stage.begin(command)
 
 
-def struck_in_the_midst(stage: WorkerStage, number: int, *, flash: int = 3) -> Worker:
+def struck_in_the_midst(stage: Crew, number: int, *, flash: int = 3) -> Worker:
     """The process that sends the next flashes gets a signal while the cloud has its request in hand."""
     struck: list[Worker] = []
     done = threading.Event()
@@ -62,7 +69,7 @@ def struck_in_the_midst(stage: WorkerStage, number: int, *, flash: int = 3) -> W
     return struck[0]
 
 
-def wait_until_taken_over(stage: WorkerStage, lost: Worker) -> float:
+def wait_until_taken_over(stage: Crew, lost: Worker) -> float:
     """Until others have passed over everything that a process had; the seconds that it took."""
     had = [product for product, holder in stage.holders().items() if holder == lost.process.pid]
     before, began = stage.turns(), time.monotonic()
@@ -77,7 +84,7 @@ def wait_until_taken_over(stage: WorkerStage, lost: Worker) -> float:
     return time.monotonic() - began
 
 
-def assert_all_well(stage: WorkerStage, *, release: str = "2.1.0") -> None:
+def assert_all_well(stage: Crew, *, release: str = "2.1.0") -> None:
     stage.wait_for_release(release)
     stage.wait_for(lambda: not stage.open_attempts())
     for worker in stage.workers:
@@ -86,8 +93,8 @@ def assert_all_well(stage: WorkerStage, *, release: str = "2.1.0") -> None:
     stage.assert_nothing_wrong()
 
 
-def test_one_process_that_is_killed_in_the_midst_is_followed_by_another(alone: WorkerStage) -> None:
-    alone.repository.commit(fleets("2.1.0"))
+def test_one_process_that_is_killed_in_the_midst_is_followed_by_another(alone: Crew) -> None:
+    alone.desire("2.1.0")
     first = alone.begin()
     alone.stage.when_flashed(3, lambda: first.send(signal.SIGKILL))
     first.process.wait(90)
@@ -95,8 +102,8 @@ def test_one_process_that_is_killed_in_the_midst_is_followed_by_another(alone: W
     assert_all_well(alone)
 
 
-def test_one_process_that_is_paused_goes_on_where_it_was(alone: WorkerStage) -> None:
-    alone.repository.commit(fleets("2.1.0"))
+def test_one_process_that_is_paused_goes_on_where_it_was(alone: Crew) -> None:
+    alone.desire("2.1.0")
     only = alone.begin()
     stopped = threading.Event()
     alone.stage.when_flashed(3, lambda: (only.send(signal.SIGSTOP), stopped.set()))
@@ -106,16 +113,15 @@ def test_one_process_that_is_paused_goes_on_where_it_was(alone: WorkerStage) -> 
     assert_all_well(alone)
 
 
-@pytest.mark.parametrize("count", [2, 3])
-def test_what_a_killed_worker_had_is_passed_over_again_within_seconds(stage: WorkerStage, count: int) -> None:
-    begin_several(stage, count)
+def test_what_a_killed_worker_had_is_passed_over_again_within_seconds(stage: Crew) -> None:
+    begin_several(stage, 3)
     killed = struck_in_the_midst(stage, signal.SIGKILL)
     seconds = wait_until_taken_over(stage, killed)
     assert seconds < TAKEN_OVER_WITHIN
     assert_all_well(stage)
 
 
-def test_a_worker_that_wakes_up_late_writes_nothing_and_sends_nothing(stage: WorkerStage) -> None:
+def test_a_worker_that_wakes_up_late_writes_nothing_and_sends_nothing(stage: Crew) -> None:
     begin_several(stage, 2)
     paused = struck_in_the_midst(stage, signal.SIGSTOP)
     wait_until_taken_over(stage, paused)
@@ -124,7 +130,7 @@ def test_a_worker_that_wakes_up_late_writes_nothing_and_sends_nothing(stage: Wor
     assert_all_well(stage)
 
 
-def test_a_worker_that_ends_leaves_its_products_to_the_others_at_once(stage: WorkerStage) -> None:
+def test_a_worker_that_ends_leaves_its_products_to_the_others_at_once(stage: Crew) -> None:
     begin_several(stage, 2)
     ended = struck_in_the_midst(stage, signal.SIGTERM)
     assert ended.process.wait(30) == 0
@@ -139,13 +145,13 @@ def test_a_worker_that_is_cut_off_from_the_journal_sends_nothing_until_it_is_bac
     way = CuttableWay(folder, postgres_journal)
     try:
         with worker_stage(tmp_path, postgres_journal) as stage:
-            stage.repository.commit(fleets("2.1.0"))
-            cut = stage.begin("controller", journal=way.address)
+            stage.desire("2.1.0")
+            cut = stage.begin(journal=way.address)
             stage.wait_for(lambda: cut.process.pid in stage.holders().values())
             other = stage.begin("worker")
             stage.wait_for(lambda: stage.is_at_work(other))
             before = len(stage.stage.flashes())
-            stage.repository.commit(fleets("2.2.0"))
+            stage.desire("2.2.0")
             stage.wait_for(lambda: len(stage.stage.flashes()) > before)
             way.cut()
             wait_until_taken_over(stage, cut)
@@ -156,15 +162,21 @@ def test_a_worker_that_is_cut_off_from_the_journal_sends_nothing_until_it_is_bac
         shutil.rmtree(folder)
 
 
-def test_a_server_that_falls_and_comes_back_is_waited_for(tmp_path: Path) -> None:
-    with running_server() as server, worker_stage(tmp_path, new_database(server)) as stage:
+@pytest.mark.parametrize("kind", ["controllers", "operators"])
+def test_a_server_that_falls_and_comes_back_is_waited_for(kind: str, tmp_path: Path) -> None:
+    with running_server() as server, played(kind, tmp_path, new_database(server)) as stage:
         begin_several(stage, 2)
         stage.wait_for(lambda: len(stage.stage.flashes()) >= 3)
         restart(server)
         assert_all_well(stage)
 
 
-def test_workers_that_fetch_different_commits_do_not_fight(stage: WorkerStage) -> None:
+def test_workers_that_fetch_different_commits_do_not_fight(postgres_journal: str, tmp_path: Path) -> None:
+    with worker_stage(tmp_path, postgres_journal) as stage:
+        fetch_different_commits(stage)
+
+
+def fetch_different_commits(stage: WorkerStage) -> None:
     begin_several(stage, 3)
     stage.wait_for(lambda: len(stage.stage.flashes()) >= 2)
     for release in ("2.2.0", "2.3.0"):
@@ -175,12 +187,12 @@ def test_workers_that_fetch_different_commits_do_not_fight(stage: WorkerStage) -
     assert_taken_in_their_order(stage)
 
 
-def _latest(stage: WorkerStage) -> str:
+def _latest(stage: Crew) -> str:
     with stage.reading() as kept:
         return kept.intents(limit=1)[0].revision.commit
 
 
-def assert_taken_in_their_order(stage: WorkerStage) -> None:
+def assert_taken_in_their_order(stage: Crew) -> None:
     """Every commit was taken once at most, and never an earlier one after a later."""
     with stage.reading() as kept:
         taken = [each.revision.committed_at for each in reversed(kept.intents())]
