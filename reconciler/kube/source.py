@@ -188,8 +188,10 @@ class ClusterSource:
             return False
         if self._learned[0] != taken[0]:
             self._learned = (taken[0], self._store.now())
+        if self._proposed is not None and self._proposed[1] == taken[0]:
+            return False
         if self._proposed is not None and self._proposed[0] == view and self._proposed[1] in taken:
-            return self._proposed[1] != taken[0]
+            return True
         self.awaits_list = self._store.listed_since(self.namespace) <= self._learned[1]
         return self.awaits_list
 
