@@ -138,8 +138,9 @@ class UsbInventory:
         """See `Inventory.observe`. What could not be seen is a finding."""
         plugged = self.plugged()
         seen = {one.observed.id: one.observed for one in plugged if one.observed is not None}
+        # The message names the port or the device.
         troubles = [
-            f"{one.device_id or 'a device'} on port {one.port}: {one.trouble}" for one in plugged if one.trouble
+            f"{one.trouble.code} {one.trouble.message}; {one.trouble.next_step}" for one in plugged if one.trouble
         ]
         return Observation(
             observed_at=self._clock(),

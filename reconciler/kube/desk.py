@@ -17,6 +17,7 @@ from reconciler.firmware.catalog import Catalog
 from reconciler.journal.journal import Journal
 from reconciler.kube.attendant import Attendant
 from reconciler.kube.plan_of_all import plan_of_all
+from reconciler.kube.tenants import trouble_of
 from reconciler.kube.watching import STALE_SECONDS
 from reconciler.model.error import JournalError, OperatorError
 from reconciler.model.event import Event
@@ -114,7 +115,8 @@ class OperatorDesk:
 
     def figures(self) -> Figures:
         """What metrics show now."""
-        found = [daemon.figures() for _, daemon in self._daemons()]
+        figures = [(namespace, daemon.figures()) for namespace, daemon in self._daemons()]
+        found = [each for _, each in figures]
         requests: dict[tuple[str, str], int] = {}
         for key, count in (pair for each in found for pair in each.requests.items()):
             requests[key] = requests.get(key, 0) + count
@@ -122,7 +124,7 @@ class OperatorDesk:
             at=self.now(),
             fleets=tuple(fleet for each in found for fleet in each.fleets),
             checks={check.name: check.ok for check in self.checks()},
-            troubles=frozenset(trouble for each in found for trouble in each.troubles),
+            troubles=frozenset(trouble_of(name, trouble) for name, each in figures for trouble in each.troubles),
             intent_at=max((each.intent_at for each in found if each.intent_at is not None), default=None),
             seen_at=min((each.seen_at for each in found if each.seen_at is not None), default=None),
             requests=requests,

@@ -20,6 +20,7 @@ from reconciler.particle.usb_error import (
     UsbGarbledError,
     UsbGoneError,
     UsbMissingError,
+    UsbPermissionError,
     UsbUnsupportedError,
 )
 from reconciler.particle.usb_pipe import UsbPipe, translated
@@ -127,7 +128,7 @@ class LibusbBus:
                 wanted = f" in {mode} mode" if mode else ""
                 seen = [f"it is in {device.mode} mode on port {device.port}" for device in here]
                 seen += [device.trouble.message for device in devices if device.trouble is not None]
-                raise UsbGoneError("; ".join((f"{serial} was not seen{wanted} within {within_seconds:g} s", *seen)))
+                raise _not_found(f"{serial} was not seen{wanted} within {within_seconds:g} s", seen, devices, mode)
             self._clock.sleep(min(_FIND_PAUSE_SECONDS, max(until - self._clock.now(), 0.001)))
 
     def _handles(self) -> list[Any]:
@@ -211,6 +212,15 @@ def _plugged(handle: Any) -> _Plugged | None:
         return None
     path = ".".join(map(str, handle.port_numbers or ())) or f"address {handle.address}"
     return _Plugged(port=UsbPort(f"{handle.bus}-{path}"), address=int(handle.address or 0), ids=ids, mode=mode)
+
+
+def _not_found(
+    message: str, seen: Sequence[str], devices: Sequence[UsbDevice], mode: UsbMode | None
+) -> UsbGoneError | UsbPermissionError:
+    """A device that may be the one, and may not be opened, is no matter of a plug: a rule for one mode alone."""
+    shut = [device for device in devices if isinstance(device.trouble, UsbPermissionError)]
+    failure = UsbPermissionError if any(mode in (None, device.mode) for device in shut) else UsbGoneError
+    return failure("; ".join((message, *seen)))
 
 
 def _by_port(device: UsbDevice) -> list[int | str]:

@@ -47,9 +47,12 @@ class UsbPermissionError(UsbError):
     """The operating system does not let us open the device."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(
-            "PFR3202", message, next_step="install the udev rule of docs/bench.md, then plug the device in again"
+        # The commands stand here in full: whoever reads this sits at the bench, not in front of the documentation.
+        next_step = (
+            "on Linux run `reconciler usb udev-rules | sudo tee /etc/udev/rules.d/50-particle.rules` and "
+            "`sudo udevadm control --reload`, then plug the device in again (over ssh: be in the group plugdev)"
         )
+        super().__init__("PFR3202", message, next_step=next_step)
 
 
 class UsbBusyError(UsbError):
@@ -77,7 +80,7 @@ class UsbTimeoutError(UsbError):
     """The deadline of a request passed. Whether the device did it is not known."""
 
     def __init__(self, message: str) -> None:
-        super().__init__("PFR3206", message, next_step="unplug the device, plug it in again, then run again")
+        super().__init__("PFR3206", message, next_step="plug the device in again; if it stays, try another cable")
 
 
 class UsbGarbledError(UsbError):

@@ -110,7 +110,7 @@ def translated(error: Any, name: str) -> UsbError:
     """What a failure of the library means. The library gives every failure the number of the operating system."""
     match error.errno:
         case errno.EACCES | errno.EPERM:
-            return UsbPermissionError(f"{name}: this user may not open the device")
+            return UsbPermissionError(f"{name}: the operating system does not let you open the device")
         case errno.EBUSY:
             return UsbBusyError(f"{name}: another program holds the device")
         case errno.ENODEV | errno.ENOENT | errno.ESHUTDOWN | errno.ENXIO:

@@ -26,7 +26,7 @@ def releases_for_bench(platform: Platform, desired: Desired, catalog: Catalog) -
         return ()
     search = RouteSearch(platform, catalog, Via.USB)
     passed = {desired.device_os}
-    for start in _starts(platform, desired, catalog):
+    for start in dict.fromkeys(_starts(platform, desired, catalog)):  # what is left of many releases is the same
         found = search.find(
             start, desired.device_os, completeness=desired.completeness, allow_prerelease=desired.allow_prerelease
         )

@@ -36,5 +36,5 @@ def listed_text(devices: Sequence[Mapping[str, Any]]) -> str:
 def _shown(device: Mapping[str, Any], name: str) -> object:
     value = device[name]
     if name == "fleet" and value is None:
-        return "none: not touched"
+        return "not known" if device["trouble"] else "none: not touched"
     return "-" if value is None else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import sys
@@ -12,20 +13,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
+from usb.core import USBError
 
 from reconciler.cli.bundle import command as bundle_command
 from reconciler.cli.usb.group import command as usb_command
 from reconciler.cli.usb.working import sole_bench
-from reconciler.emulator.binaries import EmulatedBinaries
-from reconciler.firmware.catalog import Catalog
-from reconciler.firmware.known import known_catalog
+from reconciler.emulator.bench.backend import PretendUsb
 from reconciler.journal.opening import open_journal
 from reconciler.model.attempt import AttemptState
 from reconciler.model.error import ReconcilerError
-from reconciler.model.fleet import Desired
-from reconciler.model.platform import platform_by_name
-from reconciler.model.version import DeviceOsVersion
-from reconciler.planning.provision import releases_for_bench, steps_of
+from tests.bench.stock import stock
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "fleet-manifests" / "11-bench"
@@ -132,6 +129,29 @@ def test_two_benches_on_the_same_ports_are_refused_whatever_their_journals(
             pass
 
 
+def test_without_the_udev_rule_it_says_which_port_is_shut_and_which_commands_open_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_backend: PretendUsb, device: Any) -> None:
+        raise USBError("Access denied (insufficient permissions)", -3, errno.EACCES)
+
+    monkeypatch.setattr(PretendUsb, "open_device", denied)
+    listed = run("list", EXAMPLE, *FAST)
+    assert listed.exit_code == 1
+    assert "not touched" not in listed.stdout, "whose it is is not known"
+    assert listed.stdout.count("PFR3202 port 1-") == 6
+    plan = run("plan", EXAMPLE, *FAST)
+    assert plan.stdout.count("! PFR3202 port 1-") == 6
+    assert "\N{REPLACEMENT CHARACTER}" not in plan.stdout
+    bench = run("bench", EXAMPLE, *FAST, "--once", journal=tmp_path / "journal.sqlite")
+    assert bench.exit_code == 3
+    shut = [line for line in bench.stdout.splitlines() if "LOOK HERE" in line]
+    assert len(shut) == 6
+    for line in (*shut, listed.stdout):
+        assert "usb udev-rules | sudo tee /etc/udev/rules.d/50-particle.rules" in line
+        assert "udevadm control --reload" in line
+
+
 def test_without_the_libraries_it_says_which_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "usb.core", None)
     result = run("list", EXAMPLE)
@@ -149,20 +169,7 @@ def test_without_modules_and_without_a_token_it_says_what_to_give(tmp_path: Path
 def emulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with modules that are not the vendor's, and the catalog that goes with them."""
     folder = tmp_path_factory.mktemp("emulated")
-    binaries = EmulatedBinaries(known_catalog())
-    for name in ("argon", "boron"):
-        platform = platform_by_name(name)
-        assert platform is not None
-        desired = Desired(device_os=DeviceOsVersion("6.3.4"), application=None)
-        releases = releases_for_bench(platform, desired, known_catalog())
-        for step in (step for release in releases for step in steps_of(platform, release)):
-            place = folder / "firmware" / name / step.device_os.text / f"{step.module.slot.function.label}.bin"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            content = binaries.module(platform, step.device_os, step.module.slot)
-            assert content is not None
-            place.write_bytes(content)
-    catalog: Catalog = binaries.catalog
-    (folder / "catalog.json").write_text(json.dumps(catalog.document()), encoding="utf-8")
+    stock(folder)
     return folder
 
 

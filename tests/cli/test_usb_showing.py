@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from reconciler.cli.usb.showing import Lines, SerialLogs, Sound, seat_document, table_of
+from reconciler.cli.usb.working import outcome
 from reconciler.controller.seat import Seat, SeatState
 from reconciler.model.device import DeviceId
 from reconciler.particle.usb import Phase, UsbPort
@@ -48,6 +49,14 @@ def drawn(*seats: Seat) -> str:
 )
 def test_every_state_is_a_word_in_capitals_that_says_what_to_do(state: SeatState, word: str) -> None:
     assert word in drawn(replace(SEAT, state=state))
+
+
+def test_the_outcome_counts_those_that_are_ours_to_bring_there() -> None:
+    stranger, failed = replace(SEAT, state=SeatState.STRANGER), replace(SEAT, state=SeatState.FAILED)
+    assert outcome([DONE, DONE, failed, stranger]) == "2 of 3 devices are done; 1 is not ours, and not touched"
+    assert outcome([DONE]) == "1 of 1 device is done"
+    assert outcome([stranger, stranger]) == "0 of 0 devices are done; 2 are not ours, and not touched"
+    assert outcome([]) == "0 of 0 devices are done"
 
 
 def test_the_table_has_port_name_step_and_how_far_it_is() -> None:

@@ -7,6 +7,7 @@
         server.kubeconfig(tmp_path / "kubeconfig", account)      # for kopf and others
         server.kill(); server.start()                            # the same address, the same data
         with server.paused(): ...                                # it accepts connections and answers nothing
+        with server.slow(): ...                                  # it answers late
         server.compact()                                         # etcd forgets older revisions
 
 No controller manager and no scheduler run: nothing becomes of a Deployment, and a deleted namespace never goes away.
@@ -19,6 +20,7 @@ import json
 import signal
 import socket
 import subprocess
+import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +38,8 @@ from tests.kube.components import component
 START_SECONDS_MAX: Final = 240.0
 """The API server is up in some seconds; on a machine that is busy with eight others it takes minutes."""
 POLL_SECONDS: Final = 0.1
+AWAKE_SECONDS: Final = 0.1
+ASLEEP_SECONDS: Final = 0.4
 HOST: Final = "127.0.0.1"
 
 
@@ -87,6 +91,31 @@ class ApiServer:
             yield
         finally:
             process.send_signal(signal.SIGCONT)
+
+    @contextmanager
+    def slow(self) -> Iterator[None]:
+        """Every answer takes its time: of each half second the API server sleeps for most."""
+        process, over = self._running["kube-apiserver"], threading.Event()
+
+        def slow_down() -> None:
+            while not over.wait(AWAKE_SECONDS):
+                process.send_signal(signal.SIGSTOP)
+                over.wait(ASLEEP_SECONDS)
+                process.send_signal(signal.SIGCONT)
+
+        thread = threading.Thread(target=slow_down, name="slow API server")
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def restart(self, *flags: str) -> None:
+        """End the API server as a crash would, and begin it with these further flags."""
+        self.kill()
+        self.flags = flags
+        self.start()
 
     def compact(self) -> int:
         """Have etcd forget all revisions but the newest, which is returned."""

@@ -19,10 +19,20 @@ import yaml
 from reconciler.render.crds import definitions_text
 
 CHART: Final = Path(__file__).parents[2] / "charts" / "reconciler"
+COPIED: Final = tuple(CHART.parents[1] / "deploy" / path for path in ("prometheus/alerts.yaml", "grafana/fleets.json"))
+"""What the chart has of its own as well: Helm reads no file beside a chart."""
 OPEN: Final = frozenset(
-    {"podSecurityContext", "securityContext", "resources", "livenessProbe", "readinessProbe", "startupProbe"}
+    {
+        "podSecurityContext",
+        "securityContext",
+        "resources",
+        "livenessProbe",
+        "readinessProbe",
+        "startupProbe",
+        "metrics.dashboard.labels",
+    }
 )
-"""Objects of Kubernetes' own with a default of ours."""
+"""Objects with a default of ours and open to more."""
 _NAMESPACE: Final = {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"}
 _PORT: Final = {"minimum": 1, "maximum": 65535}
 _TEXT_MAP: Final = {"additionalProperties": {"type": "string"}}
@@ -62,6 +72,9 @@ NARROWER: Final[dict[str, dict[str, Any]]] = {
     "service.annotations": _TEXT_MAP,
     "networkPolicy.apiServerPorts": {"items": {"type": "integer", **_PORT}, "minItems": 1},
     "metrics.serviceMonitor.labels": _TEXT_MAP,
+    "metrics.prometheusRule.labels": _TEXT_MAP,
+    "metrics.dashboard.labels": _TEXT_MAP,
+    "metrics.dashboard.annotations": _TEXT_MAP,
     "metrics.serviceMonitor.interval": {"pattern": "^[0-9]+(ms|s|m|h)$"},
     "podDisruptionBudget.minAvailable": {"type": ["integer", "string"], "pattern": "^[0-9]{1,3}%$", "minimum": 0},
     "terminationGracePeriodSeconds": {"minimum": 1},
@@ -127,7 +140,8 @@ def readme() -> str:
 
 def generated() -> dict[str, str]:
     """File of the chart -> what stands in it."""
-    return {"crds.yaml": definitions_text(), "values.schema.json": values_schema(), "README.md": readme()}
+    made = {"crds.yaml": definitions_text(), "values.schema.json": values_schema(), "README.md": readme()}
+    return made | {f"files/{path.name}": path.read_text(encoding="utf-8") for path in COPIED}
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:

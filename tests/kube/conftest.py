@@ -19,6 +19,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def real_api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """One API server of this test process. Whoever stops or changes it as a whole starts one of their own."""
+    """The API server of this test process. Who stops it begins it again: tests come one after the other."""
     with running_api_server(tmp_path_factory.mktemp("api-server")) as server:
         yield server

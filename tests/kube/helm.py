@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.kube.components import component, kubernetes_version, module_folder
 
 RELEASE: Final = "trial"
 VALUES: Final = tuple(sorted((Path(__file__).parent / "values").glob("*.yaml")))
-NOT_KUBERNETES_OWN: Final = ("ServiceMonitor", *("DeviceFleet", "PlanApproval"))
+NOT_KUBERNETES_OWN: Final = ("ServiceMonitor", "PrometheusRule", "DeviceFleet", "PlanApproval")
 """Kinds that Kubernetes' schemas do not have."""
 _INTEGER_OR_TEXT: Final = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 _QUANTITY: Final = "io.k8s.apimachinery.pkg.api.resource.Quantity"
@@ -25,9 +26,16 @@ class HelmError(Exception):
     """helm said no; its words."""
 
 
-def helm(*arguments: str) -> str:
-    """Run helm; what it wrote. Raises HelmError."""
-    done = subprocess.run([component("helm"), *arguments], capture_output=True, text=True, timeout=120, check=False)
+def helm(*arguments: str, environment: Mapping[str, str] | None = None) -> str:
+    """Run helm, with further variables; what it wrote. Raises HelmError."""
+    done = subprocess.run(
+        [component("helm"), *arguments],
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     if done.returncode:
         raise HelmError(done.stdout + done.stderr)
     return done.stdout

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,9 +63,9 @@ class OperatorStage:
     def said(self) -> str:
         return self.log.read_text() if self.log.exists() else ""
 
-    def start(self, **kubernetes: Any) -> None:
-        """Begin an operator."""
-        settings = {
+    def settings(self, **kubernetes: Any) -> dict[str, Any]:
+        """What an operator is told."""
+        return {
             "apiVersion": "fleet.reconciler.dev/v1alpha1",
             "kind": "ControllerSettings",
             "kubernetes": {"kubeconfig": str(self.kubeconfig), **kubernetes},
@@ -76,8 +76,15 @@ class OperatorStage:
             "grace": "10s",
             "serving": {"port": self.port},
         }
+
+    def start(self, **kubernetes: Any) -> None:
+        """Begin an operator."""
+        self.run(self.settings(**kubernetes))
+
+    def run(self, settings: Mapping[str, Any]) -> None:
+        """Begin an operator with these settings."""
         file = self.stage.folder / "settings.yaml"
-        file.write_text(yaml.safe_dump(settings))
+        file.write_text(yaml.safe_dump(dict(settings)))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [

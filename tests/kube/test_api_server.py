@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 import yaml
 
-from tests.kube.api_server import ApiServer, running_api_server
+from tests.kube.api_server import ApiServer
 from tests.kube.client import Client, Refused
 from tests.kube.components import kubernetes_version
 
 NOTE = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "note"}, "data": {"text": "kept"}}
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """One that nobody else uses."""
-    with running_api_server(tmp_path_factory.mktemp("own-api-server")) as server:
-        yield server
+@pytest.fixture
+def server(real_api_server: ApiServer) -> ApiServer:
+    """That of everybody: one test at a time is run, and each leaves it running."""
+    return real_api_server
 
 
 def test_it_is_the_version_that_was_built(server: ApiServer) -> None:

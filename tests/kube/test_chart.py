@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
+from reconciler.manifests.schema import load_schema
 from reconciler.settings.reading import read_text
 from tests.kube.api_server import ApiServer
 from tests.kube.chart import CHART, NARROWER, descriptions, generated, values
@@ -28,6 +31,7 @@ from tests.kube.helm import (
 from tests.manifests.sample import APPROVAL, FLEET
 
 DEFAULTS = next(path for path in VALUES if path.stem == "defaults")
+DEPLOY = CHART.parents[1] / "deploy"
 TENANTS = next(path for path in VALUES if path.stem == "tenants")
 VERSIONS = ("v1.29.6", "v1.33.13", kubernetes_version(), "v1.37.2")
 OPERATORS = "operators"
@@ -121,13 +125,39 @@ def test_a_wrong_value_is_refused_by_its_name(wrong: str, says: str) -> None:
         rendered(DEFAULTS, wrong)
 
 
-def test_the_settings_that_the_chart_writes_are_settings() -> None:
-    git = next(path for path in VALUES if path.stem == "git")
-    (settings,) = of_kind(rendered(git), "ConfigMap")
-    reading = read_text("settings.yaml", settings["data"]["settings.yaml"], {}, folder="/etc/reconciler")
+@pytest.mark.parametrize("file", VALUES, ids=lambda path: path.stem)
+def test_the_settings_that_the_chart_writes_are_settings(file: Path) -> None:
+    documents, values = rendered(file), yaml.safe_load(file.read_text("utf-8"))
+    (text,) = (
+        each["data"]["settings.yaml"]
+        for each in of_kind(documents, "ConfigMap")
+        if "settings.yaml" in each.get("data", {})
+    )
+    Draft202012Validator(load_schema("ControllerSettings")).validate(yaml.safe_load(text))
+    (container, *_) = of_kind(documents, "Deployment")[0]["spec"]["template"]["spec"]["containers"]
+    variables = {each["name"]: each.get("value", "postgresql://journal/it") for each in container.get("env", ())}
+    reading = read_text("settings.yaml", text, variables, folder="/etc/reconciler")
     assert [str(problem) for problem in reading.problems] == []
     assert reading.settings is not None
-    assert reading.settings.git.folder == "fleets"
+    kubernetes, source = reading.settings.kubernetes, values.get("source", {})
+    assert (kubernetes is None) == (source.get("kind") == "git")
+    if kubernetes is None:
+        assert reading.settings.git.folder == source["git"]["folder"]
+    else:
+        assert [*kubernetes.watch_namespaces] == values.get("watchNamespaces", [])
+        assert kubernetes.token_secret == values.get("particle", {}).get("tokenSecret", "particle-token")
+
+
+def test_alerts_and_the_dashboard_are_those_of_the_repository() -> None:
+    documents = rendered(next(path for path in VALUES if path.stem == "everything"))
+    (rule,) = of_kind(documents, "PrometheusRule")
+    assert rule["spec"] == yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml").read_text("utf-8"))
+    assert rule["metadata"]["labels"]["release"] == "prometheus"
+    (shown,) = (each for each in of_kind(documents, "ConfigMap") if "fleets.json" in each.get("data", {}))
+    assert json.loads(shown["data"]["fleets.json"]) == json.loads(
+        (DEPLOY / "grafana" / "fleets.json").read_text("utf-8")
+    )
+    assert shown["metadata"]["labels"]["grafana_dashboard"] == "1"
 
 
 @pytest.fixture(scope="module")

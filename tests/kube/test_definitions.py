@@ -11,8 +11,8 @@ import yaml
 
 from reconciler.manifests.schema import MANIFEST_KINDS
 from reconciler.render.crd_names import NAMES
-from reconciler.render.crds import GROUP, definitions
-from tests.kube.api_server import ApiServer, running_api_server
+from reconciler.render.crds import GROUP, definitions, definitions_text
+from tests.kube.api_server import ApiServer
 from tests.kube.broken import SOUND
 from tests.kube.client import Client, Refused
 from tests.manifests.sample import FLEET
@@ -165,21 +165,34 @@ def nodes(node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]
 
 
 @pytest.mark.parametrize("path", PREVIOUS, ids=lambda path: path.stem)
-def test_an_upgrade_of_the_definitions_keeps_what_was_stored(tmp_path: Path, path: Path) -> None:
-    earlier = [document for document in yaml.safe_load_all(path.read_text("utf-8")) if document]
-    with running_api_server(tmp_path) as server:
-        client = server.admin()
-        client.apply_crds(earlier)
-        stored = [
-            client.apply({**document, "metadata": {"name": f"sound-{number}"}})
-            for number, document in enumerate(SOUND.values())
-        ]
-        client.apply_crds(definitions())
-        for before in stored:
-            assert client.get(before) == before
-            again = {key: before[key] for key in ("apiVersion", "kind", "spec")}
-            after = client.apply({**again, "metadata": {"name": before["metadata"]["name"]}})
-            assert after["metadata"]["generation"] == before["metadata"]["generation"], "nothing has changed"
+def test_an_upgrade_of_the_definitions_keeps_what_was_stored(real_api_server: ApiServer, path: Path) -> None:
+    """Under a group of its own, so that nobody else's resources are concerned."""
+    client, group = real_api_server.admin(), f"{path.stem.replace('.', '-')}.reconciler.dev"
+
+    def of_group(text: str) -> list[dict[str, Any]]:
+        return [document for document in yaml.safe_load_all(text.replace(GROUP, group)) if document]
+
+    earlier = of_group(path.read_text("utf-8"))
+    client.apply_crds(earlier)
+    kinds = {each["spec"]["names"]["kind"] for each in earlier}
+    documents = of_group(yaml.safe_dump_all(SOUND.values()))
+    stored, new = [], []
+    for number, document in enumerate(documents):
+        named = {**document, "metadata": {"name": f"sound-{number}"}}
+        try:
+            assert named["kind"] in kinds
+            stored.append(client.apply(named))
+        except (Refused, AssertionError):
+            new.append(named)
+    assert {each["kind"] for each in stored} == kinds
+    client.apply_crds(of_group(definitions_text()))
+    for before in stored:
+        assert client.get(before) == before
+        again = {key: before[key] for key in ("apiVersion", "kind", "spec")}
+        after = client.apply({**again, "metadata": {"name": before["metadata"]["name"]}})
+        assert after["metadata"]["generation"] == before["metadata"]["generation"], "nothing has changed"
+    for document in new:
+        assert client.apply(document), "what the earlier definitions did not know"
 
 
 @pytest.mark.parametrize("path", PREVIOUS, ids=lambda path: path.stem)

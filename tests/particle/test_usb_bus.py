@@ -53,8 +53,10 @@ def test_a_device_that_may_not_be_opened_is_listed_with_its_trouble() -> None:
     assert "udev" in device.trouble.next_step
     with pytest.raises(UsbPermissionError), device.control() as session:
         session.system_version()
-    with pytest.raises(UsbGoneError, match="may not open"):
+    with pytest.raises(UsbPermissionError, match="not seen within 1 s; port 1-1: the operating system does not let"):
         bench.bus.find(DEVICE, within_seconds=1)
+    with pytest.raises(UsbGoneError, match="was not seen in dfu mode"):
+        bench.bus.find(DEVICE, mode=UsbMode.DFU, within_seconds=1)
     bench.backend.denied.clear()
     assert bench.bus.devices()[0].serial == DEVICE
 

@@ -9,8 +9,7 @@ in DFU mode, where nothing is checked and nothing boots until DFU mode is left; 
 the running Device OS, in safe mode too, under the same acceptance as over the air and with a boot after each. A hop
 ends with a boot. There are no stations. Where a system part is missing no Device OS runs: only DFU mode takes modules.
 
-Values are plain: a slot is a text ("bootloader/0"), a need is (slot, lowest version), a module is
-(slot, version, first need or None, second need or None), and a device is a frozenset of modules, one for each slot.
+Values are plain: a slot is a text ("bootloader/0"), a device is a frozenset of modules, one for each slot.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-Need = tuple[str, int]
+Need = tuple[str, int]  # a slot, and the lowest version that must be there
 
 
 class Module(NamedTuple):
@@ -57,8 +56,7 @@ NRF52840 = {"argon", "boron", "xenon", "esomx", "asom", "bsom", "xsom", "b5som",
 GEN_2 = {"photon", "p1", "electron"}
 NEVER_SENT = "bootloader/1"
 """The encrypted MBR of Realtek devices."""
-NOTHING = ""
-"""In place of a release: nothing of any Device OS is there."""
+NOTHING = ""  # in place of a release: no system part is there
 ELECTRON_STATIONS_OVER_THE_CLOUD = ("0.5.5", "0.6.4", "0.7.0", "1.2.1")
 
 
@@ -216,11 +214,8 @@ def takes(platform: str, device: Device, module: Module, via: str = "cloud") -> 
         return True
     if not runs(platform, device) or not holds(device, module.first):
         return False
-    if (
-        module.second is not None
-        and not module.second[0].startswith("bootloader/")
-        and not holds(device, module.second)
-    ):
+    second = module.second
+    if second is not None and not second[0].startswith("bootloader/") and not holds(device, second):
         return False
     if platform in GEN_2 and module.slot.startswith("system_part/"):
         new = after(device, module)

@@ -94,6 +94,7 @@ class VirtualCloud:
         self.cloud.state.base_url = URL
         self.page_size = page_size
         self.catalog = synthetic_binaries().catalog
+        self._prepared: dict[object, requests.PreparedRequest] = {}
         self.ears: list[Callable[[], None]] = []
         """Called whenever time has moved: what the event streams have brought by then is heard."""
 
@@ -134,7 +135,7 @@ class VirtualCloud:
             dice=random.Random(seed),
         )
         wire._session.mount("http://", _Connections(self))  # no sockets in virtual time
-        _prepare_reads_once(wire._session)
+        _prepare_reads_once(wire._session, token, self._prepared)
         return ParticleApi(wire, page_size=self.page_size)
 
     def listen(self, product: str | None, hearing: Hearing) -> Callable[[], None]:
@@ -252,21 +253,21 @@ class _Connections(BaseAdapter):
             {"content-type": answer.content_type, "date": formatdate(self._virtual.now, usegmt=True)}
         )
         response.headers.update(answer.headers)
-        response.raw = urllib3.HTTPResponse(body=_Content(answer.body), preload_content=False)
+        response.raw = _Content(answer.body)
         return response
 
 
-def _prepare_reads_once(session: requests.Session) -> None:
+def _prepare_reads_once(session: requests.Session, token: str, known: dict[object, requests.PreparedRequest]) -> None:
     """A request that only reads is prepared by the library the first time, and the next time is the same one.
 
-    In a play of days the same few lists are asked for again and again.
+    In a play of days the same few lists are asked for again and again, by one process after another.
     """
-    prepare, known = session.prepare_request, dict[object, requests.PreparedRequest]()
+    prepare = session.prepare_request
 
     def prepared(request: requests.Request) -> requests.PreparedRequest:
         if request.method != "GET":
             return prepare(request)
-        asked = (request.url, tuple(sorted(dict(request.params).items())), request.auth is None)
+        asked = (request.url, tuple(sorted(dict(request.params).items())), token if request.auth else None)
         if asked not in known:
             known[asked] = prepare(request)
         return known[asked]
@@ -275,21 +276,18 @@ def _prepare_reads_once(session: requests.Session) -> None:
 
 
 class _Content:
-    """A body for urllib3 to read from."""
+    """What the library would read of an answer from a connection."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
-        self.closed = False
 
-    def read(self, size: int | None = None) -> bytes:
-        taken = self._content if size is None or size < 0 else self._content[:size]
-        self._content = self._content[len(taken) :]
+    def read1(self, size: int, *, decode_content: bool) -> bytes:  # the emulator encodes nothing
+        """So much of it at most; nothing at its end."""
+        taken, self._content = self._content[:size], self._content[size:]
         return taken
 
-    read1 = read
-
     def close(self) -> None:
-        self.closed = True
+        """Nothing to close."""
 
 
 class OneAtATime(Pool):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
+import shlex
 import shutil
 from pathlib import Path
 
-from reconciler.emulator.binaries import EmulatedBinaries
-from reconciler.firmware.known import known_catalog
-from reconciler.model.fleet import Desired
-from reconciler.model.platform import platform_by_name
-from reconciler.model.version import DeviceOsVersion
-from reconciler.planning.provision import releases_for_bench, steps_of
-from tests.tidy.test_readme import BLOCK, ROOT, difference, environment, run
+import pytest
+from click.testing import CliRunner
+
+from reconciler.cli.main import cli
+from tests.bench.stock import stock
+from tests.tidy.test_readme import BLOCK, ROOT, difference
 
 PAGE = (ROOT / "docs" / "bench.md").read_text(encoding="utf-8")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -23,19 +23,7 @@ PLAN = re.compile(r"plan-local-[0-9a-f]{10}")
 def prepare(folder: Path) -> None:
     """The folder that the page speaks of: manifests, and modules with the catalog that goes with them."""
     shutil.copytree(ROOT / "fleet-manifests" / "11-bench", folder / "bench")
-    binaries = EmulatedBinaries(known_catalog())
-    desired = Desired(device_os=DeviceOsVersion("6.3.4"), application=None)
-    for name in ("argon", "boron"):
-        platform = platform_by_name(name)
-        assert platform is not None
-        for release in releases_for_bench(platform, desired, known_catalog()):
-            place = folder / "firmware" / name / release.version.text
-            place.mkdir(parents=True)
-            for step in steps_of(platform, release):
-                content = binaries.module(platform, release.version, step.module.slot)
-                assert content is not None
-                (place / binaries.file_name(platform, release.version, step.module.slot)).write_bytes(content)
-    (folder / "catalog.json").write_text(json.dumps(binaries.catalog.document()), encoding="utf-8")
+    stock(folder)
 
 
 def commands() -> list[tuple[str, list[str]]]:
@@ -52,14 +40,25 @@ def steady(lines: list[str]) -> list[str]:
     return [PLAN.sub("<plan>", DIGEST.sub("<digest>", line)) for line in lines]
 
 
-def test_every_command_of_the_page_does_what_the_page_says(tmp_path: Path) -> None:
+def run(command: str) -> tuple[list[str], int]:
+    """The lines of a command, and how it ends: run in this process, as by a person who has no terminal and no token."""
+    tool, *words = shlex.split(command)
+    assert tool == "reconciler"
+    nothing = {name: None for name in os.environ if name.startswith(("PARTICLE_", "RECONCILER_"))}
+    result = CliRunner(env={**nothing, "NO_COLOR": "1"}).invoke(cli, words)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.output
+    return result.output.splitlines(), result.exit_code
+
+
+def test_every_command_of_the_page_does_what_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(tmp_path)
+    monkeypatch.chdir(tmp_path)
     shown = commands()
     assert {command.split()[2] for command, _ in shown} == {"list", "plan", "bench", "apply", "create", "show"}
     for command, lines in shown:
-        code = next((line.rpartition("# ends with ")[2] for line in lines if "# ends with " in line), None)
-        line = command if code is None else f"{command}  # ends with {code}"
+        code = next((line.rpartition("# ends with ")[2] for line in lines if "# ends with " in line), "0")
         wanted = [each.partition("  # ends with ")[0] for each in lines]
-        printed = run(line, tmp_path, environment())
+        printed, ended_with = run(command)
+        assert ended_with == int(code), (command, printed[-5:])
         assert difference(steady(wanted), steady(printed)) == "", command
     assert len(list((tmp_path / "records").glob("*.jsonl"))) == 6

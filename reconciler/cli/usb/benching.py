@@ -14,9 +14,8 @@ from reconciler.cli.inputs import journal_option
 from reconciler.cli.saying import say
 from reconciler.cli.usb.inputs import BenchOptions, bench_options, opened
 from reconciler.cli.usb.showing import SerialLogs
-from reconciler.cli.usb.working import display_of, exit_code, sole_bench, work
+from reconciler.cli.usb.working import display_of, exit_code, outcome, sole_bench, work
 from reconciler.controller.bench_hall import Hall
-from reconciler.controller.seat import SeatState
 from reconciler.journal.location import JournalPlace, journal_location
 from reconciler.journal.opening import open_journal
 
@@ -71,8 +70,7 @@ def bench_command(
             here, what, display, SerialLogs(log_folder), is_over=lambda hall: once and _is_over(hall)
         )
     if output == "text":
-        done = sum(seat.state is SeatState.DONE for seat in seats)
-        say(f"{done} of {len(seats)} devices are done", err=True)
+        say(outcome(seats), err=True)
     sys.exit(exit_code(seats, interrupted=interrupted))
 
 

@@ -95,6 +95,15 @@ def work(
     return seats, interrupted
 
 
+def outcome(seats: Sequence[Seat]) -> str:
+    """How many are done, of those that are ours to bring there."""
+    ours = [seat for seat in seats if seat.state is not SeatState.STRANGER]
+    done = sum(seat.state is SeatState.DONE for seat in ours)
+    strangers = len(seats) - len(ours)
+    aside = f"; {strangers} {'is' if strangers == 1 else 'are'} not ours, and not touched" if strangers else ""
+    return f"{done} of {len(ours)} {'device is' if len(ours) == 1 else 'devices are'} done{aside}"
+
+
 def exit_code(seats: Sequence[Seat], *, interrupted: bool) -> int:
     """0, or 3 when a device failed or was left in the middle, or 130 when a person left while there was work."""
     if interrupted and any(not seat.state.is_at_rest for seat in seats):
