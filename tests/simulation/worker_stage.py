@@ -103,7 +103,11 @@ class Crew:
         """One more process; None: one of those that look after products, serve and tell."""
         raise NotImplementedError
 
-    def launch(self, command: str, journal: str | None, **settings: Any) -> Worker:
+    def is_told(self) -> bool:
+        """Whether everybody can see by now that all is well."""
+        raise NotImplementedError
+
+    def launch(self, command: str, journal: str | None, *, module: str = "reconciler", **settings: Any) -> Worker:
         """Each has a folder of its own, as on a machine of its own."""
         name = f"{command}-{len(self.workers)}"
         folder = self.stage.folder / name
@@ -127,7 +131,7 @@ class Crew:
         log = folder / "log"
         with log.open("ab") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "reconciler", command, "--settings", str(file)],
+                [sys.executable, "-m", module, command, "--settings", str(file)],
                 cwd=folder,
                 env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
                 stdin=subprocess.DEVNULL,
@@ -228,6 +232,10 @@ class WorkerStage(Crew):
         }
         return self.launch(command or "controller", journal, git=git)
 
+    def is_told(self) -> bool:
+        """See `Crew.is_told`: whoever asks over HTTP is told then what holds then."""
+        return True
+
 
 @dataclass(kw_only=True)
 class OperatorStage(Crew):
@@ -246,7 +254,18 @@ class OperatorStage(Crew):
         """See `Crew.begin`."""
         kubeconfig = self.cluster.kubeconfig(self.stage.folder / f"kubeconfig-{len(self.workers)}")
         particle = {"apiUrl": self.stage.url}
-        return self.launch("operator", journal, kubernetes={"kubeconfig": str(kubeconfig)}, particle=particle)
+        kubernetes = {"kubeconfig": str(kubeconfig)}
+        return self.launch("operator", journal, module="tests.kube.quick", kubernetes=kubernetes, particle=particle)
+
+    def is_told(self) -> bool:
+        """See `Crew.is_told`: by the statuses, of the newest generation."""
+        return all(self._is_ready(namespace, name) for name, namespace in TENANTS.items())
+
+    def _is_ready(self, namespace: str, name: str) -> bool:
+        resource = self.cluster.objects["devicefleets", namespace, name]
+        conditions = self.cluster.status(namespace, name).get("conditions", [])
+        ready = {each["type"]: (each["status"], each["observedGeneration"]) for each in conditions}.get("Ready")
+        return ready == ("True", resource["metadata"]["generation"])
 
 
 @contextlib.contextmanager
