@@ -97,7 +97,7 @@ class Parts:
             # Loads what an extra brings along.
             from reconciler.cli.worker_parts import WorkerParts
 
-            shared = WorkerParts(settings, journal.path, stack)
+            shared = WorkerParts(settings, journal.path, stack, report=report)
         senders = stack.enter_context(ThreadPoolExecutor(SENDS_AT_ONCE, thread_name_prefix="send"))
         workers = stack.enter_context(ThreadPoolExecutor(PASSES_AT_ONCE + 2, thread_name_prefix="pass"))
         connection = stack.enter_context(self._connection(None if shared is None else shared.requests))
@@ -125,7 +125,7 @@ class Parts:
             ask=OutsideChecks(allow_commands=settings.allow_commands).ask,
             report=report,
             troubled_before=open_matters(journal),
-            runner=None if shared is None else shared.runner(intents, report=report),
+            runner=None if shared is None else shared.runner(intents),
             shows_all=shared is not None and not self._is_worker,
             token_trouble=self._token_trouble,
         )
@@ -136,7 +136,7 @@ class Parts:
         )
         self._let_know(stack, journal)
         if shared is not None:
-            stack.enter_context(shared.begun)
+            stack.enter_context(shared.engine)
 
     def _let_know(self, stack: ExitStack, journal: SqlJournal) -> None:
         """The log first and the server last: whoever asks finds all of it, and what ends it is still logged."""

@@ -8,13 +8,13 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from reconciler.cli.catalog_file import read_catalog
 from reconciler.cli.controller_parts import PASSES_AT_ONCE, launch, report
@@ -24,9 +24,10 @@ from reconciler.controller.means import Means
 from reconciler.firmware.catalog import Catalog
 from reconciler.inventory.checks import OutsideChecks
 from reconciler.journal.journal import Journal
-from reconciler.journal.location import journal_place
+from reconciler.journal.location import PostgresPlace, journal_place
 from reconciler.journal.lock import sole_run
 from reconciler.journal.opening import open_journal
+from reconciler.journal.sql import SqlJournal
 from reconciler.kube.access import Access, access_of
 from reconciler.kube.api import KubeApi
 from reconciler.kube.attendant import Attendant
@@ -55,6 +56,10 @@ from reconciler.telemetry.metrics import Metrics
 from reconciler.telemetry.notifications import Telling
 from reconciler.wiring import SENDS_AT_ONCE, CloudConnection, CloudSettings
 
+if TYPE_CHECKING:
+    from reconciler.cli.operator_lead import Leading
+    from reconciler.cli.worker_parts import WorkerParts
+
 TURN_SECONDS: Final = 1.0
 
 
@@ -64,6 +69,7 @@ class OperatorParts:
     def __init__(self, settings: ControllerSettings) -> None:
         self._settings = settings
         self._stack = ExitStack()
+        self._leads: Callable[[], bool] = _always
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -82,7 +88,10 @@ class OperatorParts:
             try:
                 self._attendant.turn()
             except JournalError as error:
+                self._desk.journal_trouble = error
                 self._log.say(Level.ERROR, f"the journal cannot be used: {error.message} ({error.code})")
+            else:
+                self._desk.journal_trouble = None
             time.sleep(TURN_SECONDS)
 
     def _build(self, stack: ExitStack) -> None:
@@ -95,7 +104,14 @@ class OperatorParts:
         catalog = read_catalog(catalog_path)
         also_known = frozenset(each.version.text for each in catalog.all_releases) if catalog_path else frozenset[str]()
         journal = stack.enter_context(open_journal(journal_place(settings.journal or JOURNAL_NAME)))
-        stack.enter_context(sole_run(journal.path, now=wall_clock()))
+        self._shared: WorkerParts | None = None
+        if isinstance(journal.path, Path):
+            stack.enter_context(sole_run(journal.path, now=wall_clock()))
+        else:
+            # Loads what an extra brings along.
+            from reconciler.cli.worker_parts import WorkerParts
+
+            self._shared = WorkerParts(settings, journal.path, stack, report=report)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         access = access_of(None if kubernetes.kubeconfig is None else Path(kubernetes.kubeconfig), folder)
         api = KubeApi(access)
@@ -115,9 +131,12 @@ class OperatorParts:
             clock=wall_clock,
             monotonic=time.monotonic,
             turned_at=time.monotonic(),
+            leads=self._leads_now,
         )
         self._desk = OperatorDesk(self._attendant, journal, catalog, holder=tenants.holder)
         self._let_know(stack, journal)
+        if self._shared is not None:
+            stack.enter_context(self._shared.engine)
         stack.callback(tenants.end)
         self._watch(stack, kubernetes, store, api, access)
 
@@ -131,7 +150,7 @@ class OperatorParts:
         catalog: Catalog,
         also_known: frozenset[str],
     ) -> Tenants:
-        settings = self._settings
+        settings, shared = self._settings, self._shared
         senders = stack.enter_context(ThreadPoolExecutor(SENDS_AT_ONCE, thread_name_prefix="send"))
         workers = stack.enter_context(ThreadPoolExecutor(PASSES_AT_ONCE + 2, thread_name_prefix="pass"))
         ask = OutsideChecks(allow_commands=settings.allow_commands).ask
@@ -160,6 +179,8 @@ class OperatorParts:
                 report=report,
                 troubled_before=_troubled_before(journal, namespace),
                 elsewhere=partial(tenants.elsewhere, namespace),
+                runner=None if shared is None else shared.runner(of),
+                shows_all=shared is not None,
             )
 
         tenants = Tenants(
@@ -169,13 +190,20 @@ class OperatorParts:
             connect=self._connect,
             intents=intents,
             source=lambda namespace: ClusterSource(
-                namespace, store, journal, clock=wall_clock, also_known=also_known, number_of=tenants.number_of
+                namespace,
+                store,
+                journal,
+                clock=wall_clock,
+                also_known=also_known,
+                number_of=tenants.number_of,
+                is_shared=shared is not None,
             ),
             hear=self._hear,
             secret=kubernetes.token_secret,
             key=kubernetes.token_key,
             monotonic=time.monotonic,
             holder=f"operator, process {os.getpid()}",
+            list_now=self._list_now,
         )
         return tenants
 
@@ -186,8 +214,15 @@ class OperatorParts:
             token=token,
             firmware_cache=None if particle.firmware_cache is None else Path(particle.firmware_cache),
             list_seconds=self._settings.interval_seconds,
+            shared=None if self._shared is None else self._shared.requests,
         )
         return CloudConnection(settings, nothing_yet(), on_news=on_news)
+
+    def _leads_now(self) -> bool:
+        return self._leads()
+
+    def _list_now(self) -> None:
+        self._watching.list_now()
 
     def _changed(self, namespace: str) -> None:
         self._attendant.changed(namespace)
@@ -196,18 +231,39 @@ class OperatorParts:
         self._attendant.hear(namespace, event)
         self._desk.hear(event)
 
-    def _let_know(self, stack: ExitStack, journal: Journal) -> None:
+    def _let_know(self, stack: ExitStack, journal: SqlJournal) -> None:
         """The log first and the server last: whoever asks finds all of it, and what ends it is still logged."""
         settings, desk = self._settings, self._desk
         self._log = Log(sys.stderr, form=settings.log.format, level=settings.log.level, redact=without_tokens)
         stack.callback(self._log.hear_libraries())
         metrics = Metrics(desk.figures)
-        telling = stack.enter_context(Telling(journal, open_channels(settings.channels), report=metrics.delivered))
-        for ear in (self._log.tell, metrics.tell, telling.tell):
+        for ear in (self._log.tell, metrics.tell):
             desk.subscribe(ear)
+        telling = partial(self._telling, journal, metrics)
+        if isinstance(journal.path, Path):
+            stack.enter_context(telling())
+        else:
+            self._leads = stack.enter_context(self._leading(journal.path, telling))
         answers = application(desk, settings.serving, metrics=metrics.registry)
         server = stack.enter_context(Server(answers, settings.serving))
         self._log.say(Level.INFO, f"serving {server.url}")
+
+    @contextmanager
+    def _telling(self, journal: SqlJournal, metrics: Metrics) -> Iterator[None]:
+        with Telling(journal, open_channels(self._settings.channels), report=metrics.delivered) as telling:
+            unsubscribe = self._desk.subscribe(telling.tell)
+            try:
+                yield
+            finally:
+                unsubscribe()
+
+    def _leading(self, place: PostgresPlace, telling: Callable[[], AbstractContextManager[None]]) -> Leading:
+        from reconciler.cli.operator_lead import Leading
+        from reconciler.journal.postgres_lock import Lead
+
+        words, lost = f"lead of process {os.getpid()}", self._settings.workers.lost_seconds
+        lead = Lead(place, words=words, lost_seconds=lost)
+        return Leading(lead, telling=telling, is_fit=lambda: self._desk.trouble is None)
 
     def _watch(
         self, stack: ExitStack, kubernetes: KubernetesSettings, store: Store, api: KubeApi, access: Access
@@ -220,9 +276,14 @@ class OperatorParts:
         def say(words: str) -> None:
             self._log.say(Level.WARNING, words)
 
-        watching = Watching(store, api, access, kubernetes.watch_namespaces, trouble=trouble, say=say)
+        self._watching = watching = Watching(store, api, access, kubernetes.watch_namespaces, trouble=trouble, say=say)
         watching.start()
         stack.callback(watching.stop)
+
+
+def _always() -> bool:
+    """Nobody else is there."""
+    return True
 
 
 def _troubled_before(journal: Journal, namespace: str) -> frozenset[str]:

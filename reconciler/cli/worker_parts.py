@@ -8,12 +8,13 @@ import socket
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Final
 
 from reconciler.controller.intent import Intents
 from reconciler.controller.runner import Runner, Work
 from reconciler.controller.schedule import Schedule
-from reconciler.engine.runner import EngineRunner, EngineSettings
+from reconciler.engine.runner import Engine, EngineSettings
 from reconciler.journal.location import PostgresPlace
 from reconciler.journal.postgres_allowance import PostgresAllowance
 from reconciler.model.allowance import REQUESTS
@@ -24,31 +25,32 @@ _HOST_CHARACTERS: Final = 20
 
 
 class WorkerParts:
-    """The request budget that all share, and the runner, which is `begun` when all else is there."""
+    """The request budget that all share, and the engine, which begins when all else is there."""
 
-    def __init__(self, settings: ControllerSettings, place: PostgresPlace, stack: ExitStack) -> None:
+    def __init__(
+        self,
+        settings: ControllerSettings,
+        place: PostgresPlace,
+        stack: ExitStack,
+        *,
+        report: Callable[[BaseException], None],
+    ) -> None:
         """Raises JournalError. What it opens ends with `stack`."""
-        self._settings = settings
-        self._place = place
-        self.begun: EngineRunner
-        name = f"{settings.particle.api_url} {settings.workers.address}"
-        self.requests = PostgresAllowance(place, name, REQUESTS)
+        workers, host = settings.workers, socket.gethostname()[:_HOST_CHARACTERS]
+        self.requests = PostgresAllowance(place, f"{settings.particle.api_url} {workers.address}", REQUESTS)
         stack.callback(self.requests.close)
-
-    def runner(self, intents: Intents, *, report: Callable[[BaseException], None]) -> Callable[[Work], Runner]:
-        """What makes the runner of some passes."""
-        workers = self._settings.workers
-        host = socket.gethostname()[:_HOST_CHARACTERS]
-        self.begun = EngineRunner(
+        self.engine = Engine(
             EngineSettings(
-                place=self._place,
+                place=place,
                 holder=f"process {os.getpid()} on {host} {uuid.uuid4().hex[:8]}",
                 passes_at_once=workers.passes_at_once,
                 lost_seconds=workers.lost_seconds,
-                grace_seconds=self._settings.grace_seconds,
+                grace_seconds=settings.grace_seconds,
             ),
             Schedule(random.Random()),  # noqa: S311  # spreads times, guards no secret
-            is_latest=intents.is_latest,
             report=report,
         )
-        return self.begun.on
+
+    def runner(self, intents: Intents) -> Callable[[Work], Runner]:
+        """What makes the runner of a loop's passes."""
+        return partial(self.engine.runner, is_latest=intents.is_latest)

@@ -37,6 +37,9 @@ from reconciler.telemetry.figures import Figures, FleetFigures
 STUCK_SECONDS: Final = 60.0
 """A loop that has not turned for so long is stuck: a turn waits for nothing but the journal."""
 
+QUEUE: Final = "queue"
+"""The check of what several processes share."""
+
 _REST_POLL_SECONDS: Final = 0.1
 _ANY_STATUS: Final = "any"
 _UNAUTHORISED: Final = "PFR3002"
@@ -148,6 +151,9 @@ class Daemon:
             else:
                 message = f"{trouble.message} ({trouble.code})"
                 checks.append(Check(name=name, ok=False, message=message, since=trouble.since))
+        queue = self._loop.passes.runner.queue()
+        if queue is not None:
+            checks.append(Check(name=QUEUE, ok=queue.ok, message=queue.message))
         worst = next(iter(products.items()), None)
         message = "all products can be seen" if worst is None else f"{worst[0]}: {worst[1].message} ({worst[1].code})"
         since = None if worst is None else worst[1].since

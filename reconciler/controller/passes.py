@@ -174,6 +174,7 @@ class Passes:
     def stop(self) -> None:
         """Begin no step any more; what is being sent is finished and written down."""
         self.stopping = True
+        self.runner.end()
         for run in self.runs:
             run.stopping = True
 
@@ -205,6 +206,10 @@ class Passes:
                 product.run, product.taken_over, product.forgotten = run, False, True
             finally:
                 self.dismiss(name)
+
+    def has(self, fleet: str) -> bool:
+        """Whether a fleet is one of a product that has passes, here or elsewhere."""
+        return any(fleet in self.fleets_of(name) for name in [*self._products])
 
     def fleets_of(self, product: str | None) -> tuple[str, ...]:
         """The names of the fleets of a product."""

@@ -32,6 +32,14 @@ class Ended:
     fenced: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """How it goes with what wakes several workers: whether this process takes part, and in words what waits."""
+
+    ok: bool
+    message: str
+
+
 class Work(Protocol):
     """The passes as a runner needs them. Any thread may ask."""
 
@@ -67,6 +75,12 @@ class Runner(Protocol):
 
     def next_due(self) -> float:
         """When `begin_due` has something to do, by the monotonic clock; infinity: it has not."""
+
+    def queue(self) -> Queue | None:
+        """What is shared with other processes; None: nothing is."""
+
+    def end(self) -> None:
+        """The loop ends: no pass begins here any more, and others may have its products."""
 
 
 class InProcess:
@@ -115,6 +129,13 @@ class InProcess:
         """See `Runner.next_due`."""
         with self._lock:
             return self._schedule.next_due()
+
+    def queue(self) -> Queue | None:
+        """See `Runner.queue`."""
+        return None
+
+    def end(self) -> None:
+        """Nobody else is there; and a loop that ends begins nothing."""
 
     def _run(self, product: Product) -> None:
         ended = self._work.run(product, goes_on=True)

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import math
 import threading
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -18,7 +19,7 @@ from procrastinate.jobs import Status
 from procrastinate.tasks import Task
 from psycopg_pool import PoolTimeout
 
-from reconciler.controller.runner import Ended, Product, Work
+from reconciler.controller.runner import Ended, Product, Queue, Work
 from reconciler.controller.schedule import Schedule
 from reconciler.journal.location import PostgresPlace
 from reconciler.journal.postgres import ENGINE_LOCK
@@ -54,32 +55,25 @@ class EngineSettings:
     grace_seconds: float
 
 
-class EngineRunner:
-    """A context manager; its thread serves while the context lasts.
+class Engine:
+    """Passes for any number of loops of this process, each with its own products and `EngineRunner`. A context manager.
 
-    `is_latest` says whether this worker may work now: whether what is desired here is what was taken last. `report`
-    gets what went wrong that nobody foresaw.
+    Its thread serves while the context lasts. `report` gets what went wrong that nobody foresaw.
     """
 
-    shares = True
-
     def __init__(
-        self,
-        settings: EngineSettings,
-        schedule: Schedule,
-        *,
-        is_latest: Callable[[], bool],
-        report: Callable[[BaseException], None],
+        self, settings: EngineSettings, schedule: Schedule, *, report: Callable[[BaseException], None]
     ) -> None:
         """Raises JournalError when the server cannot be reached, or an `apply` is at work on the journal."""
         self._settings = settings
         self._schedule = schedule
-        self._is_latest = is_latest
         self._report = report
-        self._work: Work | None = None
-        self._products: frozenset[Product] = frozenset()
+        self._runners: tuple[EngineRunner, ...] = ()
+        self._last: dict[str, EngineRunner] = {}
         self._woken: dict[Product, bool] = {}
         self._held: frozenset[str] = frozenset()
+        self._waiting: Sequence[Due] = ()
+        self._looked_at = -math.inf
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._stop: Callable[[], None] = lambda: None
@@ -89,34 +83,37 @@ class EngineRunner:
         self._run_lock = SharedRun(settings.place, words=settings.holder)
         self._thread = threading.Thread(target=self._live, name="engine", daemon=True)
 
-    # The promise
+    def runner(self, work: Work, *, is_latest: Callable[[], bool]) -> EngineRunner:
+        """One for a loop. `is_latest`: whether what is desired there is what was taken last, so that it may work."""
+        made = EngineRunner(self, work, is_latest)
+        with self._lock:
+            self._runners = (*self._runners, made)
+        return made
 
-    def on(self, work: Work) -> Self:
-        """Whose passes are run."""
-        self._work = work
-        return self
-
-    def follow(self, products: Collection[Product]) -> None:
-        """See `Runner.follow`."""
-        self._products = frozenset(products)
-        for product in products:
-            self.wake(product, by_word=True)
+    def forget(self, runner: EngineRunner) -> None:
+        """Its loop ends: others may have its products."""
+        with self._lock:
+            self._runners = tuple(each for each in self._runners if each is not runner)
 
     def wake(self, product: Product, *, by_word: bool = False) -> None:
         """See `Runner.wake`: it is told to the others within a second."""
         with self._lock:
             self._woken[product] = by_word or self._woken.get(product, False)
 
-    def begin_due(self) -> None:
-        """Done by a thread of its own."""
-
-    def next_due(self) -> float:
-        """Never: see `begin_due`."""
-        return math.inf
-
     def holds(self, product: Product) -> bool:
         """See `Runner.holds`."""
         return _key(product) in self._held
+
+    def queue(self) -> Queue:
+        """See `Runner.queue`."""
+        silent = time.monotonic() - self._looked_at
+        if not self._run_lock.is_held or silent > self._settings.lost_seconds:
+            return Queue(ok=False, message="this process takes no part: the database cannot be reached, or is held")
+        waited = max((due.waited for due in self._waiting), default=0.0)
+        message = (
+            f"{len(self._held)} products are this process's; {len(self._waiting)} wait, the longest {waited:.0f} s"
+        )
+        return Queue(ok=True, message=message)
 
     def __enter__(self) -> Self:
         self._run_lock.hold()
@@ -202,8 +199,13 @@ class EngineRunner:
                 for product, by_word in woken.items():
                     self._woken[product] = by_word or self._woken.get(product, False)
             raise
-        self._held = self._turns.held()
-        return [*self._turns.due([_key(product) for product in self._products])]
+        held, wanted = self._turns.held(), {_key(product) for each in self._runners for product in each.products}
+        for product in held - wanted:
+            self._turns.decline(product, seconds=0.0)
+        self._held = held & wanted
+        self._waiting = self._turns.due(wanted)
+        self._looked_at = time.monotonic()
+        return [*self._waiting]
 
     async def _defer(self, app: App, task: Task[Any, Any, Any], due: Due) -> None:
         """Into the queue of its holder, which remembers it; into everybody's when that one leaves it lying."""
@@ -232,10 +234,11 @@ class EngineRunner:
     # The threads of passes
 
     def _pass(self, key: str) -> None:
-        """One job: a pass, if this worker may have it now."""
-        work, product = self._work, key or None
+        """One job: a pass, if a loop of this process may have it now."""
+        product = key or None
         with contextlib.suppress(JournalError):  # it stays due, and is deferred again
-            if work is None or not self._may_work() or not work.admit(product):
+            runner = self._admitted(product)
+            if runner is None:
                 self._turns.decline(key, seconds=DECLINED_SECONDS)
                 return
             turn = None
@@ -243,9 +246,18 @@ class EngineRunner:
                 turn = self._turns.begin(key)
             finally:
                 if turn is None:
-                    work.dismiss(product)
+                    runner.work.dismiss(product)
             if turn is not None:
-                self._settle(turn, work.run(product, goes_on=turn.goes_on))
+                goes_on = turn.goes_on and self._last.get(key) is runner
+                self._last[key] = runner
+                self._settle(turn, runner.work.run(product, goes_on=goes_on))
+
+    def _admitted(self, product: Product) -> EngineRunner | None:
+        """Who has the pass of a product. Where a product passes from one loop to another, whoever has it by now."""
+        if self._stopping.is_set() or not self._run_lock.is_held:
+            return None
+        fits = (each for each in self._runners if product in each.products and each.is_latest())
+        return next((each for each in fits if each.work.admit(product)), None)
 
     def _settle(self, turn: Turn, ended: Ended) -> None:
         """Say when the next pass is due. A server that is away for long finds it out by itself: see `LOST_SECONDS`."""
@@ -261,8 +273,46 @@ class EngineRunner:
             else:
                 return
 
-    def _may_work(self) -> bool:
-        return not self._stopping.is_set() and self._run_lock.is_held and self._is_latest()
+
+class EngineRunner:
+    """The `Runner` of one loop. All of them share the engine's thread, lock and queue."""
+
+    shares = True
+
+    def __init__(self, engine: Engine, work: Work, is_latest: Callable[[], bool]) -> None:
+        self.work = work
+        self.is_latest = is_latest
+        self.products: frozenset[Product] = frozenset()
+        self._engine = engine
+
+    def follow(self, products: Collection[Product]) -> None:
+        """See `Runner.follow`."""
+        self.products = frozenset(products)
+        for product in products:
+            self.wake(product, by_word=True)
+
+    def wake(self, product: Product, *, by_word: bool = False) -> None:
+        """See `Runner.wake`."""
+        self._engine.wake(product, by_word=by_word)
+
+    def begin_due(self) -> None:
+        """Done by the engine's thread."""
+
+    def next_due(self) -> float:
+        """Never: see `begin_due`."""
+        return math.inf
+
+    def holds(self, product: Product) -> bool:
+        """See `Runner.holds`."""
+        return product in self.products and self._engine.holds(product)
+
+    def queue(self) -> Queue:
+        """See `Runner.queue`."""
+        return self._engine.queue()
+
+    def end(self) -> None:
+        """See `Runner.end`."""
+        self._engine.forget(self)
 
 
 def make_tables(place: PostgresPlace) -> None:

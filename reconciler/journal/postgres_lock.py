@@ -34,6 +34,9 @@ WHERE locktype = 'advisory' AND granted AND classid = 0 AND objid = :lock AND ob
 
 _HOLDER: Final = text(f"SELECT application_name {_HELD}")
 _CUT: Final = text(f"SELECT pg_terminate_backend(pid) {_HELD}")
+_CUT_SILENT: Final = text(
+    f"SELECT pg_terminate_backend(pid) {_HELD} AND clock_timestamp() - state_change > make_interval(secs => :silent)"
+)
 
 
 @contextmanager
@@ -48,57 +51,86 @@ def held_run_lock(place: PostgresPlace, *, now: Instant) -> Iterator[str | None]
         yield holder
 
 
-class SharedRun:
-    """The lock as one of several workers that share it. `words` says which."""
+class _KeptLock:
+    """A lock of a connection that is kept. `statement` takes it or answers false; `words` name the connection."""
 
-    def __init__(self, place: PostgresPlace, *, words: str) -> None:
+    def __init__(self, place: PostgresPlace, statement: str, *, words: str) -> None:
         self._place = place
+        self._statement = text(statement)
         self._words = words
         self._engine = engine_on(place, busy_seconds=5.0)
         self._connection: Connection | None = None
 
     @property
     def is_held(self) -> bool:
-        """Whether it was held when `hold` was called last."""
+        """Whether it was held when it was asked for last."""
         return self._connection is not None
 
-    def hold(self) -> None:
-        """Hold it, unless it is held still; the server may have ended the connection.
-
-        Raises JournalError: the server cannot be reached, or (PFR5012) somebody has the lock alone.
-        """
+    def take(self) -> bool:
+        """Hold it, unless it is held still; the server may have ended the connection. Raises JournalError."""
         try:
             with translated_errors(self._place):
                 if self._connection is not None:
                     self._connection.execute(text("SELECT 1"))
-                    return
-                self._connection = self._taken()
+                else:
+                    self._connection = self._taken()
         except JournalError:
-            self._let_go()
+            self.let_go()
             raise
-        if self._connection is None:
-            raise under_way(self._place, holder_words(self._place) or "")
+        return self.is_held
 
-    def close(self) -> None:
+    def let_go(self) -> None:
         """Let go of it."""
-        self._let_go()
-        self._engine.dispose()
-
-    def _taken(self) -> Connection | None:
-        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        if connection.execute(text(f"SELECT pg_try_advisory_lock_shared({RUN_LOCK})")).scalar_one():
-            _name(connection, self._words)
-            return connection
-        connection.close()
-        return None
-
-    def _let_go(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(SQLAlchemyError):
                 connection.detach()  # closed, not kept for another use: the lock is the connection's
             with contextlib.suppress(SQLAlchemyError):
                 connection.close()
+
+    def close(self) -> None:
+        """Let go of it for good."""
+        self.let_go()
+        self._engine.dispose()
+
+    def _taken(self) -> Connection | None:
+        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        if connection.execute(self._statement).scalar_one():
+            _name(connection, self._words)
+            return connection
+        connection.close()
+        return None
+
+
+class SharedRun(_KeptLock):
+    """The lock of a run as one of several workers that share it. `words` says which."""
+
+    def __init__(self, place: PostgresPlace, *, words: str) -> None:
+        super().__init__(place, f"SELECT pg_try_advisory_lock_shared({RUN_LOCK})", words=words)
+
+    def hold(self) -> None:
+        """Hold it. Raises JournalError: the server cannot be reached, or (PFR5012) somebody has the lock alone."""
+        if not self.take():
+            raise under_way(self._place, holder_words(self._place) or "")
+
+
+class Lead(_KeptLock):
+    """Being, of several processes, the one that hears people and tells them.
+
+    Who leads asks for it again and again; who has not for `lost_seconds` sleeps, and is relieved of it by the others.
+    """
+
+    def __init__(self, place: PostgresPlace, *, words: str, lost_seconds: float) -> None:
+        super().__init__(place, f"SELECT pg_try_advisory_lock({TELLER_LOCK})", words=words)
+        self._lost_seconds = lost_seconds
+
+    def hold(self) -> bool:
+        """Whether this process leads now. Raises JournalError."""
+        if self.take():
+            return True
+        with translated_errors(self._place), self._engine.connect() as connection:
+            connection.execute(_CUT_SILENT, {"lock": TELLER_LOCK, "silent": self._lost_seconds})
+        return False
 
 
 def _name(connection: Connection, words: str) -> None:

@@ -52,7 +52,8 @@ class _Asked:
 class Attendant:
     """`turn` is called again and again by one thread; `hear` and `changed` by any.
 
-    `clock` is wall time, `monotonic` only ever rises.
+    `clock` is wall time, `monotonic` only ever rises. `leads`: whether this one, of several operators, hears people's
+    words and speaks for fleets that nobody has in hand; for the others speaks whoever had their last pass.
     """
 
     store: Store
@@ -65,6 +66,8 @@ class Attendant:
     clock: Callable[[], Instant]
     monotonic: Callable[[], float]
     turned_at: float = 0.0
+    leads: Callable[[], bool] = lambda: True
+    _leads_now: bool = True
     _news: deque[tuple[str, Event]] = field(default_factory=lambda: deque(maxlen=_NEWS_MAX))
     _dirty: set[str] = field(default_factory=set)
     _made_at: dict[str, float] = field(default_factory=dict)
@@ -89,14 +92,16 @@ class Attendant:
     def turn(self) -> None:
         """Hear what people said, then say where everything stands. Raises JournalError."""
         self.tenants.tend()
+        self._leads_now = self.leads()
         there = [each for kind in PLURALS for each in self.store.resources(kind)]
         fleets = [each for each in there if each.kind == FLEET]
         for fleet in fleets:
             self._hear(fleet)
-        for approval in (each for each in there if each.kind == APPROVAL):
+        for approval in (each for each in there if each.kind == APPROVAL and self._leads_now):
             if self.words.hear_approval(approval):
                 self._mark(approval.namespace)
-        self.parts.tell_misheard(there)
+        if self._leads_now:
+            self.parts.tell_misheard(there)
         self._pass_on_news({fleet.fleet: fleet for fleet in fleets})
         if self.store.oldest_list_seconds() is not None:
             self._forget_all_but(frozenset(each.uid for each in there))
@@ -126,9 +131,12 @@ class Attendant:
         return sorted(due)
 
     def _hear(self, fleet: Resource) -> None:
-        if self.words.hear_fleet(fleet):
+        if self._leads_now and self.words.hear_fleet(fleet):
             self._mark(fleet.namespace)
         token, tenant = reconcile_token(fleet), self.tenants.all().get(fleet.namespace)
+        if token and token == fleet.status.get("lastHandledReconcileAt"):
+            self._handled[fleet.uid] = token
+            self._asked.pop(fleet.uid, None)
         handled = self._handled.setdefault(fleet.uid, str(fleet.status.get("lastHandledReconcileAt") or ""))
         asked = self._asked.get(fleet.uid)
         if tenant is None or not token or token == handled or (asked is not None and asked.token == token):
@@ -166,12 +174,24 @@ class Attendant:
             standing = {each.name: each for each in tenant.daemon.standing().fleets}
         now = self.clock()
         for fleet in self.store.resources(FLEET, namespace):
+            if not self._speaks_for(fleet, tenant):
+                self.writer.forget(fleet.uid)
+                continue
             situation = self._situation(fleet, tenant, standing.get(fleet.fleet))
             self.writer.offer(fleet, status_of(situation, self.writer.written(fleet), now))
-        if tenant is not None:
+        if not self._leads_now:
+            self.parts.leave(namespace)
+        elif tenant is not None:
             self.parts.offer(namespace, lambda part: (self._judged_of(part, tenant), tenant.intents.refusal))
         elif self.store.is_complete(namespace):
             self.parts.offer(namespace, None)
+
+    def _speaks_for(self, fleet: Resource, tenant: Tenant | None) -> bool:
+        """Whether its status is ours to write: we had its last pass, or nobody has one and we lead."""
+        passes = None if tenant is None else tenant.daemon.loop.passes
+        if passes is None or not passes.has(fleet.fleet):
+            return self._leads_now
+        return passes.is_ours(fleet.fleet)
 
     def _situation(self, fleet: Resource, tenant: Tenant | None, standing: FleetStatus | None) -> FleetSituation:
         if tenant is None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from reconciler import __version__
 from reconciler.controller.approvals import KeptPlans
-from reconciler.controller.daemon import STUCK_SECONDS, Daemon
+from reconciler.controller.daemon import QUEUE, STUCK_SECONDS, Daemon
 from reconciler.controller.desk import Check
 from reconciler.controller.shown_plan import shown_plan, shown_plan_text
 from reconciler.controller.status import Memory, budget_status
@@ -19,7 +19,7 @@ from reconciler.kube.attendant import Attendant
 from reconciler.kube.plan_of_all import plan_of_all
 from reconciler.kube.tenants import trouble_of
 from reconciler.kube.watching import STALE_SECONDS
-from reconciler.model.error import OperatorError
+from reconciler.model.error import JournalError, OperatorError
 from reconciler.model.event import Event
 from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan
@@ -29,10 +29,16 @@ from reconciler.render.status_json import status_document
 from reconciler.telemetry.figures import Figures
 
 _ONLY_NOW: Final = "PFR6957"
+_NAMED_MAX: Final = 5
+_OF_ALL: Final = frozenset({"loop", QUEUE})
+"""Checks that tenants have together."""
 
 
 class OperatorDesk:
-    """See the module. `trouble` is why resources could not be listed the last time; None: they were."""
+    """See the module. `trouble` is why resources could not be listed the last time; None: they were.
+
+    `journal_trouble`: why the last turn could not use the journal; None: it could.
+    """
 
     def __init__(self, attendant: Attendant, journal: Journal, catalog: Catalog, *, holder: str) -> None:
         self._attendant = attendant
@@ -42,6 +48,7 @@ class OperatorDesk:
         self._ears: dict[int, Callable[[Event], None]] = {}
         self._lock = threading.Lock()
         self.trouble: OperatorError | None = None
+        self.journal_trouble: JournalError | None = None
 
     def hear(self, event: Event) -> None:
         """Everything that happens is told here, and from here to everybody who listens."""
@@ -81,11 +88,21 @@ class OperatorDesk:
         well = "statuses are written" if failed is None else f"{failed.message} ({failed.code})"
         checks.append(Check(name="statuses", ok=failed is None, message=well))
         checks.append(Check(name="loop", ok=self.alive(), message="it turns" if self.alive() else "it is stuck"))
-        for namespace, daemon in self._daemons():
-            checks += [
-                replace(check, name=f"{namespace}/{check.name}") for check in daemon.checks() if check.name != "loop"
-            ]
+        broken = self.journal_trouble
+        well = "it can be used" if broken is None else f"{broken.message} ({broken.code})"
+        checks.append(Check(name="journal", ok=broken is None, message=well))
+        checks.append(self._token_check())
+        of_tenants = {namespace: daemon.checks() for namespace, daemon in self._daemons()}
+        checks += [each for found in [*of_tenants.values()][:1] for each in found if each.name == QUEUE]
+        for namespace, found in of_tenants.items():
+            checks += [replace(each, name=f"{namespace}/{each.name}") for each in found if each.name not in _OF_ALL]
         return checks
+
+    def _token_check(self) -> Check:
+        """A token that the cloud refuses is a matter of its tenant's check of the cloud."""
+        lacking, there = sorted(self._attendant.tenants.lacking), self._daemons()
+        message = "no Secret lacks" if not lacking else f"no token in {', '.join(lacking[:_NAMED_MAX])}"
+        return Check(name="token", ok=bool(there) or not lacking, message=message)
 
     def revision(self) -> Revision | None:
         """The revision of the only tenant; of several there is no single one."""

@@ -65,6 +65,11 @@ class Parts:
             elif self.words.is_heard(approval):
                 self._offer(approval, fleets, None)
 
+    def leave(self, namespace: str) -> None:
+        """Another operator has the statuses of a namespace written."""
+        for part in (each for kind in (*_PARTS, APPROVAL) for each in self.store.resources(kind, namespace)):
+            self.writer.forget(part.uid)
+
     def tell_misheard(self, resources: Iterable[Resource]) -> None:
         """An event, once, for every word of these resources that could not be heard."""
         there = {each.path: each for each in resources}

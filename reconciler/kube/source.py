@@ -9,13 +9,17 @@ What a resource with a problem does:
 A fleet that is deleted is nobody's at once: whoever deletes it means just that, and going on would be the surprise. So
 the guards against lost fleets do not hold here
 ([ADR 0049](docs/adr/0049-the-operator-hears-by-watches-and-goes-by-lists.md)).
+
+Of several operators one may have heard less than another. So what another one took is gone by until everything has
+been listed once more after that: a list is as new as the API server ([ADR
+0050](docs/adr/0050-the-engine-of-several-workers-is-procrastinate.md)).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,11 +35,16 @@ from reconciler.sources import ManifestSet
 from reconciler.sources.applications import with_applications
 
 KEPT: Final = "resources/"
-"""Before a namespace: a bookmark with the texts of the revision that was taken last, and of the newest one."""
+"""Before a namespace, the revision that was desired, and the one that was to follow it: a bookmark with its texts."""
 
 _NOT_LISTED: Final = "PFR6955"
 _NOT_KEPT: Final = "PFR6956"
 _ONLY_NOW: Final = "PFR6957"
+
+_SHORT: Final = 16
+"""So many characters of a digest tell it from others of a namespace."""
+
+_TAKEN_MAX: Final = 20
 
 _Texts = dict[str, str]
 
@@ -61,7 +70,9 @@ class _NoFiles:
 class ClusterSource:
     """A `Source`. One thread looks; `judged` may be read by any.
 
-    `number_of` has the number of a product by namespace and word, or the word; `clock` is wall time.
+    `number_of` has the number of a product by namespace and word, or the word; `clock` is wall time. `is_shared`: other
+    operators look at the same namespace on the same journal. `awaits_list`: nothing is said before everything has been
+    listed again.
     """
 
     def __init__(
@@ -73,6 +84,7 @@ class ClusterSource:
         clock: Callable[[], Instant],
         also_known: Collection[str] = (),
         number_of: Callable[[str, str], str] = lambda _, word: word,
+        is_shared: bool = False,
     ) -> None:
         self.name = f"{CLUSTER}{namespace}"
         self.namespace = namespace
@@ -82,8 +94,12 @@ class ClusterSource:
         self._clock = clock
         self._also_known = also_known
         self._number_of = number_of
-        self._kept: dict[str, _Texts] = json.loads(journal.bookmark(KEPT + namespace) or "{}")
+        self._kept: dict[str, _Texts] = {}
         self._looked: tuple[object, Revision] | None = None
+        self._is_shared = is_shared
+        self._learned: tuple[str, float] = ("", 0.0)
+        self._proposed: tuple[object, str] | None = None
+        self.awaits_list = False
 
     def look(self) -> Revision:
         """What is there now. Raises SourceUnreachableError PFR6955: not everything has been listed yet."""
@@ -92,19 +108,20 @@ class ClusterSource:
             raise SourceUnreachableError(_NOT_LISTED, message, next_step="look at the API server, and at our RBAC")
         resources = [each for kind in MANIFESTS for each in self._store.resources(kind, self.namespace)]
         foreign = self._foreign()
-        taken = self._journal.intents(source=self.name, limit=1)
-        good = self._kept.get(taken[0].revision.commit, {}) if taken else {}
-        what = (
-            tuple((each.path, each.uid, each.generation) for each in resources),
-            tuple(sorted(foreign)),
-            taken[0].revision.commit if taken else "",
-        )
+        taken = self._journal.intents(source=self.name, limit=_TAKEN_MAX if self._is_shared else 1)
+        before = taken[0].revision.commit if taken else ""
+        view = tuple((each.path, each.uid, each.generation) for each in resources), tuple(sorted(foreign))
+        what = (view, before)
         if self._looked is not None and self._looked[0] == what:
             return self._looked[1]
         texts = {each.path: each.manifest for each in resources if each.path not in foreign}
+        good = self._texts(before) or {}
         sound, problems = _sound(texts, good, self._read)
         revision = self._revision(sound)
-        self._keep(revision.commit, sound, {taken[0].revision.commit: good} if taken else {})
+        if taken and self._is_overtaken(view, revision, [each.revision.commit for each in taken]):
+            return taken[0].revision
+        self._keep(revision.commit, sound, after=before)
+        self._proposed = (view, revision.commit)
         now = self._clock()
         self.judged = {
             each.path: Judged(
@@ -129,10 +146,11 @@ class ClusterSource:
 
     def manifests(self, revision: Revision) -> ManifestSet:
         """See `Source`. Raises OperatorError PFR6956: these resources are not kept any more."""
-        if revision.commit not in self._kept:
+        texts = self._texts(revision.commit)
+        if texts is None:
             message = f"the resources of {revision.text} are not kept any more"
             raise OperatorError(_NOT_KEPT, message, next_step="nothing; those that are there now are looked at next")
-        return self._set(self._kept[revision.commit])
+        return self._set(texts)
 
     def follows(self, revision: Revision, earlier: str) -> bool:  # noqa: ARG002  # the promise of a source
         """Always: the API server has one history, and whoever may write there may write this."""
@@ -159,12 +177,52 @@ class ClusterSource:
         digest = hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()
         return Revision(source=self.name, name=self.namespace, commit=f"sha256:{digest}", committed_at=self._clock())
 
-    def _keep(self, commit: str, texts: _Texts, before: dict[str, _Texts]) -> None:
-        """Durable before it may be taken: the next process has to know what a broken resource was like."""
-        kept = before | {commit: texts}
-        if kept != self._kept:
-            self._journal.set_bookmark(KEPT + self.namespace, json.dumps(kept, sort_keys=True))
-            self._kept = kept
+    def _is_overtaken(self, view: object, revision: Revision, taken: Sequence[str]) -> bool:
+        """Whether what another operator took stands, because it may have heard more than is known here.
+
+        It also stands where it followed what was taken for this very view: then two of us read the same resources
+        otherwise, as two versions may, and must not go on and on.
+        """
+        self.awaits_list = False
+        if not self._is_shared or taken[0] == revision.commit:
+            return False
+        if self._learned[0] != taken[0]:
+            self._learned = (taken[0], self._store.now())
+        if self._proposed is not None and self._proposed[1] == taken[0]:
+            return False
+        if self._proposed is not None and self._proposed[0] == view and self._proposed[1] in taken:
+            return True
+        self.awaits_list = self._store.listed_since(self.namespace) <= self._learned[1]
+        return self.awaits_list
+
+    def _texts(self, commit: str) -> _Texts | None:
+        """What was kept of a revision, by whichever operator."""
+        if commit and commit not in self._kept:
+            for name, text in self._journal.bookmarks(f"{KEPT}{self.namespace}/").items():
+                if name.endswith(f"/{_short(commit)}"):
+                    self._kept[commit] = json.loads(text)
+        return self._kept.get(commit)
+
+    def _keep(self, commit: str, texts: _Texts, *, after: str) -> None:
+        """Durable before it may be taken: the next process has to know what a broken resource was like.
+
+        What would have followed another one than `after` cannot be taken any more, and goes; so does what this operator
+        would have taken before.
+        """
+        place = f"{KEPT}{self.namespace}/"
+        kept, former = self._journal.bookmarks(place), "" if self._proposed is None else _short(self._proposed[1])
+        if not any(name.endswith(f"/{_short(commit)}") for name in kept):
+            self._journal.set_bookmark(f"{place}{_short(after)}/{_short(commit)}", json.dumps(texts, sort_keys=True))
+        for name in kept:
+            was_after, was = name.removeprefix(place).split("/")
+            is_over = was_after != _short(after) or was == former
+            if is_over and was not in {_short(after), _short(commit)}:
+                self._journal.set_bookmark(name, None)
+        self._kept = {each: self._kept[each] for each in (after,) if each in self._kept} | {commit: texts}
+
+
+def _short(commit: str) -> str:
+    return commit[-_SHORT:]
 
 
 def problems_of(resources: Iterable[Resource], namespace: str, also_known: Collection[str]) -> Mapping[str, Problem]:

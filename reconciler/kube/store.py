@@ -6,6 +6,7 @@ meanwhile, so of two versions of a resource the newer one stays, and a deletion 
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -37,8 +38,20 @@ class Store:
         if changed:
             self._on_change(resource.namespace)
 
-    def listed(self, kind: str, found: Iterable[Resource], *, version: int, namespace: str = _EVERYWHERE) -> None:
-        """Everything of a kind as of `version`, in one namespace or in all of them."""
+    def now(self) -> float:
+        """By the clock of the store."""
+        return self._clock()
+
+    def listed(
+        self,
+        kind: str,
+        found: Iterable[Resource],
+        *,
+        version: int,
+        namespace: str = _EVERYWHERE,
+        since: float | None = None,
+    ) -> None:
+        """All of a kind as of `version`, of one namespace or of all; asked for at `since` (None: now)."""
         with self._lock:
             there = {_key(each): each for each in found}
             changed = {each.namespace for each in there.values() if self._keep(each)}
@@ -49,7 +62,7 @@ class Store:
                     changed.add(known.namespace)
             self._deleted = {key: at for key, at in self._deleted.items() if key[0] != kind or at > version}
             is_first = (kind, namespace) not in self._listed
-            self._listed[kind, namespace] = self._clock()
+            self._listed[kind, namespace] = self._clock() if since is None else since
             if is_first:
                 changed |= {key[1] for key in self._resources}
         for each in sorted(changed):
@@ -59,6 +72,12 @@ class Store:
         """Whether every kind was listed there once: before that nothing can be said of what is desired."""
         with self._lock:
             return all((kind, namespace) in self._listed or (kind, _EVERYWHERE) in self._listed for kind in PLURALS)
+
+    def listed_since(self, namespace: str) -> float:
+        """When the list was asked for that is the oldest of a kind there. Everything must have been listed once."""
+        with self._lock:
+            found = self._listed
+            return min(max(found.get((kind, of), -math.inf) for of in (namespace, _EVERYWHERE)) for kind in PLURALS)
 
     def oldest_list_seconds(self) -> float | None:
         """For how long the kind that was listed least recently was not; None: one was never listed."""

@@ -64,7 +64,7 @@ class Tenants:
     """All of them. `tend` is called again and again, by one thread; what is read may be read by any.
 
     `means` are those of every tenant but for intents, connection and `tell`. `hear` gets every event with its
-    namespace. `lacking`: namespaces without a token, and why.
+    namespace. `list_now` has all resources listed. `lacking`: namespaces without a token, and why.
     """
 
     store: Store
@@ -78,6 +78,7 @@ class Tenants:
     key: str
     monotonic: Callable[[], float]
     holder: str
+    list_now: Callable[[], None] = lambda: None
     lacking: dict[str, OperatorError] = field(default_factory=dict)
     _tenants: dict[str, Tenant] = field(default_factory=dict)
     _read_at: dict[str, float] = field(default_factory=dict)
@@ -93,6 +94,15 @@ class Tenants:
             if self.monotonic() >= self._read_at.get(namespace, 0.0) and self.store.is_complete(namespace):
                 self._read_at[namespace] = self.monotonic() + SECRET_SECONDS
                 self._look_after(namespace)
+        self._end_waits()
+
+    def _end_waits(self) -> None:
+        """Who waits for a list looks as often as it may be there."""
+        waiting = [tenant for tenant in self.all().values() if tenant.source.awaits_list]
+        for tenant in waiting:
+            tenant.daemon.fetch_now()
+        if waiting:
+            self.list_now()
 
     def changed(self, namespace: str) -> None:
         """A resource there has changed. All look: a product may have come free, or belong to somebody else now."""

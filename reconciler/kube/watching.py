@@ -74,12 +74,17 @@ class Watching:
         for thread in self._threads:
             thread.join()
 
+    def list_now(self) -> None:
+        """List everything at once, on the thread that does so now and then."""
+        self._again.set()
+
     def list_all(self) -> None:
         """List every kind once. Raises OperatorError."""
         for kind in PLURALS:
             for namespace in self._namespaces or (None,):
+                since = self._store.now()
                 found, version = self._api.listed(kind, namespace)
-                self._store.listed(kind, found, version=version, namespace=namespace or "")
+                self._store.listed(kind, found, version=version, namespace=namespace or "", since=since)
 
     def _list_again_and_again(self) -> None:
         while not self._stop.is_set():

@@ -41,6 +41,11 @@ class StatusWriter:
         pace = self._paces.get(fleet.uid) or StatusPace(written=fleet.status or None)
         self._paces[fleet.uid], self._fleets[fleet.uid] = pace.offered(document), fleet
 
+    def forget(self, uid: str) -> None:
+        """Somebody else writes it: what was written here last is no more what stands there."""
+        self._paces.pop(uid, None)
+        self._fleets.pop(uid, None)
+
     def forget_all_but(self, uids: frozenset[str]) -> None:
         """The others are gone."""
         for uid in self._paces.keys() - uids:

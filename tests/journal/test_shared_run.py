@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.journal.location import PostgresPlace
 from reconciler.journal.lock import freed_by_force, holder_of, sole_run
-from reconciler.journal.postgres_lock import SharedRun, one_that_tells
+from reconciler.journal.postgres_lock import Lead, SharedRun, one_that_tells
 from reconciler.journal.run_under_way import RunUnderWayError
 from reconciler.model.error import JournalError
 from tests.fleet_samples import NOW
@@ -49,3 +49,23 @@ def test_of_several_controllers_one_tells_people(place: PostgresPlace) -> None:
         assert (first, second) == (True, False)
     with one_that_tells(place) as third:
         assert third
+
+
+def test_who_leads_and_falls_silent_is_relieved_and_knows_it(place: PostgresPlace) -> None:
+    first, patient, next_one = (
+        Lead(place, words=words, lost_seconds=seconds)
+        for words, seconds in (("first", 3600.0), ("patient", 3600.0), ("next", 0.0))
+    )
+    assert first.hold()
+    assert not patient.hold()
+    assert first.hold()
+    assert any(next_one.hold() for _ in range(1000))
+    with pytest.raises(JournalError, match=r"PFR5024|PFR5004"):
+        first.hold()
+    assert not first.is_held
+    assert not patient.hold()
+    assert next_one.hold()
+    next_one.let_go()
+    assert any(first.hold() for _ in range(1000))
+    for each in (first, patient, next_one):
+        each.close()

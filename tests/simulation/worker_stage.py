@@ -1,4 +1,4 @@
-"""Several real controllers and workers as processes, on one journal, a served cloud and a real Git server."""
+"""Several real processes on one journal and a served cloud: controllers on a Git server, operators on a cluster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import yaml
@@ -22,11 +24,15 @@ from reconciler.journal.location import journal_place
 from reconciler.journal.opening import open_journal
 from reconciler.model.attempt import Attempt
 from tests.git_server import HostedRepository, HttpsGitServer, free_port, https_server
+from tests.kube.fake_cluster import FakeCluster
 from tests.simulation.stage import ROOT, TOKEN, Stage, catalog_text
 
 WITHIN_SECONDS = 120.0
 FIRST_PRODUCT = 12401
 PRODUCTS = ("alder", "beech", "cedar")
+TENANTS = {"alder": "team-a", "beech": "team-a", "cedar": "team-b"}
+DEVICES_EACH = 3
+SPEED = 300.0
 FLEET = """
 apiVersion: fleet.reconciler.dev/v1alpha1
 kind: DeviceFleet
@@ -66,6 +72,7 @@ class Worker:
 
     name: str
     log: Path
+    port: int
     process: subprocess.Popen[bytes]
 
     def send(self, number: int) -> None:
@@ -81,33 +88,36 @@ class Worker:
 
 
 @dataclass(kw_only=True)
-class WorkerStage:
-    """A stage with a repository, and any number of processes on `journal`, an address or a path."""
+class Crew:
+    """A stage with any number of processes on `journal`, an address or a path."""
 
     stage: Stage
-    git: HttpsGitServer
-    repository: HostedRepository
     journal: str
     workers: list[Worker] = field(default_factory=list)
 
-    def begin(self, command: str = "controller", *, journal: str | None = None) -> Worker:
-        """One more process; each has a folder of its own, as on a machine of its own."""
+    def desire(self, release: str) -> None:
+        """Every fleet is to have this release from now on."""
+        raise NotImplementedError
+
+    def begin(self, command: str | None = None, *, journal: str | None = None) -> Worker:
+        """One more process; None: one of those that look after products, serve and tell."""
+        raise NotImplementedError
+
+    def is_told(self) -> bool:
+        """Whether everybody can see by now that all is well."""
+        raise NotImplementedError
+
+    def launch(self, command: str, journal: str | None, *, module: str = "reconciler", **settings: Any) -> Worker:
+        """Each has a folder of its own, as on a machine of its own."""
         name = f"{command}-{len(self.workers)}"
         folder = self.stage.folder / name
         folder.mkdir()
         token_file = folder / "particle-token"
         token_file.write_text(TOKEN)
         token_file.chmod(0o600)
-        settings = {
+        told = {
             "apiVersion": "fleet.reconciler.dev/v1alpha1",
             "kind": "ControllerSettings",
-            "git": {
-                "url": self.repository.url,
-                "folder": "fleets",
-                "interval": "1s",
-                "tokenFile": str(self.git.token_file),
-                "caFile": str(self.git.ca_file),
-            },
             "particle": {"apiUrl": self.stage.url, "tokenFile": str(token_file)},
             "journal": journal or self.journal,
             "catalog": str(self.stage.folder / "catalog.json"),
@@ -117,18 +127,18 @@ class WorkerStage:
             "serving": {"port": free_port()},
         }
         file = folder / "settings.yaml"
-        file.write_text(yaml.safe_dump(settings))
+        file.write_text(yaml.safe_dump(told | settings))
         log = folder / "log"
         with log.open("ab") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "reconciler", command, "--settings", str(file)],
+                [sys.executable, "-m", module, command, "--settings", str(file)],
                 cwd=folder,
                 env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
             )
-        worker = Worker(name=name, log=log, process=process)
+        worker = Worker(name=name, log=log, process=process, port=told["serving"]["port"])
         self.workers.append(worker)
         return worker
 
@@ -200,30 +210,115 @@ class WorkerStage:
             assert TOKEN not in worker.said()
 
 
+@dataclass(kw_only=True)
+class WorkerStage(Crew):
+    """Controllers and workers, which follow a repository."""
+
+    git: HttpsGitServer
+    repository: HostedRepository
+
+    def desire(self, release: str) -> None:
+        """See `Crew.desire`."""
+        self.repository.commit(fleets(release))
+
+    def begin(self, command: str | None = None, *, journal: str | None = None) -> Worker:
+        """See `Crew.begin`."""
+        git = {
+            "url": self.repository.url,
+            "folder": "fleets",
+            "interval": "1s",
+            "tokenFile": str(self.git.token_file),
+            "caFile": str(self.git.ca_file),
+        }
+        return self.launch(command or "controller", journal, git=git)
+
+    def is_told(self) -> bool:
+        """See `Crew.is_told`: whoever asks over HTTP is told then what holds then."""
+        return True
+
+
+@dataclass(kw_only=True)
+class OperatorStage(Crew):
+    """Operators, which watch a cluster. Two of the products are a tenant's, the other one is another's."""
+
+    cluster: FakeCluster
+
+    def desire(self, release: str) -> None:
+        """See `Crew.desire`."""
+        for name in PRODUCTS:
+            resource = yaml.safe_load(FLEET.format(name=name, release=release))
+            resource["metadata"]["namespace"] = TENANTS[name]
+            self.cluster.apply(resource)
+
+    def begin(self, command: str | None = None, *, journal: str | None = None) -> Worker:
+        """See `Crew.begin`."""
+        kubeconfig = self.cluster.kubeconfig(self.stage.folder / f"kubeconfig-{len(self.workers)}")
+        particle = {"apiUrl": self.stage.url}
+        kubernetes = {"kubeconfig": str(kubeconfig)}
+        return self.launch("operator", journal, module="tests.kube.quick", kubernetes=kubernetes, particle=particle)
+
+    def is_told(self) -> bool:
+        """See `Crew.is_told`: by the statuses, of the newest generation."""
+        return all(self._is_ready(namespace, name) for name, namespace in TENANTS.items())
+
+    def _is_ready(self, namespace: str, name: str) -> bool:
+        resource = self.cluster.objects["devicefleets", namespace, name]
+        conditions = self.cluster.status(namespace, name).get("conditions", [])
+        ready = {each["type"]: (each["status"], each["observedGeneration"]) for each in conditions}.get("Ready")
+        return ready == ("True", resource["metadata"]["generation"])
+
+
 @contextlib.contextmanager
-def worker_stage(folder: Path, journal: str, *, devices: int = 3, speed: float = 300.0) -> Iterator[WorkerStage]:
+def worker_stage(folder: Path, journal: str) -> Iterator[WorkerStage]:
     """Everything but the processes, which are ended at the latest with this."""
-    place = folder / "stage"
-    place.mkdir()
-    told: list[Stage] = []
-    with (
-        https_server(folder / "git") as git,
-        EmulatorServer(
-            load_world(world_text(devices)),
-            speed=speed,
-            seed=7,
-            on_request=lambda request: told[0].hear_of(request) if told else None,
-        ) as emulator,
-    ):
-        stage = Stage(emulator=emulator, folder=place)
-        told.append(stage)
-        (place / "catalog.json").write_text(catalog_text(emulator), encoding="utf-8")
+    with https_server(folder / "git") as git, _emulated(folder) as stage:
         made = WorkerStage(stage=stage, git=git, repository=git.repository(), journal=journal)
         try:
             yield made
         finally:
-            for worker in made.workers:
-                with contextlib.suppress(ProcessLookupError):
-                    worker.process.send_signal(signal.SIGCONT)
-                worker.process.kill()
-                worker.process.wait()
+            _end_all(made)
+
+
+@contextlib.contextmanager
+def several_operators(folder: Path, journal: str) -> Iterator[OperatorStage]:
+    """As `worker_stage`, with a stand-in for a cluster."""
+    cluster = FakeCluster()
+    for namespace in {*TENANTS.values()}:
+        cluster.secret(namespace, TOKEN)
+    cluster.start()
+    try:
+        with _emulated(folder) as stage:
+            made = OperatorStage(stage=stage, cluster=cluster, journal=journal)
+            try:
+                yield made
+            finally:
+                _end_all(made)
+    finally:
+        cluster.stop()
+
+
+def _end_all(crew: Crew) -> None:
+    for worker in crew.workers:
+        with contextlib.suppress(ProcessLookupError):
+            worker.process.send_signal(signal.SIGCONT)
+        worker.process.kill()
+        worker.process.wait()
+
+
+@contextlib.contextmanager
+def _emulated(folder: Path) -> Iterator[Stage]:
+    place = folder / "stage"
+    place.mkdir()
+    told: list[Stage] = []
+    world = load_world(world_text(DEVICES_EACH))
+    hear = partial(_hear, told)
+    with EmulatorServer(world, speed=SPEED, seed=7, on_request=hear) as emulator:
+        stage = Stage(emulator=emulator, folder=place)
+        told.append(stage)
+        (place / "catalog.json").write_text(catalog_text(emulator), encoding="utf-8")
+        yield stage
+
+
+def _hear(told: list[Stage], request: Any) -> None:
+    if told:
+        told[0].hear_of(request)
