@@ -34,7 +34,7 @@ from reconciler.model.plan import (
 )
 from reconciler.model.step import FlashModule
 from reconciler.planning.answer import Answers, Goal, Placed
-from reconciler.planning.application import Holding
+from reconciler.planning.application import Holding, is_held_by_product
 from reconciler.planning.census import census_digest, census_of
 from reconciler.planning.intention import is_locked_by_another, is_released_higher, our_lock_is_gone
 from reconciler.planning.naming import Naming
@@ -175,7 +175,9 @@ class Placing:
             situation = replace(situation, application=device.application)
             answer = self._answers.lock_again(situation, self._goal(fleet, device, desired, situation))
         if not isinstance(answer, Route):
-            return answer
+            # What only the product holds is had at the bench: who is to come there is not refused here.
+            waits = self._is_left_to_the_bench(fleet, answer, situation, desired)
+            return (self._not_now(fleet, member, desired) if waits else None) or answer
         later = self._not_now(fleet, member, desired)
         return later or (answer if member.time_zone is None else replace(answer, time_zone=member.time_zone))
 
@@ -197,6 +199,18 @@ class Placing:
                 return instead
             unsupported = instead
         return _wait(WaitingReason.SYSTEM_FLASH_REFUSED, _refused_in_words(device.product_id, until, unsupported))
+
+    def _is_left_to_the_bench(
+        self, fleet: Fleet, answer: Placed, situation: Situation | Refused | Waiting, desired: Desired
+    ) -> bool:
+        return (
+            not self._at_bench
+            and fleet.delivery.via is Via.USB
+            and isinstance(answer, Refused)
+            and answer.reason is RefusalReason.APPLICATION_UNAVAILABLE
+            and isinstance(situation, Situation)
+            and is_held_by_product(situation.platform, desired.application)
+        )
 
     def _goal(self, fleet: Fleet, device: ObservedDevice, desired: Desired, situation: Situation) -> Goal:
         delivery = fleet.delivery
