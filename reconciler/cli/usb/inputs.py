@@ -103,6 +103,8 @@ def bench_options(command: Callable[..., Any]) -> Callable[..., Any]:
         given = {name: options.pop(name) for name in BenchOptions.__slots__}
         if given["bundle"] is not None and given["paths"]:
             raise click.UsageError("a bundle has its own manifests: give PATHs or --bundle")
+        if given["bundle_digest"] is not None and given["bundle"] is None:
+            raise click.UsageError("--bundle-digest is the digest of a bundle: give it with --bundle FILE")
         return command(bench=BenchOptions(**given), **options)
 
     return with_bench
