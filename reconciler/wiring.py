@@ -86,6 +86,8 @@ class CloudConnection:
         self._news = threading.Event()
         self.scopes: Sequence[Scope] = ()
         self.api = connect_api(settings.api_url, settings.token, patience=settings.patience, requests=settings.requests)
+        if settings.list_seconds is not None:
+            self.api.wire.counted.by_device = False
         try:
             self.follow(fleets, manifests)
         except BaseException:
