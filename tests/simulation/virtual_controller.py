@@ -150,6 +150,7 @@ class VirtualConnection:
     ) -> None:
         self.virtual = virtual
         self.api: ParticleApi = virtual.api(seed=seed)
+        self.api.wire.counted.by_device = False
         # Pages one after another: one history a seed.
         self.api.pages_through = lambda read: PageReader(read, page_size=self.api.page_size)  # type: ignore[method-assign]  # of this object alone
         self._on_news = on_news
