@@ -51,6 +51,7 @@ class Figures:
     idle_reads: int
     idle_processor_seconds: float
     changes: tuple[float, ...]
+    change_processor_seconds: float
     megabytes: float
     megabytes_max: float
 
@@ -155,13 +156,14 @@ def measure(
         writes = [each for each in asked if not each.startswith("GET")]
         idle_processor = _processor_seconds(pid) - processor
         sys.stderr.write(f"idle: {len(writes)} writes of {len(asked)} requests, {idle_processor:.1f} s of processor\n")
-        taken = []
+        taken, processors = list[float](), list[float]()
         for number in range(changes):
             flashed.expect()
-            changed_at = time.monotonic()
+            changed_at, spent = time.monotonic(), _processor_seconds(pid)
             cluster.apply(fleet_of(number % products, number // products, AFTER))
             taken.append(flashed.wait() - changed_at)
-            sys.stderr.write(f"change {number + 1}: {taken[-1]:.2f} s\n")
+            processors.append(_processor_seconds(pid) - spent)
+            sys.stderr.write(f"change {number + 1}: {taken[-1]:.2f} s, {processors[-1]:.2f} s of processor\n")
             _quiet(stage, 10.0)
         # Memory is looked at before the end, in which much is written down.
         megabytes, megabytes_max = _megabytes(pid, "VmRSS"), _megabytes(pid, "VmHWM")
@@ -176,6 +178,7 @@ def measure(
             idle_reads=len(asked) - len(writes),
             idle_processor_seconds=idle_processor,
             changes=tuple(taken),
+            change_processor_seconds=statistics.median(processors),
             megabytes=megabytes,
             megabytes_max=megabytes_max,
         )
@@ -209,7 +212,7 @@ def _megabytes(pid: int, name: str) -> float:
 
 
 NAMES = ("Fleets", "Devices", "All Ready after", "with writes", "Idle: writes an hour", "reads an hour", "processor")
-CHANGES = ("Change to first request, median", "longest", "Memory", "highest")
+CHANGES = ("Change to first request, median", "longest", "processor", "Memory", "highest")
 HEAD = ("|".join(("", *(f" {each} " for each in (*NAMES, *CHANGES)), "")), "|--:" * len(NAMES + CHANGES) + "|")
 
 
@@ -221,7 +224,8 @@ def report(row: Figures) -> str:
         f"| {row.fleets:,} | {row.devices:,} | {row.start_seconds:.0f} s | {row.start_writes:,} "
         f"| {row.idle_writes / hours:.0f} | {row.idle_reads / hours:.0f} "
         f"| {row.idle_processor_seconds / row.idle_seconds:.0%} of one "
-        f"| {median:.1f} s | {longest:.1f} s | {row.megabytes:.0f} MB | {row.megabytes_max:.0f} MB |"
+        f"| {median:.1f} s | {longest:.1f} s | {row.change_processor_seconds:.1f} s "
+        f"| {row.megabytes:.0f} MB | {row.megabytes_max:.0f} MB |"
     )
 
 
