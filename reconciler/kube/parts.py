@@ -6,7 +6,7 @@ that whoever applies policies before the first fleet does not wait for ever.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.kube.judgement import reason_of
@@ -21,8 +21,6 @@ from reconciler.kube.writer import StatusWriter
 from reconciler.manifests import Problem
 from reconciler.model.instant import Instant
 from reconciler.model.revision import RefusedRevision
-
-_PARTS = tuple(kind for kind in MANIFESTS if kind != FLEET)
 
 
 @dataclass(slots=True)
@@ -46,10 +44,12 @@ class Parts:
         `judged` has what the namespace's tenant found of a resource last, and why the revision that it is part of is
         not taken; None: there is no tenant.
         """
-        fleets = self.store.resources(FLEET, namespace)
-        for part in (each for kind in _PARTS for each in self.store.resources(kind, namespace)):
+        there = [each for kind in MANIFESTS for each in self.store.resources(kind, namespace)]
+        fleets = [each for each in there if each.kind == FLEET]
+        problems = self._problems(namespace, there) if judged is None else {}
+        for part in (each for each in there if each.kind != FLEET):
             if judged is None:
-                self._offer(part, fleets, self._found_alone(part))
+                self._offer(part, fleets, _of_problem(problems.get(part.path)))
                 continue
             found, whole = judged(part)
             if found is not None and (found.uid, found.generation) == (part.uid, part.generation):
@@ -81,22 +81,24 @@ class Parts:
                 self.notices.notice(there[path], reason=Reason.APPROVAL_REFUSED, message=said, is_bad=True)
         self._told = misheard
 
-    def _offer(self, part: Resource, fleets: tuple[Resource, ...], refusal: PartRefusal | None) -> None:
+    def _offer(self, part: Resource, fleets: Sequence[Resource], refusal: PartRefusal | None) -> None:
         situation = PartSituation(generation=part.generation, outcome=outcome_of(part, fleets), refusal=refusal)
         self.writer.offer(part, status_of_part(situation, self.writer.written(part), self.clock()))
 
-    def _found_alone(self, part: Resource) -> PartRefusal | None:
-        namespace = part.namespace
-        there = [each for kind in MANIFESTS for each in self.store.resources(kind, namespace)]
+    def _problems(self, namespace: str, there: Sequence[Resource]) -> Mapping[str, Problem]:
+        """Those of a namespace without a tenant; compiled when something there has changed."""
         what = tuple((each.path, each.uid, each.generation) for each in there)
         known = self._alone.get(namespace)
         if known is None or known[0] != what:
             known = self._alone[namespace] = (what, problems_of(there, namespace, self.also_known))
-        found = known[1].get(part.path)
-        if found is None:
-            return None
-        code = found.code.value
-        return PartRefusal(reason=reason_of(code), code=code, message=found.message, next_step=found.suggestion)
+        return known[1]
+
+
+def _of_problem(problem: Problem | None) -> PartRefusal | None:
+    if problem is None:
+        return None
+    code = problem.code.value
+    return PartRefusal(reason=reason_of(code), code=code, message=problem.message, next_step=problem.suggestion)
 
 
 def _of_refusal(refusal: RefusedRevision | None) -> PartRefusal | None:

@@ -11,4 +11,4 @@ def test_an_operator_of_a_few_fleets_is_measured() -> None:
     assert row.start_writes >= row.fleets, "each fleet has got its status"
     assert row.idle_writes == 0, "nothing has happened"
     assert 0 < row.megabytes <= row.megabytes_max
-    assert {line.count("|") for line in (*HEAD, report(row))} == {12}
+    assert {line.count("|") for line in (*HEAD, report(row))} == {13}
