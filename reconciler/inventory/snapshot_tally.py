@@ -46,6 +46,7 @@ _LOOKED_AT: Final = (
     "development",
     "quarantined",
     "desired_firmware_version",
+    "targeted_firmware_release_version",
     "firmware_updates_enabled",
     "firmware_updates_forced",
 )
