@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from operator import attrgetter
 from typing import Final
 
 from reconciler.model.census import Census, Kind
 from reconciler.model.device import DeviceId, Observation, ObservedDevice
+from reconciler.model.module import Module
 from reconciler.planning.naming import Naming
+
+_REPORTS_KEPT: Final = 4096
 
 OBSERVED_FIELDS: Final = (
     "platform_id",
@@ -29,8 +33,7 @@ OBSERVED_FIELDS: Final = (
 )
 """What an observation says of a device that planning looks at."""
 
-kind_key = attrgetter(
-    *OBSERVED_FIELDS,
+_KNOWN_BY_US: Final = (
     "learnt",
     "locked_by_us",
     "arrived",
@@ -38,7 +41,13 @@ kind_key = attrgetter(
     "latched_why",
     "system_flash_refused_until",
 )
+
+kind_key = attrgetter(*OBSERVED_FIELDS, *_KNOWN_BY_US)
 """All that planning looks at. A field that it begins to look at must be added here: a law compares both ways."""
+
+
+_all_but_modules = attrgetter(*OBSERVED_FIELDS[:-1])
+_known_by_us = attrgetter(*_KNOWN_BY_US[1:])
 
 
 def census_of(observation: Observation, naming: Naming) -> Census:
@@ -65,9 +74,19 @@ def census_digest(census: Census) -> str:
 
 def kind_digest(kind: Kind) -> int:
     """A number that says which devices these are and what planning looks at of them."""
-    digest = hashlib.sha256(repr(kind_key(kind.device)).encode())
-    digest.update(" ".join(kind.ids).encode())
-    return int.from_bytes(digest.digest())
+    looked_at = _kind_key_in_words(kind.device)
+    return int.from_bytes(hashlib.sha256(f"{looked_at}{' '.join(kind.ids)}".encode()).digest())
+
+
+def _kind_key_in_words(device: ObservedDevice) -> str:
+    """The text of `kind_key`. That of modules is long, and few devices differ in it."""
+    before, after = repr(_all_but_modules(device)), repr(_known_by_us(device))
+    return f"{before[:-1]}, {_modules_in_words(device.modules)}, {_modules_in_words(device.learnt)}, {after[1:]}"
+
+
+@lru_cache(maxsize=_REPORTS_KEPT)
+def _modules_in_words(modules: tuple[Module, ...] | None) -> str:
+    return repr(modules)
 
 
 def digest_of_kinds(digests: Iterable[int]) -> str:
