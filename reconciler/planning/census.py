@@ -69,13 +69,12 @@ def census_of(observation: Observation, naming: Naming) -> Census:
 
 def census_digest(census: Census) -> str:
     """`sha256:…` over all that planning looks at of all devices, in whatever order they were seen."""
-    return digest_of_kinds(map(kind_digest, census.kinds))
+    return digest_of_kinds(kind_digest(kind.device, kind.ids) for kind in census.kinds)
 
 
-def kind_digest(kind: Kind) -> int:
-    """A number that says which devices these are and what planning looks at of them."""
-    looked_at = _kind_key_in_words(kind.device)
-    return int.from_bytes(hashlib.sha256(f"{looked_at}{' '.join(kind.ids)}".encode()).digest())
+def kind_digest(device: ObservedDevice, ids: Iterable[DeviceId]) -> int:
+    """A number that says which devices are of a kind, by their ids ascending, and what planning looks at of them."""
+    return int.from_bytes(hashlib.sha256(f"{_kind_key_in_words(device)}{' '.join(ids)}".encode()).digest())
 
 
 def _kind_key_in_words(device: ObservedDevice) -> str:

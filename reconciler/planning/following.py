@@ -148,7 +148,7 @@ class FollowingPlan:
         """The plan as of the last change, with waves and digest."""
         for standing in self._undigested.values():
             if standing.ids:
-                standing.digest = kind_digest(replace(standing.kind, ids=sorted(standing.ids)))
+                standing.digest = kind_digest(standing.kind.device, sorted(standing.ids))
                 self._digested += standing.digest
         self._undigested.clear()
         digest = digest_of_kinds([self._digested])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from dataclasses import dataclass, field
+from itertools import filterfalse
 from typing import Final
 
 from reconciler.model.device import DeviceId
@@ -46,8 +47,7 @@ class Roll:
 def _after(devices: tuple[DeviceId, ...], left: set[DeviceId], joined: set[DeviceId]) -> tuple[DeviceId, ...]:
     """The devices without those that left and with those that joined, ascending."""
     if len(left) + len(joined) > _ONE_BY_ONE_MAX:
-        stayed = (device_id for device_id in devices if device_id not in left) if left else devices
-        return tuple(sorted([*stayed, *sorted(joined)]))
+        return tuple(sorted([*filterfalse(left.__contains__, devices), *sorted(joined)]))
     found = list(devices)
     for device_id in left:
         del found[bisect_left(found, device_id)]
