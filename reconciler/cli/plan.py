@@ -84,7 +84,8 @@ def command(
         sys.stdout.buffer.writelines(plan_json_pieces(document))
         sys.stdout.buffer.flush()
     elif output == "markdown":
-        from reconciler.render.plan_markdown import plan_markdown  # as below: each form needs its own words alone
+        # Imported here, as the text below: the JSON of a large plan needs neither.
+        from reconciler.render.plan_markdown import plan_markdown
 
         click.echo(plan_markdown(plan, plan_id=document["plan_id"], compared=compared), nl=False)
     else:

@@ -14,6 +14,7 @@ from reconciler.model.module import Module
 from reconciler.planning.naming import Naming
 
 _REPORTS_KEPT: Final = 4096
+"""A fleet's devices report few different things."""
 
 OBSERVED_FIELDS: Final = (
     "platform_id",
@@ -44,7 +45,6 @@ _KNOWN_BY_US: Final = (
 
 kind_key = attrgetter(*OBSERVED_FIELDS, *_KNOWN_BY_US)
 """All that planning looks at. A field that it begins to look at must be added here: a law compares both ways."""
-
 
 _all_but_modules = attrgetter(*OBSERVED_FIELDS[:-1])
 _known_by_us = attrgetter(*_KNOWN_BY_US[1:])
@@ -78,7 +78,7 @@ def kind_digest(device: ObservedDevice, ids: Iterable[DeviceId]) -> int:
 
 
 def _kind_key_in_words(device: ObservedDevice) -> str:
-    """The text of `kind_key`. That of modules is long, and few devices differ in it."""
+    """The text of `kind_key`: modules and `learnt` stand in the middle of it, and few devices differ in them."""
     before, after = repr(_all_but_modules(device)), repr(_known_by_us(device))
     return f"{before[:-1]}, {_modules_in_words(device.modules)}, {_modules_in_words(device.learnt)}, {after[1:]}"
 

@@ -54,7 +54,7 @@ class Selection:
         return None if found is None else (found[0], Member(kind, *found[1:]))
 
     def _find(self, kind: Kind) -> tuple[Fleet, DeviceOverride | None, str | None] | None:
-        """The fleet, the override in force and the time zone of these devices."""
+        """The fleet, the override in force and the time zone; looks at nothing of the kind but what `of` names."""
         override = _override_of(kind, self._naming, self._overrides)
         if override is not None and override.mode is OverrideMode.EXCLUDE:
             return None
