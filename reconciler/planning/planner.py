@@ -46,6 +46,14 @@ from reconciler.planning.waves import with_waves
 PLAN_VALID_SECONDS: Final = 24 * 3600
 """How long a saved plan may be applied; every step is checked again on a fresh observation all the same."""
 
+_QUARANTINED: Final = Waiting(
+    reason=WaitingReason.QUARANTINED, message="is quarantined: approve or deny it in the product first", devices=()
+)
+_UPDATES_DISABLED: Final = Waiting(
+    reason=WaitingReason.UPDATES_DISABLED, message="its application has disabled updates", devices=()
+)
+_OFFLINE: Final = Waiting(reason=WaitingReason.OFFLINE, message="offline; planned again when it is back", devices=())
+
 _situation_key = attrgetter(
     "platform_id", "product_id", "device_os", "mode", "modules", "learnt", "development", "system_flash_refused_until"
 )
@@ -153,7 +161,7 @@ class Placing:
         if override is not None and override.mode is OverrideMode.HOLD:
             return _wait(WaitingReason.HELD, f"held by override {override.name}: {override.reason}")
         if device.quarantined:
-            return _wait(WaitingReason.QUARANTINED, "is quarantined: approve or deny it in the product first")
+            return _QUARANTINED
         if override is not None and override.pin is not None:
             desired, asked = override.pin, {}
         else:
@@ -242,7 +250,7 @@ class Placing:
             return _others_say_no(fleet, member.kind.device, desired)
         if fleet.delivery.via is Via.USB:
             return _wait(WaitingReason.NEEDS_BENCH, "the fleet is delivered over USB, at a bench")
-        if fleet.needs_device_zones and member.time_zone is None:
+        if member.time_zone is None and fleet.needs_device_zones:
             return _wait(WaitingReason.NO_TIME_ZONE, "its windows go by its own zone, and no entry of zones matches it")
         return _others_say_no(fleet, member.kind.device, desired) or _device_says_no(member.kind.device)
 
@@ -254,9 +262,9 @@ def is_pinned(member: Member) -> bool:
 
 def _others_say_no(fleet: Fleet, device: ObservedDevice, desired: Desired) -> Waiting | None:
     """What others did to the device in the console, and what the manifest says to that."""
-    if device.latched == desired.intent:
+    if device.latched is not None and device.latched == desired.intent:
         return _wait(WaitingReason.FIGHT, device.latched_why)
-    if not fleet.correct_drift and device.arrived == desired.intent:
+    if not fleet.correct_drift and device.arrived is not None and device.arrived == desired.intent:
         runs = f"it runs Device OS {device.device_os}, application {device.application}"
         return _wait(WaitingReason.DRIFTED, f"had arrived and has drifted: {runs}; drift.mode is detect")
     wanted = desired.application
@@ -273,9 +281,9 @@ def _others_say_no(fleet: Fleet, device: ObservedDevice, desired: Desired) -> Wa
 
 def _device_says_no(device: ObservedDevice) -> Waiting | None:
     if device.updates_enabled is False and not device.updates_forced:
-        return _wait(WaitingReason.UPDATES_DISABLED, "its application has disabled updates")
+        return _UPDATES_DISABLED
     if not device.online:
-        return _wait(WaitingReason.OFFLINE, "offline; planned again when it is back")
+        return _OFFLINE
     return None
 
 
