@@ -67,8 +67,9 @@ class Parts:
 
     def leave(self, namespace: str) -> None:
         """Another operator has the statuses of a namespace written."""
-        for part in (each for kind in (*_PARTS, APPROVAL) for each in self.store.resources(kind, namespace)):
-            self.writer.forget(part.uid)
+        for kind in (*MANIFESTS, APPROVAL):
+            for part in self.store.resources(kind, namespace) if kind != FLEET else ():
+                self.writer.forget(part.uid)
 
     def tell_misheard(self, resources: Iterable[Resource]) -> None:
         """An event, once, for every word of these resources that could not be heard."""
