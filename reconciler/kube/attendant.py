@@ -91,7 +91,10 @@ class Attendant:
 
     def turn(self) -> None:
         """Hear what people said, then say where everything stands. Raises JournalError."""
+        lacked = self._lacking()
         self.tenants.tend()
+        for namespace, _ in lacked ^ self._lacking():
+            self._mark(namespace)
         self._leads_now = self.leads()
         there = [each for kind in PLURALS for each in self.store.resources(kind)]
         fleets = [each for each in there if each.kind == FLEET]
@@ -109,6 +112,10 @@ class Attendant:
             self._offer_statuses(namespace)
         self.writer.write_due()
         self.turned_at = self.monotonic()
+
+    def _lacking(self) -> frozenset[tuple[str, str]]:
+        """The namespaces without a token, and why."""
+        return frozenset((name, error.message) for name, error in self.tenants.lacking.items())
 
     def _forget_all_but(self, uids: frozenset[str]) -> None:
         self.writer.forget_all_but(uids)
