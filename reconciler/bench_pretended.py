@@ -102,8 +102,7 @@ def _devices(fleets: FleetSet, catalog: Catalog, factory: BenchFactory) -> list[
         devices.append(device)
     boron = platform_by_name("boron")
     assert boron is not None
-    stable = [release for release in catalog.releases(boron) if release.published and not release.prerelease]
-    devices.append(factory.device(STRANGER, boron, stable[-1].version, product=(boron.id, 1)))
+    devices.append(factory.device(STRANGER, boron, _stable(catalog, boron)[-1].version, product=(boron.id, 1)))
     return devices
 
 
@@ -113,12 +112,14 @@ def _ids_of(fleet: Fleet) -> frozenset[str]:
 
 def _older(catalog: Catalog, platform: Platform, fleet: Fleet, by: int) -> Release:
     desired = fleet.desired.device_os
-    stable = [
-        release
-        for release in catalog.releases(platform)
-        if release.published and not release.prerelease and (desired is None or release.version <= desired)
-    ]
+    stable = [release for release in _stable(catalog, platform) if desired is None or release.version <= desired]
     return stable[max(0, len(stable) - 1 - by)]
+
+
+def _stable(catalog: Catalog, platform: Platform) -> list[Release]:
+    """What devices may come with. By a bundle with applications alone no release may be passed: then any of them."""
+    stable = [release for release in catalog.releases(platform) if not release.prerelease]
+    return [release for release in stable if release.published] or stable
 
 
 def _break(device: BenchDevice) -> None:

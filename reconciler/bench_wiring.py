@@ -58,12 +58,13 @@ def real_bench(fleets: FleetSet, catalog: Catalog, register: Register) -> BenchS
 
 
 class FileApplications(Mapping[tuple[str, ApplicationVersion], bytes]):
-    """The applications that manifests name as files, each read when it is asked for."""
+    """The applications that manifests name as files, each read when it is asked for; `had` are there by their names."""
 
-    def __init__(self, fleets: FleetSet, manifests: ManifestSet) -> None:
+    def __init__(self, fleets: FleetSet, manifests: ManifestSet, had: Mapping[str, bytes] | None = None) -> None:
         pins = (override.pin for override in fleets.overrides if override.pin is not None)
         wanted = [desired.application for desired in (*pins, *(fleet.desired for fleet in fleets.fleets))]
         self._manifests = manifests
+        self._had = had or {}
         self._files: dict[tuple[str, ApplicationVersion], ApplicationBinary] = {
             (binary.platform, application.version): binary
             for application in wanted
@@ -75,7 +76,7 @@ class FileApplications(Mapping[tuple[str, ApplicationVersion], bytes]):
     def __getitem__(self, key: tuple[str, ApplicationVersion]) -> bytes:
         file = self._files[key].file
         assert file is not None
-        return self._manifests.binary(file)
+        return self._had[file] if file in self._had else self._manifests.binary(file)
 
     def __iter__(self) -> Iterator[tuple[str, ApplicationVersion]]:
         return iter(self._files)

@@ -94,6 +94,8 @@ class CloudConnection:
             requests=settings.requests,
             shared=settings.shared,
         )
+        if settings.list_seconds is not None:
+            self.api.wire.counted.by_device = False
         try:
             self.follow(fleets, manifests)
         except BaseException:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,9 +20,11 @@ from reconciler.model.error import FirmwareError, OperatorError
 from reconciler.model.fleet import Desired, Fleet
 from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.platform import Platform, platform_by_id, platform_by_name
+from reconciler.particle.api import ParticleApi
 from reconciler.particle.connect import connect_api
 from reconciler.planning.provision import releases_for_bench, steps_of
 from reconciler.sources.bundle import packed, read_bundle
+from reconciler.sources.product_applications import held_by_products, with_product_applications
 
 _MISSING_SHOWN = 10
 
@@ -71,6 +73,7 @@ def create(
         files["catalog.json"] = catalog.read_bytes()
     if observed is not None:
         files["observed.json"] = observed.read_bytes()
+    files.update(_product_applications(intent, api_url, token_file))
     missing: list[str] = []
     with _store(firmware, api_url, token_file) as store:
         for fleet in intent.fleets.fleets:
@@ -171,14 +174,32 @@ def _add_modules(
     return missing
 
 
+def _product_applications(intent: Intent, api_url: str, token_file: Path | None) -> Mapping[str, bytes]:
+    """The applications that only products hold. A bench without network has nobody else to ask: all, or no bundle."""
+    if not held_by_products(intent.fleets):
+        return {}
+    with _cloud(api_url, token_file) as api:
+        held = with_product_applications(intent.fleets, api.product_firmware_binary)
+    if held.findings:
+        next_step = "upload it, or name a file of it in its ApplicationRelease"
+        raise OperatorError("PFR6847", "; ".join(held.findings), next_step=next_step)
+    return held.contents
+
+
+@contextmanager
+def _cloud(api_url: str, token_file: Path | None) -> Iterator[ParticleApi]:
+    access = cloud_access(api_url, token_file)
+    api = connect_api(access.api_url, access.token)
+    try:
+        yield api
+    finally:
+        api.wire.close()
+
+
 @contextmanager
 def _store(firmware: Path | None, api_url: str, token_file: Path | None) -> Iterator[BinaryStore]:
     if firmware is not None:
         yield FolderBinaries(firmware)
         return
-    access = cloud_access(api_url, token_file)
-    api = connect_api(access.api_url, access.token)
-    try:
+    with _cloud(api_url, token_file) as api:
         yield CloudBinaries(api)
-    finally:
-        api.wire.close()

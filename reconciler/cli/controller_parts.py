@@ -31,6 +31,7 @@ from reconciler.model.event import Event
 from reconciler.model.fleet import FleetSet
 from reconciler.particle.budget import Bucket
 from reconciler.particle.token import without_tokens
+from reconciler.particle.token_file import TokenFile
 from reconciler.serving.application import application
 from reconciler.serving.server import Server
 from reconciler.settings.reading import JOURNAL_NAME
@@ -126,6 +127,7 @@ class Parts:
             troubled_before=open_matters(journal),
             runner=None if shared is None else shared.runner(intents),
             shows_all=shared is not None and not self._is_worker,
+            token_trouble=self._token_trouble,
         )
         self._daemon = Daemon(
             means,
@@ -161,6 +163,7 @@ class Parts:
         particle = self._settings.particle
         token_file = None if particle.token_file is None else Path(particle.token_file)
         access = cloud_access(particle.api_url, token_file)
+        self._token = access.token
         cache = None if particle.firmware_cache is None else Path(particle.firmware_cache)
         settings = CloudSettings(
             api_url=access.api_url,
@@ -170,6 +173,9 @@ class Parts:
             shared=shared,
         )
         return CloudConnection(settings, FleetSet(fleets=()), on_news=self._news)
+
+    def _token_trouble(self) -> OperatorError | None:
+        return self._token.trouble if isinstance(self._token, TokenFile) else None
 
     def _news(self, product: str | None) -> None:
         self._daemon.news(product)

@@ -153,7 +153,9 @@ class OperatorParts:
         settings, shared = self._settings, self._shared
         senders = stack.enter_context(ThreadPoolExecutor(SENDS_AT_ONCE, thread_name_prefix="send"))
         workers = stack.enter_context(ThreadPoolExecutor(PASSES_AT_ONCE + 2, thread_name_prefix="pass"))
-        ask = OutsideChecks(allow_commands=settings.allow_commands).ask
+        source = partial(
+            ClusterSource, store=store, journal=journal, clock=wall_clock, also_known=also_known, is_shared=bool(shared)
+        )
 
         def intents(of: ClusterSource, tell: Callable[[Event], None]) -> Intents:
             guards, known = settings.guards, also_known
@@ -175,7 +177,7 @@ class OperatorParts:
                 dice=random.Random(),  # noqa: S311  # spreads times, guards no secret
                 new_id=lambda: uuid.uuid4().hex,
                 tell=tell,
-                ask=ask,
+                ask=OutsideChecks(allow_commands=settings.allow_commands).ask,
                 report=report,
                 troubled_before=_troubled_before(journal, namespace),
                 elsewhere=partial(tenants.elsewhere, namespace),
@@ -189,15 +191,7 @@ class OperatorParts:
             means=means,
             connect=self._connect,
             intents=intents,
-            source=lambda namespace: ClusterSource(
-                namespace,
-                store,
-                journal,
-                clock=wall_clock,
-                also_known=also_known,
-                number_of=tenants.number_of,
-                is_shared=shared is not None,
-            ),
+            source=lambda namespace: source(namespace, number_of=tenants.number_of),
             hear=self._hear,
             secret=kubernetes.token_secret,
             key=kubernetes.token_key,

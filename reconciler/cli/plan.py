@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,6 @@ from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan
 from reconciler.render.change_text import change_lines
 from reconciler.render.plan_json import plan_document, plan_json_pieces
-from reconciler.render.plan_markdown import plan_markdown
-from reconciler.render.plan_text import plan_text
 
 _CHANGES = 2
 """Exit code with --detailed-exitcode (contracts section 5)."""
@@ -85,11 +83,9 @@ def command(
     if output == "json":
         sys.stdout.buffer.writelines(plan_json_pieces(document))
         sys.stdout.buffer.flush()
-    elif output == "markdown":
-        click.echo(plan_markdown(plan, plan_id=document["plan_id"], compared=compared), nl=False)
     else:
         colour = wants_color(no_color=no_color) and sys.stdout.isatty()
-        text = plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=colour, compared=compared)
+        text = _for_people(plan, document["plan_id"], compared, as_markdown=output == "markdown", colour=colour)
         click.echo(text, nl=False)
     if out is not None:
         _save(out, document, intent)
@@ -98,6 +94,17 @@ def command(
             click.echo(f"saved as {out}; carry it out with: reconciler apply {out}{with_catalog}", err=True)
     if detailed_exitcode and (plan.summary.upgrade or any(fleet.due_actions for fleet in plan.fleets)):
         sys.exit(_CHANGES)
+
+
+def _for_people(plan: Plan, plan_id: str, compared: Sequence[str], *, as_markdown: bool, colour: bool) -> str:
+    # Imported here: the JSON of a large plan needs neither.
+    if as_markdown:
+        from reconciler.render.plan_markdown import plan_markdown
+
+        return plan_markdown(plan, plan_id=plan_id, compared=compared)
+    from reconciler.render.plan_text import plan_text
+
+    return plan_text(plan, plan_id=plan_id, width=text_width(), colour=colour, compared=compared)
 
 
 def _save(out: Path, document: Mapping[str, Any], intent: Intent) -> None:

@@ -16,9 +16,10 @@ from reconciler.controller.approvals import KeptPlans
 from reconciler.controller.desk import Check
 from reconciler.controller.glance import Glance
 from reconciler.controller.loop import Loop
-from reconciler.controller.means import CLOUD, JOURNAL, SOURCE, Means
+from reconciler.controller.means import CLOUD, CREDENTIAL, JOURNAL, SOURCE, Means
 from reconciler.controller.shown_plan import shown_plan, shown_plan_text
 from reconciler.controller.status import Memory, budget_status, fleet_statuses
+from reconciler.controller.troubles import Trouble
 from reconciler.firmware.catalog import Catalog
 from reconciler.journal.journal import Journal
 from reconciler.model.event import Event, IntentTaken, RolloutMoved
@@ -42,6 +43,7 @@ QUEUE: Final = "queue"
 _REST_POLL_SECONDS: Final = 0.1
 _ANY_STATUS: Final = "any"
 _UNAUTHORISED: Final = "PFR3002"
+_NOT_THE_CLOUD: Final = frozenset({SOURCE, JOURNAL, CREDENTIAL})
 _NEVER_SEEN: Final = "nothing was ever taken from it"
 
 
@@ -135,7 +137,7 @@ class Daemon:
     def checks(self) -> Sequence[Check]:
         """See `Desk.checks`."""
         troubles = self._loop.troubles()
-        products = {what: trouble for what, trouble in troubles.items() if what not in (SOURCE, JOURNAL)}
+        products = {what: trouble for what, trouble in troubles.items() if what not in _NOT_THE_CLOUD}
         seen_at = self._means.intents.seen_at
         seen = _NEVER_SEEN if seen_at is None else f"looked at {iso_from_instant(seen_at)}"
         refusal = self._means.intents.refusal
@@ -156,6 +158,7 @@ class Daemon:
         message = "all products can be seen" if worst is None else f"{worst[0]}: {worst[1].message} ({worst[1].code})"
         since = None if worst is None else worst[1].since
         checks.append(Check(name=CLOUD, ok=worst is None, message=message, since=since))
+        checks.append(self._token_check(troubles))
         is_there = self._loop.passes.intent is not None
         checks.append(Check(name="intent", ok=is_there, message="there is one" if is_there else _NEVER_SEEN))
         return checks
@@ -197,12 +200,13 @@ class Daemon:
         plan, intent, now = self._loop.passes.plan(), self._loop.passes.intent, self.now()
         memory = Memory(self._means.journal, self._kept_plans)
         fleets = None if intent is None else intent.fleets
+        health = {fleet: found for run in self._loop.passes.runs for fleet, found in [*run.health.items()]}
         return Status(
             at=now,
             observed_at=None if plan is None else plan.source.observed_at,
             complete=plan is not None and plan.complete,
             blind_because="" if plan is not None else self._blind_because(),
-            fleets=fleet_statuses(fleets, plan, memory, now=now),
+            fleets=fleet_statuses(fleets, plan, memory, now=now, health=health),
             run=RunStatus(journal_found=True, under_way=self._holder, last=memory.last_run()),
             budget=budget_status(memory, requests=self._traffic().requests, now=now),
             token=self._token(),
@@ -253,19 +257,36 @@ class Daemon:
         return end
 
     def _blind_because(self) -> str:
-        if self._loop.passes.intent is None:
+        intent = self._loop.passes.intent
+        if intent is None:
             return "nothing is desired yet: no revision was taken"
+        if not intent.fleets.fleets:
+            return "the manifests have no fleet"
         troubles = self._loop.troubles()
-        worst = next((trouble for what, trouble in troubles.items() if what not in (SOURCE, JOURNAL)), None)
+        worst = next((trouble for what, trouble in troubles.items() if what not in _NOT_THE_CLOUD), None)
         return "not every product has had a pass yet" if worst is None else f"{worst.message} ({worst.code})"
 
+    def _token_check(self, troubles: Mapping[str, Trouble]) -> Check:
+        """A file that cannot be used is said, and fails nothing: the last token that could be read goes on."""
+        refused = next((trouble for trouble in troubles.values() if trouble.code == _UNAUTHORISED), None)
+        if refused is not None:
+            message = f"{refused.message} ({refused.code})"
+            return Check(name="token", ok=False, message=message, since=refused.since)
+        unusable = troubles.get(CREDENTIAL)
+        if unusable is not None:
+            message = f"{unusable.message} ({unusable.code})"
+            return Check(name="token", ok=True, message=message, since=unusable.since)
+        return Check(name="token", ok=True, message="the cloud has not refused it")
+
     def _token(self) -> TokenStatus:
-        for trouble in self._loop.troubles().values():
-            if trouble.code == _UNAUTHORISED:
-                return TokenStatus(state=TokenState.REFUSED, detail=trouble.message)
+        troubles = self._loop.troubles()
+        check = self._token_check(troubles)
+        if not check.ok:
+            return TokenStatus(state=TokenState.REFUSED, detail=check.message)
+        detail = check.message if CREDENTIAL in troubles else ""
         if self._loop.passes.plan() is None:
-            return TokenStatus(state=TokenState.UNKNOWN, detail="the cloud was not asked yet")
-        return TokenStatus(state=TokenState.VALID)
+            return TokenStatus(state=TokenState.UNKNOWN, detail=detail or "the cloud was not asked yet")
+        return TokenStatus(state=TokenState.VALID, detail=detail)
 
 
 def _figures_of(fleet: FleetStatus, revision: str, observed_at: Instant | None) -> FleetFigures:

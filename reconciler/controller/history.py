@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler import __version__
+from reconciler.controller.refused import refused_revisions
 from reconciler.controller.words.speaker import unknown_fleet
 from reconciler.journal.journal import Journal
 from reconciler.model.device import DeviceId
 from reconciler.model.error import OperatorError
 from reconciler.model.instant import Instant
+from reconciler.model.revision import TakenIntent
 from reconciler.model.rollout import stories_of
 from reconciler.render.history import Chapter, History, attempts_of, chapters_of, rollouts_of
 from reconciler.render.history_json import history_document, move_document, write_document
@@ -41,11 +43,14 @@ def read_history(journal: Journal, asked: Asked) -> tuple[History, bool]:
     attempts = journal.attempts(device_id=device_id, fleet=fleet, limit=READ_MAX)
     changes = journal.console_changes(device_id=device_id, fleet=fleet, limit=READ_MAX)
     is_all_read = max(len(attempts), len(changes)) < READ_MAX
+    intents = tuple(reversed(journal.intents(limit=READ_MAX)))
     history = History(
         entries=tuple(noted.entry for noted in journal.entries(fleet=fleet)),
         attempts=tuple(reversed(attempts)),
         on_products=() if device_id else tuple(reversed(journal.product_attempts(fleet=fleet, limit=READ_MAX))),
         changes=tuple(reversed(changes)),
+        intents=intents if fleet is None else _concerning(intents, fleet),
+        refused=refused_revisions(journal),
         latches=tuple(
             latch
             for latch in journal.latches().values()
@@ -54,6 +59,18 @@ def read_history(journal: Journal, asked: Asked) -> tuple[History, bool]:
         refusals=journal.refusals(),
     )
     return history, is_all_read
+
+
+def _concerning(intents: Sequence[TakenIntent], fleet: str) -> tuple[TakenIntent, ...]:
+    """Those that ask for a fleet, and those with which it was gone."""
+    had: dict[str, bool] = {}
+    found = []
+    for intent in intents:
+        source = intent.revision.source
+        before, had[source] = had.get(source, False), fleet in intent.fleets
+        if before or had[source]:
+            found.append(intent)
+    return tuple(found)
 
 
 def chapters_asked_for(history: History, asked: Asked) -> tuple[Chapter, ...]:

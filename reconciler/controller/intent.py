@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
+from reconciler.controller.refused import keep_refused
 from reconciler.controller.words.asking import ACCEPT
 from reconciler.journal.control_record import TakenMeanwhileError
 from reconciler.journal.journal import Journal
@@ -26,11 +27,11 @@ from reconciler.model.error import JournalError, ManifestError, OperatorError, R
 from reconciler.model.event import Event, IntentRefused, IntentTaken
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import Instant
-from reconciler.model.revision import Revision, TakenIntent
+from reconciler.model.revision import RefusedRevision, Revision, TakenIntent
 from reconciler.settings.settings import GuardSettings
 from reconciler.sources import ManifestSet
 from reconciler.sources.applications import with_applications
-from reconciler.sources.source import Source
+from reconciler.sources.source import Source, UntrustedRevisionError
 
 NOT_A_DESCENDANT: Final = "PFR6811"
 NO_FLEET: Final = "PFR6812"
@@ -46,16 +47,6 @@ class Intent:
     taken: TakenIntent
     fleets: FleetSet
     manifests: ManifestSet
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """A revision that is not taken, and why."""
-
-    revision: Revision
-    code: str
-    message: str
-    next_step: str
 
 
 class Intents:
@@ -89,7 +80,7 @@ class Intents:
         self._guards_losses = guards_losses
         self._lock = threading.Lock()
         self.intent: Intent | None = None
-        self.refusal: Refusal | None = None
+        self.refusal: RefusedRevision | None = None
         self.seen_at: Instant | None = None
 
     @property
@@ -134,7 +125,7 @@ class Intents:
     def _look(self) -> bool:
         # Before the source is looked at: what is seen there then is no older than what anybody took until now.
         latest = self._latest()
-        revision = self._source.look()
+        revision = self._trusted()
         self.seen_at = self._clock()
         unread: ReconcilerError | None = None
         is_another = latest is not None and (self.intent is None or self.intent.taken != latest)
@@ -143,11 +134,19 @@ class Intents:
                 self._adopt(latest)
             except (ManifestError, OperatorError) as error:
                 unread = error
-        if self._judge(revision, latest):
+        if revision is not None and self._judge(revision, latest):
             return True
         if unread is not None:
             raise unread
         return is_another
+
+    def _trusted(self) -> Revision | None:
+        """What the source has now; None: it has what nobody may take, and that is told."""
+        try:
+            return self._source.look()
+        except UntrustedRevisionError as error:
+            self._refuse(error.revision, error)
+            return None
 
     def _judge(self, revision: Revision, latest: TakenIntent | None) -> bool:
         """Take a revision, if it may be. Returns whether it was."""
@@ -156,15 +155,12 @@ class Intents:
             return False
         try:
             self.intent = self._judged(revision, latest)
-        except ManifestErrors as errors:
-            self._refuse(_refusal_of(revision, errors))
-            return False
         except TakenMeanwhileError:
             return False  # the next look finds it
         except (JournalError, SourceUnreachableError):
             raise
         except (ManifestError, OperatorError) as error:
-            self._refuse(Refusal(revision=revision, code=error.code, message=error.message, next_step=error.next_step))
+            self._refuse(revision, error)
             return False
         self.refusal = None
         self._tell(IntentTaken(at=self.intent.taken.at, intent=self.intent.taken))
@@ -217,20 +213,17 @@ class Intents:
     def _compiled(self, manifests: ManifestSet) -> FleetSet:
         return with_applications(manifests.compile(also_known=self._also_known), manifests)
 
-    def _refuse(self, refusal: Refusal) -> None:
-        """Told once for every revision and reason."""
-        is_news = refusal != self.refusal
-        self.refusal = refusal
-        if is_news:
-            self._tell(
-                IntentRefused(
-                    at=self._clock(),
-                    revision=refusal.revision,
-                    code=refusal.code,
-                    message=refusal.message,
-                    next_step=refusal.next_step,
-                )
-            )
+    def _refuse(self, revision: Revision, error: ManifestError | OperatorError) -> None:
+        """Told once for every revision and reason, and written down once."""
+        code, message, next_step = _why(error)
+        before = self.refusal
+        is_known = before is not None and (before.revision, before.code, before.message) == (revision, code, message)
+        if before is None or not is_known:
+            now = self._clock()
+            before = RefusedRevision(revision=revision, code=code, message=message, next_step=next_step, at=now)
+            self.refusal = before
+            self._tell(IntentRefused(at=now, revision=revision, code=code, message=message, next_step=next_step))
+        keep_refused(self._journal, before)
 
 
 def _how_to_accept(revision: Revision) -> str:
@@ -238,10 +231,12 @@ def _how_to_accept(revision: Revision) -> str:
     return f"if it is meant so: reconciler accept {commit[:12]}; else mend the repository"
 
 
-def _refusal_of(revision: Revision, errors: ManifestErrors) -> Refusal:
-    problems = errors.problems
+def _why(error: ManifestError | OperatorError) -> tuple[str, str, str]:
+    """The code, the message and the next step of a refusal; of many problems the first ones."""
+    if not isinstance(error, ManifestErrors):
+        return error.code, error.message, error.next_step
+    problems = error.problems
     first = [f"{problem.place}: {problem.code.value} {problem.message}" for problem in problems[:_PROBLEMS_TOLD_MAX]]
     more = f"; and {len(problems) - len(first)} more" if len(problems) > len(first) else ""
     message = f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'}: {'; '.join(first)}{more}"
-    next_step = "run `reconciler validate` on the folder, mend it and push"
-    return Refusal(revision=revision, code=problems[0].code.value, message=message, next_step=next_step)
+    return problems[0].code.value, message, "run `reconciler validate` on the folder, mend it and push"

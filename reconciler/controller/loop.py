@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reconciler.controller.intent import Intent
-from reconciler.controller.means import CLOUD, JOURNAL, SOURCE, Means
+from reconciler.controller.means import CLOUD, CREDENTIAL, ENDLESS, JOURNAL, LONG_SECONDS, SOURCE, Means
 from reconciler.controller.passes import Passes, unforeseen
 from reconciler.controller.troubles import Troubles
 from reconciler.controller.words.asking import EVERY_FLEET, RECONCILE
@@ -44,7 +44,7 @@ class Loop:
     _follow_due: float = 0.0
     _source_due: float = 0.0
     _others_due: float = 0.0
-    _at_work: set[str] = field(default_factory=set)
+    _at_work: dict[str, float] = field(default_factory=dict)
     _entries_read: int = 0
     _taken: int = 0
     _words_heard: dict[str, str] = field(default_factory=dict)
@@ -69,6 +69,7 @@ class Loop:
             if self.troubles.is_open(JOURNAL):
                 self.means.prove_writing()
             self._hear_words()
+        self._tell_of_others(now)
         if not self.stopping:
             self._look_at_source(now)
             self._take_up(now)
@@ -129,6 +130,22 @@ class Loop:
         mark = self.means.intents.accept_mark
         if self._is_new(mark, journal.bookmark(mark) or ""):
             self.fetch_now()
+
+    def _tell_of_others(self, now: float) -> None:
+        """Trouble in which nothing fails: a token that cannot be replaced, and what has begun and does not end."""
+        token_trouble = self.means.token_trouble()
+        if token_trouble is None:
+            self.troubles.ended(CREDENTIAL)
+        else:
+            message = f"{token_trouble.message}; the last token that could be read goes on"
+            self.troubles.began(CREDENTIAL, token_trouble.code, message)
+        with self._lock:
+            at_work = {**self._at_work}
+        at_work |= self.passes.at_work()
+        for what, began in at_work.items():
+            if now - began > LONG_SECONDS:
+                message = f"it has been looked at for more than {LONG_SECONDS / 60:g} min, and that does not end"
+                self.troubles.began(what, ENDLESS, message)
 
     def _is_new(self, mark: str, token: str) -> bool:
         before = self._words_heard.get(mark, "")
@@ -194,9 +211,9 @@ class Loop:
     def _begins(self, what: str) -> bool:
         with self._lock:
             is_free = what not in self._at_work
-            self._at_work.add(what)
+            self._at_work.setdefault(what, self.means.monotonic())
             return is_free
 
     def _ends(self, what: str) -> None:
         with self._lock:
-            self._at_work.discard(what)
+            self._at_work.pop(what, None)

@@ -13,7 +13,7 @@ from reconciler.controller.run import Scope
 from reconciler.controller.runner import Runner, Work
 from reconciler.firmware.catalog import Catalog
 from reconciler.journal.journal import Journal
-from reconciler.model.error import JournalError
+from reconciler.model.error import JournalError, OperatorError
 from reconciler.model.event import Event
 from reconciler.model.fleet import FleetSet
 from reconciler.model.health import CheckAnswer, CheckQuestion, HealthCheck
@@ -24,11 +24,19 @@ from reconciler.sources import ManifestSet
 SOURCE: Final = "source"
 JOURNAL: Final = "journal"
 CLOUD: Final = "cloud"
+CREDENTIAL: Final = "token file"
 
 _PROOF: Final = "controller/written-at"
 
 UNFORESEEN: Final = "PFR9003"
 """The code of a mistake of ours."""
+
+ENDLESS: Final = "PFR6907"
+"""The code of work that began long ago and has not ended."""
+
+LONG_SECONDS: Final = 3600.0
+"""Work that takes longer is told of. Everything in it has a time limit of its own: what takes so long is stuck, or does
+not belong into one pass."""
 
 
 class Connection(Protocol):
@@ -53,7 +61,8 @@ class Means:
     `poll_seconds` lie between two looks while something is under way of which nothing is heard; None: see `pace.py`.
     `troubled_before` is what people believe to be in trouble since an earlier process. `elsewhere` names the fleets
     that other loops of this process have in hand, on the same journal. `runner` makes what begins passes; None: this
-    process alone does. `shows_all`: products that others have are looked at, too, to be shown.
+    process alone does. `shows_all`: products that others have are looked at, too, to be shown. `token_trouble` is why
+    the file of the access token cannot be used just now; None: it can, or there is none.
     """
 
     journal: Journal
@@ -75,6 +84,7 @@ class Means:
     elsewhere: Callable[[], Collection[str]] = tuple
     runner: Callable[[Work], Runner] | None = None
     shows_all: bool = False
+    token_trouble: Callable[[], OperatorError | None] = lambda: None
 
     def can_write(self) -> bool:
         """Whether the journal can be written: many things can still be read of it when its disk is full."""

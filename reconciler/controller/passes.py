@@ -7,7 +7,7 @@ trouble waits longer every time, and the others go on.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import is_not
 
@@ -16,7 +16,7 @@ from reconciler.controller.approvals import KeptPlans
 from reconciler.controller.cycle import reconcile_pass
 from reconciler.controller.intent import Intent
 from reconciler.controller.knowledge import Knowledge
-from reconciler.controller.means import CLOUD, JOURNAL, SOURCE, UNFORESEEN, Means
+from reconciler.controller.means import CLOUD, CREDENTIAL, JOURNAL, SOURCE, UNFORESEEN, Means
 from reconciler.controller.offers import Offers
 from reconciler.controller.pace import Pause, pause_after
 from reconciler.controller.run import Run, Scope, Tools
@@ -31,7 +31,7 @@ from reconciler.model.attempt import AttemptState
 from reconciler.model.device import Observation
 from reconciler.model.error import JournalError, ReconcilerError
 from reconciler.model.event import PassEnded, PlanMade
-from reconciler.model.fleet import FleetSet
+from reconciler.model.fleet import FleetSet, Via
 from reconciler.model.plan import Plan
 from reconciler.particle.error import RateLimitedError
 from reconciler.planning.planner import plan_fleets
@@ -42,13 +42,15 @@ from reconciler.rollout.verdict import Wait
 class _Product:
     """One product: what is to be done there, and its run, which has `taken_over` for its fleets or has yet to.
 
-    `forgotten`: somebody else has had it, and what its run remembers does not hold.
+    `forgotten`: somebody else has had it, and what its run remembers does not hold. `leaves`: no fleet is in it any
+    more; it is looked at until the steps under way there have ended.
     """
 
     scope: Scope
     run: Run
     taken_over: bool = False
     forgotten: bool = False
+    leaves: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,7 @@ class Passes:
     _made: _Made | None = None
     stopping: bool = False
     _holding: bool = False
-    _under_way: set[str | None] = field(default_factory=set)
+    _under_way: dict[str | None, float] = field(default_factory=dict)
     _products: dict[str | None, _Product] = field(default_factory=dict)
     _offers: Offers = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -113,6 +115,11 @@ class Passes:
         with self._lock:
             self._holding = False
 
+    def at_work(self) -> Mapping[str, float]:
+        """What has a pass now, as troubles name it, and since when."""
+        with self._lock:
+            return {trouble_of(product): since for product, since in self._under_way.items()}
+
     def plan(self) -> Plan | None:
         """What is planned on what was seen last, of all products together; None: not all have been seen yet.
 
@@ -139,7 +146,7 @@ class Passes:
 
     def _shown(self) -> Sequence[_Shown] | None:
         """The last observation of every product; None: one of them has not been seen yet."""
-        products = [*self._products.values()]
+        products = [product for product in [*self._products.values()] if not product.leaves]
         found = [(each.run, picture.observation) for each in products for picture in [*each.run.pictures.values()]]
         is_whole = bool(found) and len(found) == len(products) and all(seen.source for _, seen in found)
         return found if is_whole else None
@@ -155,6 +162,8 @@ class Passes:
         tools = self._tools(intent)
         for scope in scopes:
             known = before.get(scope.product)
+            if known is not None and known.leaves:
+                known = None  # it is heard by other ears now, which know nothing of what its run has sent
             run = Run(tools=tools, knowledge=Knowledge(self.means.journal)) if known is None else known.run
             run.tools, run.agreement, run.stopping = tools, tools.agreement, self.stopping
             products[scope.product] = _Product(
@@ -162,9 +171,36 @@ class Passes:
                 run=run,
                 forgotten=known is not None and known.forgotten,
             )
+        for name, known in before.items():
+            if name not in products and known.taken_over and self._is_under_way(known):
+                products[name] = self._leaving(known, tools)
         self._products, self.intent = products, intent
         self.runner.follow(products)
-        self.troubles.end_all_but([SOURCE, JOURNAL, CLOUD, *map(trouble_of, products)])
+        self.troubles.end_all_but([SOURCE, JOURNAL, CLOUD, CREDENTIAL, *map(trouble_of, products)])
+
+    def _is_under_way(self, product: _Product) -> bool:
+        """Whether an attempt of its fleets, or on the product itself, is open."""
+        journal, fleets = self.means.journal, product.run.fences.keys()
+        on_product = (each.product == product.scope.product for each in journal.open_product_attempts())
+        of_fleets = (each.step.via is Via.CLOUD and each.fleet in fleets for each in journal.open_attempts())
+        return any(on_product) or any(of_fleets)
+
+    def _leaving(self, product: _Product, tools: Tools) -> _Product:
+        """A product in which nothing is begun any more. Its stream is closed, so what that would bring is missed."""
+        scope, run = product.scope, product.run
+        scope.hearing.miss()
+        run.tools, run.agreement = tools, tools.agreement
+        nothing = replace(scope.fleets, fleets=())
+        return _Product(scope=replace(scope, fleets=nothing), run=run, taken_over=True, leaves=True)
+
+    def _leave(self, product: _Product) -> None:
+        """What was under way there has ended, or its time is over: then it stays open in the journal."""
+        name = product.scope.product
+        with self._lock:
+            if self._products.get(name) is not product:
+                return
+            self._products = {other: each for other, each in self._products.items() if other != name}
+        self.runner.forget(name)
 
     def stop(self) -> None:
         """Begin no step any more; what is being sent is finished and written down."""
@@ -232,7 +268,7 @@ class Passes:
             busy = self._holding or self.stopping or product in self._under_way
             if busy or product not in self._products:
                 return False
-            self._under_way.add(product)
+            self._under_way[product] = self.means.monotonic()
             return True
 
     def run(self, product: str | None, *, goes_on: bool) -> Ended:
@@ -245,7 +281,7 @@ class Passes:
     def dismiss(self, product: str | None) -> None:
         """See `Work.dismiss`."""
         with self._lock:
-            self._under_way.discard(product)
+            self._under_way.pop(product, None)
 
     def _pass(self, name: str | None, product: _Product, *, goes_on: bool) -> Ended:
         began, what, code = self.means.monotonic(), trouble_of(name), None
@@ -287,6 +323,8 @@ class Passes:
         self._offer(product)
         if not is_to_come:
             run.try_again()
+            if product.leaves:
+                self._leave(product)
         pause = self._pause(product, is_to_come=is_to_come)
         if run.plan is not None:
             self.means.tell(PlanMade(at=run.latest, plan=run.plan))

@@ -142,7 +142,7 @@ def _rollout(
         state=rollout.state,
         began_at=rollout.began_at,
         devices=rollout.devices,
-        waves=tuple(_wave(rollout, wave, soaks.get(wave.name), found) for wave in rollout.waves),
+        waves=tuple(_wave(story, rollout, wave, soaks.get(wave.name), found) for wave in rollout.waves),
         to_come=to_come,
         awaits_approval=to_come[0] if to_come and is_held else "",
         plan_id=rollout.plan_id,
@@ -150,7 +150,11 @@ def _rollout(
 
 
 def _wave(
-    rollout: Rollout, wave: StartedWave, soak_seconds: float | None, found: Mapping[DeviceId, DeviceState] | None
+    story: FleetStory,
+    rollout: Rollout,
+    wave: StartedWave,
+    soak_seconds: float | None,
+    found: Mapping[DeviceId, DeviceState] | None,
 ) -> WaveStatus:
     soaks_until = None
     if wave.state is WaveState.SOAKING and wave.soaking_since is not None and soak_seconds is not None:
@@ -165,6 +169,7 @@ def _wave(
         started_at=wave.started_at,
         soaks_until=soaks_until,
         standings=counts,
+        unwell=sum(rollout.wave_of(device_id) == wave for device_id in story.unwell),
     )
 
 

@@ -64,6 +64,9 @@ class Runner(Protocol):
     def follow(self, products: Collection[Product]) -> None:
         """From now on these are the products. Each is due: what is asked of it may be another."""
 
+    def forget(self, product: Product) -> None:
+        """This product is not looked at any more."""
+
     def wake(self, product: Product, *, by_word: bool = False) -> None:
         """There is news of a product; `by_word`: somebody wants it looked at, whatever it costs."""
 
@@ -111,6 +114,11 @@ class InProcess:
         """See `Runner.wake`."""
         with self._lock:
             self._schedule.wake(product, now=self._monotonic(), by_word=by_word)
+
+    def forget(self, product: Product) -> None:
+        """See `Runner.forget`."""
+        with self._lock:
+            self._schedule.forget(product)
 
     def holds(self, product: Product) -> bool:  # noqa: ARG002  # all of them are
         """See `Runner.holds`."""

@@ -50,6 +50,10 @@ class Schedule:
         for product in self._turns.keys() - wanted:
             del self._turns[product]
 
+    def forget(self, product: str | None) -> None:
+        """This product is not looked at any more."""
+        self._turns.pop(product, None)
+
     def due(self, *, now: float) -> list[str | None]:
         """The products whose pass may begin, the longest due first."""
         ready = [(turn.due, str(product), product) for product, turn in self._turns.items() if _is_due(turn, now)]

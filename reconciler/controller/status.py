@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from reconciler.controller.approvals import KeptPlans
+from reconciler.controller.health_memory import FleetHealth
 from reconciler.controller.progress import ledger_of_look, progress_of
 from reconciler.journal.journal import Journal
 from reconciler.model.allowance import REQUESTS
@@ -80,13 +82,23 @@ def budget_status(memory: Memory | None, *, requests: int, now: Instant) -> Budg
 
 
 def fleet_statuses(
-    fleets: FleetSet | None, plan: Plan | None, memory: Memory | None, *, now: Instant
+    fleets: FleetSet | None,
+    plan: Plan | None,
+    memory: Memory | None,
+    *,
+    now: Instant,
+    health: Mapping[str, FleetHealth] | None = None,
 ) -> tuple[FleetStatus, ...]:
-    """The fleets of the manifests, and those that only the journal knows and in which something is open or wrong."""
+    """The fleets of the manifests, and those that only the journal knows and in which something is open or wrong.
+
+    `health` is what the runs that watch the fleets remember, by fleet; None: nobody who watches them is asked.
+    """
     wanted: dict[str, Fleet | None] = {} if fleets is None else {fleet.name: fleet for fleet in fleets.fleets}
     plans = {} if plan is None else {each.fleet.name: each for each in plan.fleets}
     files = () if fleets is None else fleets.approvals
     found = [_status(name, fleet, plans.get(name), memory, now, files) for name, fleet in wanted.items()]
+    if health is not None:
+        found = [_with_doubts(each, health.get(each.name)) for each in found]
     if memory is None:
         return tuple(found)
     known = {attempt.fleet for attempt in memory.attempts} | {attempt.fleet for attempt in memory.open_attempts}
@@ -94,6 +106,19 @@ def fleet_statuses(
         _status(name, None, None, memory, now) for name in sorted((known | memory.stories.keys()) - wanted.keys())
     )
     return (*found, *(other for other in others if _is_open(other)))
+
+
+def _with_doubts(status: FleetStatus, health: FleetHealth | None) -> FleetStatus:
+    """The same, with whose health is unknown in the wave that is under way."""
+    rollout = status.progress.rollout
+    if rollout is None:
+        return status
+    doubts = health.doubts if health is not None and health.rollout_id == rollout.id else {}
+    waves = tuple(
+        replace(wave, in_doubt=doubts if health is not None and wave.name == health.wave else {})
+        for wave in rollout.waves
+    )
+    return replace(status, progress=replace(status.progress, rollout=replace(rollout, waves=waves)))
 
 
 def _is_open(status: FleetStatus) -> bool:

@@ -295,6 +295,10 @@ class EngineRunner:
         for product in products:
             self.wake(product, by_word=True)
 
+    def forget(self, product: Product) -> None:
+        """See `Runner.forget`."""
+        self.products -= {product}
+
     def wake(self, product: Product, *, by_word: bool = False) -> None:
         """See `Runner.wake`."""
         self._engine.wake(product, by_word=by_word)

@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -46,6 +46,7 @@ _LOOKED_AT: Final = (
     "development",
     "quarantined",
     "desired_firmware_version",
+    "targeted_firmware_release_version",
     "firmware_updates_enabled",
     "firmware_updates_forced",
 )
@@ -63,7 +64,7 @@ class UnusualError(Exception):
 class _Device(msgspec.Struct, frozen=True, gc=False):
     """A device object. What planning does not look at is read all the same: what cannot be read is a finding."""
 
-    id: str
+    id: DeviceId
     name: str | None = None
     platform_id: int | None = None
     product_id: int | None = None
@@ -98,7 +99,7 @@ class Tally:
 
     def __init__(self, marks: Marks | None) -> None:
         self._marks = marks
-        self._ids: defaultdict[int, dict[tuple[Any, ...], list[str]]] = defaultdict(dict)
+        self._ids: defaultdict[int, dict[tuple[Any, ...], list[DeviceId]]] = defaultdict(dict)
 
     def count(self, array: bytes) -> None:
         """Count the devices of this JSON array. Raises msgspec.DecodeError when it is none; then nothing is counted."""
@@ -106,7 +107,7 @@ class Tally:
         for device in _DEVICES(array):
             key = (*_looked_at(device), None if device.modules == _NO_MODULES else bytes(device.modules))
             if marks_of is not None:
-                ids_by_key = self._ids[marks_of(DeviceId(device.id), device.name)]
+                ids_by_key = self._ids[marks_of(device.id, device.name)]
             ids = ids_by_key.get(key)
             if ids is None:
                 ids_by_key[key] = [device.id]
@@ -115,7 +116,7 @@ class Tally:
 
     def counted(self) -> list[Counted]:
         """All that was counted, as another tally adds it. Raises UnusualError for strange ids."""
-        self._check_ids()
+        self._everyone()
         return [
             (marks, said, " ".join(ids)) for marks, ids_by_key in self._ids.items() for said, ids in ids_by_key.items()
         ]
@@ -123,32 +124,28 @@ class Tally:
     def add(self, counted: Iterable[Counted]) -> None:
         """Add what another one counted."""
         for marks, said, ids in counted:
-            self._ids[marks].setdefault(said, []).extend(ids.split(" "))
+            self._ids[marks].setdefault(said, []).extend(cast("list[DeviceId]", ids.split(" ")))
 
     def kinds(self, observed_at: Instant) -> tuple[Kind, ...]:
         """The kinds; objects that differ in their wording alone are one. Raises UnusualError for strange ids."""
-        self._check_ids()
-        members: dict[tuple[object, ...], tuple[ObservedDevice, int, list[str]]] = {}
+        everyone = self._everyone()
+        if len(set(everyone)) != len(everyone):
+            raise UnusualError
+        members: dict[tuple[object, ...], tuple[ObservedDevice, int, list[DeviceId]]] = {}
         for marks, ids_by_key in self._ids.items():
             for said, ids in ids_by_key.items():
                 device = _device(said, ids[0], observed_at)
                 members.setdefault((marks, *kind_key(device)), (device, marks, []))[2].extend(ids)
-        kinds = (
-            Kind(device=device, marks=marks, ids=sorted(map(DeviceId, ids))) for device, marks, ids in members.values()
-        )
+        kinds = (Kind(device=device, marks=marks, ids=sorted(ids)) for device, marks, ids in members.values())
         return tuple(sorted(kinds, key=lambda kind: kind.ids[0]))
 
-    def _check_ids(self) -> None:
-        seen: set[str] = set()
-        total = 0
-        for ids in chain.from_iterable(ids_by_key.values() for ids_by_key in self._ids.values()):
-            text = " ".join([*ids, ""])
-            if len(text) != _ID_AND_SPACE * len(ids) or _IDS.fullmatch(text) is None:
-                raise UnusualError
-            seen.update(ids)
-            total += len(ids)
-        if len(seen) != total:
+    def _everyone(self) -> list[DeviceId]:
+        """All ids. Raises UnusualError for strange ones."""
+        ids = [*chain.from_iterable(chain.from_iterable(by_key.values() for by_key in self._ids.values()))]
+        text = " ".join([*ids, ""])
+        if len(text) != _ID_AND_SPACE * len(ids) or _IDS.fullmatch(text) is None:
             raise UnusualError
+        return ids
 
 
 def _device(said: tuple[Any, ...], device_id: str, observed_at: Instant) -> ObservedDevice:

@@ -65,9 +65,12 @@ class SqlControl(SqlStore):
 
     def bookmarks(self, prefix: str) -> Mapping[str, str]:
         """See `Journal.bookmarks`."""
-        # Not LIKE: databases disagree about what begins with what.
-        begins = func.substr(tables.bookmarks.c.name, 1, len(prefix)) == prefix
-        return dict(sorted((row.name, row.value) for row in self._all(select(tables.bookmarks).where(begins))))
+        query, plain = select(tables.bookmarks), storable_words(prefix)
+        if "\0" not in plain:
+            # Databases agree about everything but what lies behind a NUL, and order.
+            query = query.where(func.substr(tables.bookmarks.c.name, 1, len(plain)) == plain)
+        found = sorted((row.name, row.value) for row in self._all(query))
+        return {name: value for name, value in found if name.startswith(prefix)}
 
     def line(self, line: Line, *, after: int, limit: int) -> tuple[Numbered, ...]:
         """See `Journal.line`."""

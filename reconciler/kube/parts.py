@@ -6,10 +6,9 @@ that whoever applies policies before the first fleet does not wait for ever.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reconciler.controller.intent import Refusal
 from reconciler.kube.judgement import reason_of
 from reconciler.kube.notices import Notices
 from reconciler.kube.part_status import PartRefusal, PartSituation, outcome_of, status_of_part
@@ -21,8 +20,7 @@ from reconciler.kube.words import Words
 from reconciler.kube.writer import StatusWriter
 from reconciler.manifests import Problem
 from reconciler.model.instant import Instant
-
-_PARTS = tuple(kind for kind in MANIFESTS if kind != FLEET)
+from reconciler.model.revision import RefusedRevision
 
 
 @dataclass(slots=True)
@@ -38,16 +36,20 @@ class Parts:
     _alone: dict[str, tuple[object, Mapping[str, Problem]]] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
 
-    def offer(self, namespace: str, judged: Callable[[Resource], tuple[Judged | None, Refusal | None]] | None) -> None:
+    def offer(
+        self, namespace: str, judged: Callable[[Resource], tuple[Judged | None, RefusedRevision | None]] | None
+    ) -> None:
         """Have the statuses of a namespace written.
 
         `judged` has what the namespace's tenant found of a resource last, and why the revision that it is part of is
         not taken; None: there is no tenant.
         """
-        fleets = self.store.resources(FLEET, namespace)
-        for part in (each for kind in _PARTS for each in self.store.resources(kind, namespace)):
+        there = [each for kind in MANIFESTS for each in self.store.resources(kind, namespace)]
+        fleets = [each for each in there if each.kind == FLEET]
+        problems = self._problems(namespace, there) if judged is None else {}
+        for part in (each for each in there if each.kind != FLEET):
             if judged is None:
-                self._offer(part, fleets, self._found_alone(part))
+                self._offer(part, fleets, _of_problem(problems.get(part.path)))
                 continue
             found, whole = judged(part)
             if found is not None and (found.uid, found.generation) == (part.uid, part.generation):
@@ -65,8 +67,9 @@ class Parts:
 
     def leave(self, namespace: str) -> None:
         """Another operator has the statuses of a namespace written."""
-        for part in (each for kind in (*_PARTS, APPROVAL) for each in self.store.resources(kind, namespace)):
-            self.writer.forget(part.uid)
+        for kind in (*MANIFESTS, APPROVAL):
+            for part in self.store.resources(kind, namespace) if kind != FLEET else ():
+                self.writer.forget(part.uid)
 
     def tell_misheard(self, resources: Iterable[Resource]) -> None:
         """An event, once, for every word of these resources that could not be heard."""
@@ -79,25 +82,27 @@ class Parts:
                 self.notices.notice(there[path], reason=Reason.APPROVAL_REFUSED, message=said, is_bad=True)
         self._told = misheard
 
-    def _offer(self, part: Resource, fleets: tuple[Resource, ...], refusal: PartRefusal | None) -> None:
+    def _offer(self, part: Resource, fleets: Sequence[Resource], refusal: PartRefusal | None) -> None:
         situation = PartSituation(generation=part.generation, outcome=outcome_of(part, fleets), refusal=refusal)
         self.writer.offer(part, status_of_part(situation, self.writer.written(part), self.clock()))
 
-    def _found_alone(self, part: Resource) -> PartRefusal | None:
-        namespace = part.namespace
-        there = [each for kind in MANIFESTS for each in self.store.resources(kind, namespace)]
+    def _problems(self, namespace: str, there: Sequence[Resource]) -> Mapping[str, Problem]:
+        """Those of a namespace without a tenant; compiled when something there has changed."""
         what = tuple((each.path, each.uid, each.generation) for each in there)
         known = self._alone.get(namespace)
         if known is None or known[0] != what:
             known = self._alone[namespace] = (what, problems_of(there, namespace, self.also_known))
-        found = known[1].get(part.path)
-        if found is None:
-            return None
-        code = found.code.value
-        return PartRefusal(reason=reason_of(code), code=code, message=found.message, next_step=found.suggestion)
+        return known[1]
 
 
-def _of_refusal(refusal: Refusal | None) -> PartRefusal | None:
+def _of_problem(problem: Problem | None) -> PartRefusal | None:
+    if problem is None:
+        return None
+    code = problem.code.value
+    return PartRefusal(reason=reason_of(code), code=code, message=problem.message, next_step=problem.suggestion)
+
+
+def _of_refusal(refusal: RefusedRevision | None) -> PartRefusal | None:
     if refusal is None:
         return None
     reason = reason_of(refusal.code)

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from reconciler.controller.intent import Refusal
 from reconciler.controller.means import CLOUD, JOURNAL, SOURCE
 from reconciler.controller.passes import trouble_of
 from reconciler.controller.troubles import Trouble
 from reconciler.model.error import OperatorError
-from reconciler.model.revision import TakenIntent
+from reconciler.model.revision import RefusedRevision, TakenIntent
 from reconciler.render.status import FleetStatus
 
 NEVER_JUDGED = -1
@@ -102,7 +101,7 @@ class FleetSituation:
     fleet: FleetStatus | None = None
     plan: PlanInForce | None = None
     taken: TakenIntent | None = None
-    refusal: Refusal | None = None
+    refusal: RefusedRevision | None = None
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     reconcile_handled: str | None = None
     misheard: OperatorError | None = None

@@ -23,7 +23,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.controller.intent import Refusal
 from reconciler.journal.journal import Journal
 from reconciler.kube.claims import CLAIMED, owners, product_of
 from reconciler.kube.resource import FLEET, MANIFESTS, OVERRIDE, RELEASE, Resource
@@ -31,7 +30,7 @@ from reconciler.kube.store import Store
 from reconciler.manifests import ManifestErrors, Problem
 from reconciler.model.error import OperatorError, SourceUnreachableError
 from reconciler.model.instant import Instant
-from reconciler.model.revision import CLUSTER, Revision
+from reconciler.model.revision import CLUSTER, RefusedRevision, Revision
 from reconciler.sources import ManifestSet
 from reconciler.sources.applications import with_applications
 
@@ -56,7 +55,7 @@ class Judged:
 
     uid: str
     generation: int
-    refusal: Refusal | None = None
+    refusal: RefusedRevision | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +122,12 @@ class ClusterSource:
             return taken[0].revision
         self._keep(revision.commit, sound, after=before)
         self._proposed = (view, revision.commit)
+        now = self._clock()
         self.judged = {
             each.path: Judged(
                 uid=each.uid,
                 generation=each.generation,
-                refusal=_refusal(each.path, revision, problems.get(each.path), foreign.get(each.path), good),
+                refusal=_refusal(each.path, revision, problems.get(each.path), foreign.get(each.path), good, now),
             )
             for each in resources
         }
@@ -278,15 +278,16 @@ def _without(path: str, texts: _Texts, good: _Texts, told: Mapping[str, Problem]
 
 
 def _refusal(
-    path: str, revision: Revision, problem: Problem | None, owner: Resource | None, good: _Texts
-) -> Refusal | None:
+    path: str, revision: Revision, problem: Problem | None, owner: Resource | None, good: _Texts, now: Instant
+) -> RefusedRevision | None:
     if owner is not None:
         message = f"its product belongs to namespace {owner.namespace}, whose fleet {owner.name} named it first"
         step = "keep a product's fleets in one namespace, or delete the other fleet"
-        return Refusal(revision=revision, code=CLAIMED, message=message, next_step=step)
+        return RefusedRevision(revision=revision, code=CLAIMED, message=message, next_step=step, at=now)
     if problem is None:
         return None
     stands = "what it was before stands" if path in good else "nothing is done for it"
     where = "" if problem.place.file == path else f"{problem.place.file}: "
     message = f"{where}{problem.message}; {stands}"
-    return Refusal(revision=revision, code=problem.code.value, message=message, next_step=problem.suggestion)
+    code, step = problem.code.value, problem.suggestion
+    return RefusedRevision(revision=revision, code=code, message=message, next_step=step, at=now)

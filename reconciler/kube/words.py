@@ -51,9 +51,12 @@ class Words:
     catalog: Catalog
     clock: Callable[[], Instant]
     misheard: dict[str, OperatorError] = field(default_factory=dict)
+    _settled: dict[str, tuple[object, ...]] = field(default_factory=dict)
 
     def hear_fleet(self, fleet: Resource) -> bool:
         """Note what is new. Returns whether anything was. Raises JournalError."""
+        if self._is_settled(fleet):
+            return False
         before = self._heard(fleet)
         halted = _halt_of(fleet)
         said = {
@@ -73,19 +76,21 @@ class Words:
             self.misheard.pop(fleet.path, None)
         if "approve" in new and said["approve"] and not self._approve(fleet, said["approve"], fleets=[fleet.fleet]):
             said["approve"] = before.get("approve", "")
-        return self._note(fleet, said, before)
+        return self._settle(fleet, is_news=self._note(fleet, said, before))
 
     def hear_approval(self, approval: Resource) -> bool:
         """As `hear_fleet`; what an approval of a resource says counts once and for all."""
+        if self._is_settled(approval):
+            return False
         before = self._heard(approval)
         said = {"approve": str(approval.generation)}
         if said["approve"] == before.get("approve"):
-            return False
+            return self._settle(approval, is_news=False)
         fleets = [f"{approval.namespace}/{name}" for name in approval.spec.get("fleets") or ()]
         plan_id = str(approval.spec.get("planId") or "")
         if not self._approve(approval, plan_id, fleets=fleets):
             return False
-        return self._note(approval, said, before)
+        return self._settle(approval, is_news=self._note(approval, said, before))
 
     def is_heard(self, approval: Resource) -> bool:
         """Whether an approval counts as it stands there now."""
@@ -93,8 +98,19 @@ class Words:
 
     def forget_all_but(self, paths: Collection[str]) -> None:
         """The others are gone."""
-        for path in self.misheard.keys() - set(paths):
-            del self.misheard[path]
+        there = set(paths)
+        for kept in (self.misheard, self._settled):
+            for path in kept.keys() - there:
+                del kept[path]
+
+    def _is_settled(self, resource: Resource) -> bool:
+        """Whether just this was heard: nobody reads the journal for thousands of fleets every second."""
+        return self._settled.get(resource.path) == _said(resource)
+
+    def _settle(self, resource: Resource, *, is_news: bool) -> bool:
+        if resource.path not in self.misheard:
+            self._settled[resource.path] = _said(resource)
+        return is_news
 
     def _approve(self, resource: Resource, plan_id: str, *, fleets: list[str]) -> bool:
         spec = resource.spec
@@ -130,6 +146,11 @@ class Words:
             return False
         self.journal.set_bookmark(_HEARD + resource.path, json.dumps(heard, sort_keys=True))
         return True
+
+
+def _said(resource: Resource) -> tuple[object, ...]:
+    """All that words come from."""
+    return resource.uid, resource.generation, resource.annotations
 
 
 def _check(saved: SavedPlan, spec: Mapping[str, Any], ours: Collection[str], wanted: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""A revision of the manifests: which commit of which source, who signed it, and that it became what is desired."""
+"""A revision of the manifests: which commit of which source, who signed it, and what became of it."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ class Revision:
         return f"{self.name}@{self.commit}"
 
     @property
+    def short(self) -> str:
+        """The same with the first twelve digits, which `accept` and git take for the whole."""
+        kind, colon, digits = self.commit.rpartition(":")
+        return f"{self.name}@{kind}{colon}{digits[:12]}"
+
+    @property
     def tenant(self) -> str:
         """The namespace of a cluster whose resources these are; empty: a source that has the journal for itself."""
         return self.source.removeprefix(CLUSTER) if self.source.startswith(CLUSTER) else ""
@@ -48,3 +54,14 @@ class TakenIntent:
     fleets: tuple[str, ...]
     at: Instant
     by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedRevision:
+    """A revision that is not taken, why, and what a person may do about it. `at`: when that was first found."""
+
+    revision: Revision
+    code: str
+    message: str
+    next_step: str
+    at: Instant

@@ -86,7 +86,7 @@ class CloudWire:
 
     `clock` is monotonic in seconds, `sleep` pauses the calling thread, `dice` spreads the pauses. `proxies` are by
     scheme (`{"https": "http://proxy:3128"}`), `trust` a file of certificate authorities. The environment is not
-    consulted.
+    consulted. `counted` are its requests.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class CloudWire:
         self._dice = dice
         self._dice_lock = threading.Lock()
         self._patience = patience or WirePatience()
-        self._traffic = TrafficCount()
+        self.counted = TrafficCount()
         self._thread = threading.local()
         self._session = new_session(proxies=proxies, trust=trust)
 
@@ -120,11 +120,11 @@ class CloudWire:
 
     def totals(self) -> Traffic:
         """What has gone over this wire so far, not told apart by devices."""
-        return self._traffic.totals()
+        return self.counted.totals()
 
     def traffic(self) -> Traffic:
         """What has gone over this wire so far."""
-        return self._traffic.snapshot()
+        return self.counted.snapshot()
 
     @property
     def answered_at(self) -> Instant | None:
@@ -314,7 +314,7 @@ class CloudWire:
         limit = self._patience.write if call.is_write else self._patience.read
         try:
             prepared = self._prepared(call, token)
-            self._traffic.sent(write=call.is_write, body_bytes=_body_bytes(prepared), device_id=call.device_id)
+            self.counted.sent(write=call.is_write, body_bytes=_body_bytes(prepared), device_id=call.device_id)
             response = self._session.send(
                 prepared, stream=True, allow_redirects=False, timeout=(self._patience.connect, limit)
             )
@@ -371,7 +371,7 @@ class CloudWire:
             failure = self._lost(call, clause(error))
         finally:
             response.close()
-        self._traffic.received(len(body))
+        self.counted.received(len(body))
         return Answer(status=response.status_code, headers=dict(response.headers), body=bytes(body)), failure
 
     def _failed(self, call: Call, error: Exception) -> WireError:

@@ -28,7 +28,7 @@ _Look = tuple[int, int, int, int]
 class TokenFile:
     """A `TokenSource` over a file. May be used by many threads at once.
 
-    `trouble` says why the file cannot be used just now, and is empty when it can.
+    `trouble` is why the file cannot be used just now; None: it can.
 
     Raises OperatorError when there is no token to begin with: PFR3001 the file is empty; PFR3010 what it holds is no
     token; PFR3012 it cannot be read.
@@ -42,7 +42,7 @@ class TokenFile:
         self._former: deque[AccessToken] = deque(maxlen=_FORMER_MAX)
         self._look = _look(path)
         self._token = _read(path)
-        self.trouble = ""
+        self.trouble: OperatorError | None = None
 
     def current(self) -> AccessToken:
         """The token of the file as it is now."""
@@ -72,10 +72,10 @@ class TokenFile:
         try:
             token = _read(self._path)
         except OperatorError as error:
-            self.trouble = error.message
+            self.trouble = error
             return
         # The look from before the reading: what is replaced in between is noticed the next time.
-        self._look, self.trouble = look, ""
+        self._look, self.trouble = look, None
         if not token.same_as(self._token):
             self._former.append(self._token)
             self._token = token

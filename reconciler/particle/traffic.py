@@ -46,9 +46,10 @@ class Traffic:
 
 
 class TrafficCount:
-    """Counts from many threads."""
+    """Counts from many threads. `by_device`: by devices too; who asks for months would come to know all of them."""
 
     def __init__(self) -> None:
+        self.by_device = True
         self._lock = threading.Lock()
         self._total = Traffic(devices={})
         self._devices: dict[DeviceId, DeviceTraffic] = {}
@@ -63,7 +64,7 @@ class TrafficCount:
                 writes=total.writes + write,
                 bytes_sent=total.bytes_sent + body_bytes,
             )
-            if device_id is not None:
+            if device_id is not None and self.by_device:
                 known = self._devices.get(device_id, DeviceTraffic())
                 self._devices[device_id] = DeviceTraffic(
                     requests=known.requests + 1, bytes_sent=known.bytes_sent + body_bytes

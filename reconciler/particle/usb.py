@@ -365,6 +365,7 @@ class UsbBus(Protocol):
         """Wait until this device is plugged in (in that mode) and can be opened.
 
         `restarted_from`: what it was before it was told to restart. It goes on for about a second, and that does not
-        count. Raises UsbGoneError when the time is up; its message tells of every device that could not be opened.
+        count. When the time is up: UsbPermissionError where a device that may be the one may not be opened, else
+        UsbGoneError; the message tells of every device that could not be opened.
         """
         ...

@@ -26,7 +26,8 @@ from reconciler.particle.usb_error import (
 from reconciler.particle.usb_pipe import UsbPipe, translated
 
 _LOOK_SECONDS: Final = 5.0
-_FIND_PAUSE_SECONDS: Final = 0.25
+_FIND_PAUSE_SECONDS: Final = 0.1
+"""Between two looks for a device that restarts. A look lists the bus and opens nothing that it has opened before."""
 _LIST_TRIES: Final = 3
 
 

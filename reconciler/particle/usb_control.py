@@ -38,7 +38,7 @@ from reconciler.particle.usb_service import ControlChannel
 
 _CLOUD: Final = tuple(CloudStatus)
 _LISTENING: Final = tuple(Listening)
-_LISTENING_PAUSE_SECONDS: Final = 0.25
+_LISTENING_PAUSE_SECONDS: Final = 0.1
 _CANCEL_SECONDS: Final = 5.0
 _CHUNK_BYTES_MAX: Final = 32 * 1024
 """More than any device asks for (1024), and what one request has room for."""

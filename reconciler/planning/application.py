@@ -48,7 +48,7 @@ def application_step(
 ) -> ApplicationStep | Refused | None:
     """A lock for a product's device; a direct flash for one that takes no lock (facts 5.6, 8); None: it runs already.
 
-    Over USB every application is flashed, from a file that the manifests name.
+    Over USB every application is flashed, from a file that the manifests name, or that was had from the product.
     `product_id` is the product of the device where it is known, None where it is not.
     """
     if wanted is None or situation.application == wanted.version:
@@ -73,9 +73,17 @@ def application_step(
         unlockable = None if holding is None else _not_to_be_locked(name, binary, holding)
         return unlockable or LockApplication(application=wanted.version, size=size)
     if (situation.own or via is Via.USB) and (binary is None or (binary.file is None and binary.url is None)):
+        if via is Via.USB and not situation.own:
+            return _unavailable(f"{name} is held by the product alone: give a token or a bundle, or name a file of it")
         whose = "sent over USB" if via is Via.USB else "in no product"
         return _unavailable(f"{name} is {whose}: its release must name a file")
     return FlashApplication(application=wanted.version, size=size, sha256=_sha256(binary), via=via)
+
+
+def is_held_by_product(platform_name: str, wanted: DesiredApplication | None) -> bool:
+    """Whether the manifests say of this platform's binary that the product has it."""
+    binary = None if wanted is None else wanted.binary_for(platform_name)
+    return binary is not None and binary.file is None and binary.url is None
 
 
 def _not_to_be_locked(name: str, binary: ApplicationBinary | None, holding: Holding) -> Refused | None:

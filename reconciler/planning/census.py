@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from operator import attrgetter
 from typing import Final
 
 from reconciler.model.census import Census, Kind
 from reconciler.model.device import DeviceId, Observation, ObservedDevice
+from reconciler.model.module import Module
 from reconciler.planning.naming import Naming
+
+_REPORTS_KEPT: Final = 4096
+"""A fleet's devices report few different things."""
 
 OBSERVED_FIELDS: Final = (
     "platform_id",
@@ -29,8 +34,7 @@ OBSERVED_FIELDS: Final = (
 )
 """What an observation says of a device that planning looks at."""
 
-kind_key = attrgetter(
-    *OBSERVED_FIELDS,
+_KNOWN_BY_US: Final = (
     "learnt",
     "locked_by_us",
     "arrived",
@@ -38,7 +42,12 @@ kind_key = attrgetter(
     "latched_why",
     "system_flash_refused_until",
 )
+
+kind_key = attrgetter(*OBSERVED_FIELDS, *_KNOWN_BY_US)
 """All that planning looks at. A field that it begins to look at must be added here: a law compares both ways."""
+
+_all_but_modules = attrgetter(*OBSERVED_FIELDS[:-1])
+_known_by_us = attrgetter(*_KNOWN_BY_US[1:])
 
 
 def census_of(observation: Observation, naming: Naming) -> Census:
@@ -60,14 +69,23 @@ def census_of(observation: Observation, naming: Naming) -> Census:
 
 def census_digest(census: Census) -> str:
     """`sha256:…` over all that planning looks at of all devices, in whatever order they were seen."""
-    return digest_of_kinds(map(kind_digest, census.kinds))
+    return digest_of_kinds(kind_digest(kind.device, kind.ids) for kind in census.kinds)
 
 
-def kind_digest(kind: Kind) -> int:
-    """A number that says which devices these are and what planning looks at of them."""
-    digest = hashlib.sha256(repr(kind_key(kind.device)).encode())
-    digest.update(" ".join(kind.ids).encode())
-    return int.from_bytes(digest.digest())
+def kind_digest(device: ObservedDevice, ids: Iterable[DeviceId]) -> int:
+    """A number that says which devices are of a kind, by their ids ascending, and what planning looks at of them."""
+    return int.from_bytes(hashlib.sha256(f"{_kind_key_in_words(device)}{' '.join(ids)}".encode()).digest())
+
+
+def _kind_key_in_words(device: ObservedDevice) -> str:
+    """The text of `kind_key`: modules and `learnt` stand in the middle of it, and few devices differ in them."""
+    before, after = repr(_all_but_modules(device)), repr(_known_by_us(device))
+    return f"{before[:-1]}, {_modules_in_words(device.modules)}, {_modules_in_words(device.learnt)}, {after[1:]}"
+
+
+@lru_cache(maxsize=_REPORTS_KEPT)
+def _modules_in_words(modules: tuple[Module, ...] | None) -> str:
+    return repr(modules)
 
 
 def digest_of_kinds(digests: Iterable[int]) -> str:

@@ -9,10 +9,8 @@ was seen: these two cost what there is and not what changed, and are made when t
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from reconciler.firmware.catalog import Catalog
 from reconciler.model.census import Kind
@@ -24,52 +22,64 @@ from reconciler.planning.answer import Answers, Placed
 from reconciler.planning.census import census_of, digest_of_kinds, kind_digest, kind_key
 from reconciler.planning.claims import Claims, claims_of
 from reconciler.planning.naming import Naming
-from reconciler.planning.planner import Placing, fleet_plan, is_pinned, reading_order, together, whole_plan
+from reconciler.planning.planner import Placing, fleet_plan, is_pinned, reading_order, whole_plan
 from reconciler.planning.releasing import Crowd, Standing
+from reconciler.planning.roll import Roll
 from reconciler.planning.selection import Selection
-from reconciler.planning.waves import RolloutOrder, rollout_salt, with_waves
+from reconciler.planning.waves import Concerned, RolloutOrder, is_going, rollout_salt, with_waves
 
 _Key = tuple[object, ...]
 
-_ONE_BY_ONE_MAX: Final = 100
-"""So many devices are put in their places one by one; of more, sorting them among the others is as quick."""
+
+@dataclass(slots=True)
+class _Rollout:
+    """The devices that a fleet's rollout concerns, and their order in it."""
+
+    order: RolloutOrder
+    going: Roll = field(default_factory=Roll)
+    behind: Roll = field(default_factory=Roll)
+
+    def concerned(self) -> Concerned:
+        """All of them, in order."""
+        self.going.put_in_order()
+        self.behind.put_in_order()
+        return Concerned(self.going.devices, self.behind.devices)
+
+    def roll_of(self, place: Placed) -> Roll | None:
+        """Where the devices are that are placed there; None: the rollout does not concern them."""
+        if is_going(place):
+            return self.going
+        return self.behind if isinstance(place, Waiting) else None
 
 
 @dataclass(slots=True)
 class _Group:
     """Kinds of one fleet that share an answer.
 
-    `devices` are all of theirs as they were put together last, `joined` and `left` those that came and went since.
-    `entry` is the answer with them, `order` its place in the plan.
+    `roll` has all devices of theirs, and so has `concerned` among others of the fleet (None: no rollout concerns them).
+    `entry` is the answer with them, `order` its place in the plan, both as they were put together last.
     """
 
     place: Placed
+    concerned: Roll | None
     kinds: set[_Key] = field(default_factory=set)
-    devices: tuple[DeviceId, ...] = ()
-    joined: set[DeviceId] = field(default_factory=set)
-    left: set[DeviceId] = field(default_factory=set)
+    roll: Roll = field(default_factory=Roll)
     entry: Placed = None
     order: tuple[str, ...] = ()
 
     def join(self, device_id: DeviceId) -> None:
-        if device_id in self.left:
-            self.left.discard(device_id)
-        else:
-            self.joined.add(device_id)
+        self.roll.join(device_id)
+        if self.concerned is not None:
+            self.concerned.join(device_id)
 
     def leave(self, device_id: DeviceId) -> None:
-        if device_id in self.joined:
-            self.joined.discard(device_id)
-        else:
-            self.left.add(device_id)
+        self.roll.leave(device_id)
+        if self.concerned is not None:
+            self.concerned.leave(device_id)
 
     def put_together(self) -> None:
-        if not self.joined and not self.left:
-            return
-        self.devices = _after(self.devices, self.left, self.joined)
-        self.joined, self.left = set(), set()
-        if self.place is not None:
-            self.entry = replace(self.place, devices=self.devices)
+        if self.roll.put_in_order() and self.place is not None:
+            self.entry = replace(self.place, devices=self.roll.devices)
             self.order = reading_order(self.entry)
 
 
@@ -117,7 +127,10 @@ class FollowingPlan:
         self._groups: dict[str, dict[Placed, _Group]] = {fleet.name: {} for fleet in fleets.fleets}
         self._plans: dict[str, FleetPlan] = {}
         self._waved: dict[str, FleetPlan] = {}
-        self._orders: dict[str, RolloutOrder] = {}
+        self._in_order: dict[str, list[_Group]] = {fleet.name: [] for fleet in fleets.fleets}
+        self._rollouts = {
+            fleet.name: _Rollout(RolloutOrder(rollout_salt(fleet), remembering=True)) for fleet in fleets.fleets
+        }
         self._digested = 0
         self._undigested: dict[int, _Standing] = {}
         self._standing: dict[_Key, _Standing] = {}
@@ -127,14 +140,15 @@ class FollowingPlan:
             standing = self._standing[key] = self._stand(key, kind, set(kind.ids))
             self._undigested[id(standing)] = standing
             if standing.group is not None:
-                standing.group.joined.update(kind.ids)
+                for device_id in kind.ids:
+                    standing.group.join(device_id)
             self._key_of.update(dict.fromkeys(kind.ids, key))
 
     def plan(self) -> Plan:
         """The plan as of the last change, with waves and digest."""
         for standing in self._undigested.values():
             if standing.ids:
-                standing.digest = kind_digest(replace(standing.kind, ids=sorted(standing.ids)))
+                standing.digest = kind_digest(standing.kind.device, sorted(standing.ids))
                 self._digested += standing.digest
         self._undigested.clear()
         digest = digest_of_kinds([self._digested])
@@ -216,7 +230,10 @@ class FollowingPlan:
             return _Standing(kind, ids, None, None)
         fleet, member = found
         place = self._placing.place(fleet, member)
-        group = self._groups[fleet.name].setdefault(place, _Group(place))
+        group = self._groups[fleet.name].get(place)
+        if group is None:
+            group = self._groups[fleet.name][place] = _Group(place, self._rollouts[fleet.name].roll_of(place))
+            self._in_order[fleet.name].append(group)
         group.kinds.add(key)
         return _Standing(kind, ids, fleet.name, group, wants_the_same=not is_pinned(member))
 
@@ -254,8 +271,10 @@ class FollowingPlan:
     def _with_waves(self, fleet: Fleet) -> FleetPlan:
         if fleet.name not in self._waved:
             plan = self._fleet_plan(fleet)
-            order = self._orders.setdefault(fleet.name, RolloutOrder(rollout_salt(fleet), remembering=True))
-            self._waved[fleet.name] = with_waves(plan, self._kinds_for_waves(fleet), self._naming, order)
+            rollout = self._rollouts[fleet.name]
+            concerned = None if fleet.targets_max is not None else rollout.concerned()
+            kinds = self._kinds_for_waves(fleet)
+            self._waved[fleet.name] = with_waves(plan, kinds, self._naming, rollout.order, concerned)
         return self._waved[fleet.name]
 
     def _fleet_plan(self, fleet: Fleet) -> FleetPlan:
@@ -264,13 +283,14 @@ class FollowingPlan:
         return self._plans[fleet.name]
 
     def _without_waves(self, fleet: Fleet) -> FleetPlan:
-        groups = self._groups[fleet.name].values()
+        groups = self._in_order[fleet.name] = [group for group in self._in_order[fleet.name] if group.kinds]
         for group in groups:
             group.put_together()
         if fleet.targets_max is not None:
-            return fleet_plan(fleet, [(group.place, group.devices) for group in groups])
-        entries = [group.entry for group in sorted(groups, key=lambda group: group.order)]
-        current = [group.devices for group in groups if group.place is None]
+            return fleet_plan(fleet, [(group.place, group.roll.devices) for group in groups])
+        groups.sort(key=lambda group: group.order)  # quick: most stand where they stood before
+        entries = [group.entry for group in groups]
+        current = [group.roll.devices for group in groups if group.place is None]
         return FleetPlan(
             fleet=fleet,
             current=current[0] if current else (),
@@ -278,16 +298,3 @@ class FollowingPlan:
             refused=tuple(entry for entry in entries if isinstance(entry, Refused)),
             waiting=tuple(entry for entry in entries if isinstance(entry, Waiting)),
         )
-
-
-def _after(devices: tuple[DeviceId, ...], left: set[DeviceId], joined: set[DeviceId]) -> tuple[DeviceId, ...]:
-    """The devices without those that left and with those that joined, ascending."""
-    if len(left) + len(joined) > _ONE_BY_ONE_MAX:
-        stayed = [device_id for device_id in devices if device_id not in left] if left else devices
-        return together([stayed, sorted(joined)])
-    found = list(devices)
-    for device_id in left:
-        del found[bisect_left(found, device_id)]
-    for device_id in joined:
-        insort(found, device_id)
-    return tuple(found)

@@ -34,7 +34,7 @@ from reconciler.model.plan import (
 )
 from reconciler.model.step import FlashModule
 from reconciler.planning.answer import Answers, Goal, Placed
-from reconciler.planning.application import Holding
+from reconciler.planning.application import Holding, is_held_by_product
 from reconciler.planning.census import census_digest, census_of
 from reconciler.planning.intention import is_locked_by_another, is_released_higher, our_lock_is_gone
 from reconciler.planning.naming import Naming
@@ -45,6 +45,14 @@ from reconciler.planning.waves import with_waves
 
 PLAN_VALID_SECONDS: Final = 24 * 3600
 """How long a saved plan may be applied; every step is checked again on a fresh observation all the same."""
+
+_QUARANTINED: Final = Waiting(
+    reason=WaitingReason.QUARANTINED, message="is quarantined: approve or deny it in the product first", devices=()
+)
+_UPDATES_DISABLED: Final = Waiting(
+    reason=WaitingReason.UPDATES_DISABLED, message="its application has disabled updates", devices=()
+)
+_OFFLINE: Final = Waiting(reason=WaitingReason.OFFLINE, message="offline; planned again when it is back", devices=())
 
 _situation_key = attrgetter(
     "platform_id", "product_id", "device_os", "mode", "modules", "learnt", "development", "system_flash_refused_until"
@@ -153,7 +161,7 @@ class Placing:
         if override is not None and override.mode is OverrideMode.HOLD:
             return _wait(WaitingReason.HELD, f"held by override {override.name}: {override.reason}")
         if device.quarantined:
-            return _wait(WaitingReason.QUARANTINED, "is quarantined: approve or deny it in the product first")
+            return _QUARANTINED
         if override is not None and override.pin is not None:
             desired, asked = override.pin, {}
         else:
@@ -175,7 +183,9 @@ class Placing:
             situation = replace(situation, application=device.application)
             answer = self._answers.lock_again(situation, self._goal(fleet, device, desired, situation))
         if not isinstance(answer, Route):
-            return answer
+            # What only the product holds is had at the bench: who is to come there is not refused here.
+            waits = self._is_left_to_the_bench(fleet, answer, situation, desired)
+            return (self._not_now(fleet, member, desired) if waits else None) or answer
         later = self._not_now(fleet, member, desired)
         return later or (answer if member.time_zone is None else replace(answer, time_zone=member.time_zone))
 
@@ -197,6 +207,18 @@ class Placing:
                 return instead
             unsupported = instead
         return _wait(WaitingReason.SYSTEM_FLASH_REFUSED, _refused_in_words(device.product_id, until, unsupported))
+
+    def _is_left_to_the_bench(
+        self, fleet: Fleet, answer: Placed, situation: Situation | Refused | Waiting, desired: Desired
+    ) -> bool:
+        return (
+            not self._at_bench
+            and fleet.delivery.via is Via.USB
+            and isinstance(answer, Refused)
+            and answer.reason is RefusalReason.APPLICATION_UNAVAILABLE
+            and isinstance(situation, Situation)
+            and is_held_by_product(situation.platform, desired.application)
+        )
 
     def _goal(self, fleet: Fleet, device: ObservedDevice, desired: Desired, situation: Situation) -> Goal:
         delivery = fleet.delivery
@@ -228,7 +250,7 @@ class Placing:
             return _others_say_no(fleet, member.kind.device, desired)
         if fleet.delivery.via is Via.USB:
             return _wait(WaitingReason.NEEDS_BENCH, "the fleet is delivered over USB, at a bench")
-        if fleet.needs_device_zones and member.time_zone is None:
+        if member.time_zone is None and fleet.needs_device_zones:
             return _wait(WaitingReason.NO_TIME_ZONE, "its windows go by its own zone, and no entry of zones matches it")
         return _others_say_no(fleet, member.kind.device, desired) or _device_says_no(member.kind.device)
 
@@ -240,9 +262,9 @@ def is_pinned(member: Member) -> bool:
 
 def _others_say_no(fleet: Fleet, device: ObservedDevice, desired: Desired) -> Waiting | None:
     """What others did to the device in the console, and what the manifest says to that."""
-    if device.latched == desired.intent:
+    if device.latched is not None and device.latched == desired.intent:
         return _wait(WaitingReason.FIGHT, device.latched_why)
-    if not fleet.correct_drift and device.arrived == desired.intent:
+    if not fleet.correct_drift and device.arrived is not None and device.arrived == desired.intent:
         runs = f"it runs Device OS {device.device_os}, application {device.application}"
         return _wait(WaitingReason.DRIFTED, f"had arrived and has drifted: {runs}; drift.mode is detect")
     wanted = desired.application
@@ -259,9 +281,9 @@ def _others_say_no(fleet: Fleet, device: ObservedDevice, desired: Desired) -> Wa
 
 def _device_says_no(device: ObservedDevice) -> Waiting | None:
     if device.updates_enabled is False and not device.updates_forced:
-        return _wait(WaitingReason.UPDATES_DISABLED, "its application has disabled updates")
+        return _UPDATES_DISABLED
     if not device.online:
-        return _wait(WaitingReason.OFFLINE, "offline; planned again when it is back")
+        return _OFFLINE
     return None
 
 

@@ -35,6 +35,7 @@ class Selection:
         products = _product_ids(fleets, census)
         self._naming = naming
         self._overrides = [each for each in fleets.overrides if each.expires is None or each.expires > now]
+        self._found: dict[tuple[object, ...], tuple[Fleet, DeviceOverride | None, str | None] | None] = {}
         self._by_product: dict[int | None, list[Fleet]] = {}
         for fleet in fleets.fleets:
             number = None if fleet.product is None else products[fleet.product]
@@ -45,6 +46,15 @@ class Selection:
 
         Raises ManifestError: PFR1901 two fleets claim one device, PFR1903 two overrides name one device.
         """
+        device = kind.device
+        looked_at = (kind.marks, device.product_id, device.platform_id, device.groups)
+        if looked_at not in self._found:
+            self._found[looked_at] = self._find(kind)
+        found = self._found[looked_at]
+        return None if found is None else (found[0], Member(kind, *found[1:]))
+
+    def _find(self, kind: Kind) -> tuple[Fleet, DeviceOverride | None, str | None] | None:
+        """The fleet, the override in force and the time zone; looks at nothing of the kind but what `of` names."""
         override = _override_of(kind, self._naming, self._overrides)
         if override is not None and override.mode is OverrideMode.EXCLUDE:
             return None
@@ -52,7 +62,7 @@ class Selection:
         claims = [fleet for fleet in fleets if _claims(fleet, kind, self._naming)]
         if len(claims) > 1:
             raise _claimed_twice(kind, claims)
-        return (claims[0], Member(kind, override, _zone_of(claims[0], kind, self._naming))) if claims else None
+        return (claims[0], override, _zone_of(claims[0], kind, self._naming)) if claims else None
 
 
 def members_by_fleet(fleets: FleetSet, census: Census, naming: Naming, *, now: Instant) -> Mapping[str, list[Member]]:

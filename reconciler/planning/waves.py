@@ -19,14 +19,15 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import replace
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import chain, filterfalse, islice
 from typing import Final
 
 from reconciler.model.census import Kind
 from reconciler.model.device import DeviceId, is_device_id
 from reconciler.model.fleet import Fleet, RolloutPolicy, Share, Wave, WaveSize
-from reconciler.model.plan import PASSING, FleetPlan, PlannedWave
+from reconciler.model.plan import PASSING, FleetPlan, PlannedWave, Route, Waiting
+from reconciler.planning.answer import Placed
 from reconciler.planning.claims import Claims, claim_findings, claims_of
 from reconciler.planning.naming import Naming
 
@@ -71,23 +72,52 @@ def rollout_salt(fleet: Fleet) -> str:
     return hashlib.sha256(f"{fleet.name}\0{fleet.desired.intent}".encode()).hexdigest()[:12]
 
 
-def with_waves(plan: FleetPlan, kinds: Sequence[Kind], naming: Naming, order: RolloutOrder | None = None) -> FleetPlan:
+@dataclass(frozen=True, slots=True)
+class Concerned:
+    """The devices of a rollout: those that may go with any wave, and those of the last one.
+
+    Both are quicker to place where they ascend.
+    """
+
+    going: Sequence[DeviceId]
+    behind: Sequence[DeviceId]
+
+
+def is_going(place: Placed) -> bool:
+    """Whether devices that are placed there may go with any wave."""
+    return isinstance(place, Route) or (isinstance(place, Waiting) and place.reason in PASSING)
+
+
+def concerned_by(plan: FleetPlan) -> Concerned:
+    """The devices of a rollout that begins with this plan."""
+    waiting = [each.devices for each in plan.waiting if is_going(each)]
+    behind = [each.devices for each in plan.waiting if not is_going(each)]
+    routed = (route.devices for route in plan.routes)
+    return Concerned([*chain(*routed, *waiting)], [*chain(*behind)])
+
+
+def with_waves(
+    plan: FleetPlan,
+    kinds: Sequence[Kind],
+    naming: Naming,
+    order: RolloutOrder | None = None,
+    concerned: Concerned | None = None,
+) -> FleetPlan:
     """The plan with its waves, as if the rollout began now; none where it concerns no device.
 
     `kinds` are all devices of the fleet; those of a fleet whose waves name and select none are not looked at.
+    `concerned` is what `concerned_by` says, where that is at hand.
     """
     fleet = plan.fleet
     claims = claims_of(fleet, kinds, naming)
-    devices = [device_id for route in plan.routes for device_id in route.devices]
-    behind: list[DeviceId] = []
-    for waiting in plan.waiting:
-        (devices if waiting.reason in PASSING else behind).extend(waiting.devices)
-    whole = len(devices) + len(behind)
+    concerned = concerned or concerned_by(plan)
+    going, behind = concerned.going, concerned.behind
+    whole = len(going) + len(behind)
     waves: tuple[PlannedWave, ...] = ()
     if whole:
         asked = waves_of(fleet.rollout, whole)
         salt = rollout_salt(fleet)
-        waves = placed(asked, devices, whole=whole, salt=salt, claims=claims, behind=behind, order=order)
+        waves = placed(asked, going, whole=whole, salt=salt, claims=claims, behind=behind, order=order)
     return replace(plan, waves=waves, findings=claim_findings(fleet, kinds, claims))
 
 
@@ -168,7 +198,7 @@ class RolloutOrder:
         share = (count + _SPREAD * math.sqrt(count) + _SPREAD**2) / len(devices) if devices else 1.0
         if share < 1:
             self._ask(devices, math.floor(-math.log2(share)))
-            found = [(self._first[device_id], device_id) for device_id in devices if device_id in self._first]
+            found = [(self._first[device_id], device_id) for device_id in filter(self._first.__contains__, devices)]
             if len(found) >= count:
                 return [device_id for _, device_id in sorted(found)[:count]]
         return sorted(devices, key=self)[:count]
@@ -178,15 +208,21 @@ class RolloutOrder:
         if bits < self._bits or not self._remembering:
             self._bits, self._first, self._asked = bits, {}, set()
         bound = (1 << (_HASH_BITS - self._bits)).to_bytes(9)[1:] if self._bits else b"\xff" * 9
-        news = set(devices) - self._asked if self._remembering else devices
-        self._first |= {device_id: place for device_id in news if (place := self(device_id)) < bound}
+        news = [*filterfalse(self._asked.__contains__, devices)] if self._remembering else devices
+        salted = self._salted.copy
+        for device_id in news:  # as `__call__` does, which takes twice as long for a million of them
+            hashed = salted()
+            hashed.update(device_id.encode())
+            place = hashed.digest()
+            if place < bound:
+                self._first[device_id] = place
         if self._remembering:
-            self._asked |= set(news)
+            self._asked.update(news)
 
 
 def _without(devices: list[DeviceId], taken: Collection[DeviceId]) -> list[DeviceId]:
     gone = frozenset(taken)
-    return [device_id for device_id in devices if device_id not in gone] if gone else devices
+    return [*filterfalse(gone.__contains__, devices)] if gone else devices
 
 
 def _rest(name: str) -> Wave:

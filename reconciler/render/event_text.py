@@ -25,6 +25,7 @@ from reconciler.model.event import (
 from reconciler.render.console_text import console_change_in_words
 from reconciler.render.ink import counted
 from reconciler.render.plan_text import action_in_words
+from reconciler.render.revision_words import refused_in_words, taken_in_words
 from reconciler.render.rollout_words import entry_in_words
 from reconciler.render.step_words import step_in_words
 
@@ -66,12 +67,10 @@ def _of_controller(event: ControllerEvent, *, verbose: bool) -> str:
             waiting = f"{counted(devices, 'device')} {'waits' if devices == 1 else 'wait'} for an approval"
             return f"{fleet}: {waiting}: reconciler approve {plan_id}"
         case IntentTaken(intent=intent):
-            word = f", by the word of {intent.by}" if intent.by else ""
-            signer = f", signed by {intent.revision.signer}" if intent.revision.signer else ""
-            return f"{intent.revision.text} is desired now: {counted(len(intent.fleets), 'fleet')}{signer}{word}"
+            return taken_in_words(intent.revision.text, intent)
         case IntentRefused(revision=revision, code=code, message=message, next_step=next_step):
             what = "the source" if revision is None else revision.text
-            return f"{what} is not taken: {message} ({code})" + (f"; {next_step}" if next_step else "")
+            return refused_in_words(what, message, code) + (f"; {next_step}" if next_step else "")
         case Troubled(what=what, code=code, message=message):
             return f"{what} is in trouble: {message} ({code})"
         case Recovered(what=what):

@@ -1,5 +1,7 @@
 """What happened, put in order: chapter by chapter, a chapter being one rollout of one fleet, or the time without one.
 
+What was desired when is a chapter for each source: the revisions that were taken, and those that were not.
+
 People want to read that 400 devices took a module, not 400 lines. Between two turns of a rollout (a wave starts, soaks,
 is complete; a halt; a word of a person) tries at the same step are one happening, and so are like changes by others.
 """
@@ -16,12 +18,18 @@ from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.refusal import SystemFlashRefusal
+from reconciler.model.revision import RefusedRevision, TakenIntent
 from reconciler.model.rollout import FleetStory, Rollout
 from reconciler.model.rollout_entry import DeviceUnwell, Retried, RolloutBegan, RolloutEntry, RolloutSuperseded
 from reconciler.render.console_text import change_with_undoing
 from reconciler.render.step_words import step_in_words
 
-One = RolloutEntry | Attempt | ProductAttempt | ConsoleChange
+OfSource = TakenIntent | RefusedRevision
+"""What became of a revision of the manifests."""
+
+OfFleet = RolloutEntry | Attempt | ProductAttempt | ConsoleChange
+
+One = OfFleet | OfSource
 """Something that happened at one time."""
 
 
@@ -37,6 +45,8 @@ class History:
     attempts: tuple[Attempt, ...] = ()
     on_products: tuple[ProductAttempt, ...] = ()
     changes: tuple[ConsoleChange, ...] = ()
+    intents: tuple[TakenIntent, ...] = ()
+    refused: tuple[RefusedRevision, ...] = ()
     latches: tuple[Latch, ...] = ()
     refusals: tuple[SystemFlashRefusal, ...] = ()
 
@@ -51,11 +61,15 @@ class Happening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chapter:
-    """One rollout of a fleet as it was at its end, or None: before the first one. Happenings are in their order."""
+    """One rollout of a fleet as it was at its end, or None: before the first one. Happenings are in their order.
 
-    fleet: str
+    `fleet` None: it is of a source, and says what was desired of all fleets.
+    """
+
+    fleet: str | None
     rollout: Rollout | None
     happenings: tuple[Happening, ...]
+    source: str | None = None
 
 
 def rollouts_of(entries: Iterable[RolloutEntry]) -> tuple[Rollout, ...]:
@@ -81,11 +95,11 @@ def chapters_of(
     `each_alone`: nothing is put together.
     """
     rollouts = rollouts_of(history.entries)
-    ones: dict[str, list[One]] = defaultdict(list)
+    ones: dict[str, list[OfFleet]] = defaultdict(list)
     told = (*history.entries, *history.attempts, *history.on_products, *history.changes)
     for one in told:
         ones[one.fleet].append(one)
-    chapters = []
+    chapters = [] if device_id is not None else list(_of_sources(history, since, each_alone=each_alone))
     for fleet, of_fleet in ones.items():
         # Sorted is stable: of what has one time, what was noted of the rollout stands before what it led to.
         parts = _parts(sorted(of_fleet, key=when), [each for each in rollouts if each.fleet == fleet])
@@ -130,12 +144,32 @@ def when(one: One) -> Instant:
             return one.at
 
 
-def _parts(ones: Sequence[One], rollouts: Sequence[Rollout]) -> Iterator[tuple[Rollout | None, list[One]]]:
+def _of_sources(history: History, since: Instant | None, *, each_alone: bool) -> Iterator[Chapter]:
+    """Commits that ask for what was asked for already are one happening, unless it took a person's word."""
+    by_source: dict[str, list[OfSource]] = defaultdict(list)
+    became: tuple[OfSource, ...] = (*history.intents, *history.refused)
+    for one in sorted(became, key=when):
+        if since is None or one.at >= since:
+            by_source[one.revision.source].append(one)
+    for source, ones in by_source.items():
+        runs: list[list[One]] = []
+        for one in ones:
+            before = runs[-1][-1] if runs and not each_alone else None
+            match before, one:
+                case TakenIntent(digest=asked), TakenIntent(digest=asks, by=None) if asked == asks:
+                    runs[-1].append(one)
+                case _:
+                    runs.append([one])
+        happenings = tuple(Happening(at=when(run[0]), ones=tuple(run)) for run in runs)
+        yield Chapter(fleet=None, rollout=None, happenings=happenings, source=source)
+
+
+def _parts(ones: Sequence[OfFleet], rollouts: Sequence[Rollout]) -> Iterator[tuple[Rollout | None, list[OfFleet]]]:
     """What happened before the first rollout, and in each of them."""
     by_id = {rollout.id: rollout for rollout in rollouts}
     rollout: Rollout | None = None
-    part: list[One] = []
-    afterwards: list[One] = []  # what follows the end of a rollout leads to the next one, such as an approval
+    part: list[OfFleet] = []
+    afterwards: list[OfFleet] = []  # what follows the end of a rollout leads to the next one, such as an approval
     is_over = False
     for one in ones:
         if isinstance(one, RolloutBegan):
@@ -146,7 +180,7 @@ def _parts(ones: Sequence[One], rollouts: Sequence[Rollout]) -> Iterator[tuple[R
     yield rollout, part + afterwards
 
 
-def _turns(ones: Iterable[One]) -> Iterator[tuple[int, One]]:
+def _turns(ones: Iterable[OfFleet]) -> Iterator[tuple[int, OfFleet]]:
     """Each with the number of turns of the rollout before it."""
     turn = 0
     for one in ones:
@@ -154,7 +188,7 @@ def _turns(ones: Iterable[One]) -> Iterator[tuple[int, One]]:
         yield turn, one
 
 
-def _is_asked_for(one: One, device_id: DeviceId | None, since: Instant | None) -> bool:
+def _is_asked_for(one: OfFleet, device_id: DeviceId | None, since: Instant | None) -> bool:
     if since is not None and when(one) < since:
         return False
     if device_id is None:
@@ -168,9 +202,9 @@ def _is_asked_for(one: One, device_id: DeviceId | None, since: Instant | None) -
             return device_id in (getattr(one, "members", None) or ())
 
 
-def _put_together(ones: Iterable[tuple[int, One]], *, each_alone: bool) -> Iterator[Happening]:
+def _put_together(ones: Iterable[tuple[int, OfFleet]], *, each_alone: bool) -> Iterator[Happening]:
     """The second try of a device is told after the first ones of all: what lies between them may be its reason."""
-    together: dict[Hashable, list[One]] = {}
+    together: dict[Hashable, list[OfFleet]] = {}
     tries: Counter[Hashable] = Counter()
     for number, (turn, one) in enumerate(ones):
         like = None if each_alone else _like(one)
@@ -183,7 +217,7 @@ def _put_together(ones: Iterable[tuple[int, One]], *, each_alone: bool) -> Itera
         yield Happening(at=when(like_ones[0]), ones=tuple(like_ones))
 
 
-def _like(one: One) -> Hashable:
+def _like(one: OfFleet) -> Hashable:
     """What those have in common that are told as one; None: it is told alone."""
     match one:
         case Attempt():

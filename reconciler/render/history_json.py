@@ -11,13 +11,14 @@ from reconciler.model.console import ConsoleChange
 from reconciler.model.external_write import ExternalWrite, Facts
 from reconciler.model.instant import Instant, iso_from_instant
 from reconciler.model.product_attempt import ProductAttempt
+from reconciler.model.revision import RefusedRevision, Revision, TakenIntent
 from reconciler.model.rollout import FleetStory, Rollout
 from reconciler.model.rollout_entry import RolloutEntry, entry_kind
 from reconciler.render.console_json import console_change_document, latch_document
 from reconciler.render.history import Chapter, History, when
 from reconciler.render.plan_json import action_document, step_document
 
-FORMAT_VERSION: Final = "1.1"
+FORMAT_VERSION: Final = "1.2"
 
 _TIMES: Final = frozenset({"at", "until", "expires", "settled_before"})
 
@@ -48,7 +49,7 @@ def history_document(
                 **entry_document(one),
             }
             for one, chapter in told
-            if not isinstance(one, Attempt | ProductAttempt | ConsoleChange)
+            if not isinstance(one, Attempt | ProductAttempt | ConsoleChange | TakenIntent | RefusedRevision)
         ],
         "attempts": [
             {**_attempt(one), "moves": [*moves.get(one.id, ())], "writes": [*writes.get(one.id, ())]}
@@ -61,6 +62,8 @@ def history_document(
             if isinstance(one, ProductAttempt)
         ],
         "console_changes": [console_change_document(one) for one in ones if isinstance(one, ConsoleChange)],
+        "intents": [_intent(one) for one in ones if isinstance(one, TakenIntent)],
+        "refused_revisions": [_refused(one) for one in ones if isinstance(one, RefusedRevision)],
         **_in_force(stories, now),
         "latches": list(map(latch_document, history.latches)),
         "refusals": [
@@ -138,6 +141,35 @@ def entry_document(entry: RolloutEntry) -> dict[str, Any]:
             case name:
                 document[name] = value
     return document
+
+
+def _intent(intent: TakenIntent) -> dict[str, Any]:
+    return {
+        **_revision(intent.revision),
+        "at": iso_from_instant(intent.at),
+        "by": intent.by,
+        "digest": intent.digest,
+        "fleets": sorted(intent.fleets),
+    }
+
+
+def _refused(refused: RefusedRevision) -> dict[str, Any]:
+    return {
+        **_revision(refused.revision),
+        "at": iso_from_instant(refused.at),
+        "code": refused.code,
+        "message": refused.message,
+        "next_step": refused.next_step,
+    }
+
+
+def _revision(revision: Revision) -> dict[str, Any]:
+    return {
+        "source": revision.source,
+        "revision": revision.text,
+        "committed_at": iso_from_instant(revision.committed_at),
+        "signer": revision.signer,
+    }
 
 
 def _rollout(rollout: Rollout) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from reconciler.model.console import ConsoleChange
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
 from reconciler.model.product_attempt import ProductAttempt
+from reconciler.model.revision import RefusedRevision, TakenIntent
 from reconciler.model.rollout import FleetStory, RolloutState
 from reconciler.model.rollout_entry import (
     DeviceUnwell,
@@ -25,6 +26,7 @@ from reconciler.render.console_text import change_with_undoing, console_change_i
 from reconciler.render.history import Chapter, Happening, History
 from reconciler.render.ink import Page, Style, counted, device_sample
 from reconciler.render.plan_text import action_in_words
+from reconciler.render.revision_words import refused_in_words, taken_in_words
 from reconciler.render.rollout_words import entry_in_words, halted_by, intent_in_words, until_when
 from reconciler.render.step_words import duration_in_words, step_in_words, time_in_words
 
@@ -115,7 +117,8 @@ def outcome_in_words(attempt: Attempt | ProductAttempt) -> str:
 def _heading(page: Page, chapter: Chapter) -> list[str]:
     rollout = chapter.rollout
     if rollout is None:
-        return [page.ink(line, Style.TITLE) for line in page.wrapped(f"Fleet {chapter.fleet}", hanging=2)]
+        title = f"Manifests of {chapter.source}" if chapter.fleet is None else f"Fleet {chapter.fleet}"
+        return [page.ink(line, Style.TITLE) for line in page.wrapped(title, hanging=2)]
     state, style = _STATES[rollout.state]
     sentence = f"Fleet {chapter.fleet}, rollout {rollout.id} towards {intent_in_words(rollout.intent)}: {state}"
     return [page.ink(line, style) for line in page.wrapped(sentence, hanging=2)]
@@ -146,6 +149,13 @@ def _told(happening: Happening) -> tuple[str, list[str], Style | None]:
                 return f"{first.device_id}  somebody else: {console_change_in_words(first)}", [], None
             devices = [one.device_id for one in happening.ones if isinstance(one, ConsoleChange)]
             return f"{_many(devices)}  somebody else: {change_with_undoing(first)}", [device_sample(set(devices))], None
+        case TakenIntent():
+            again = [one.revision.short for one in others if isinstance(one, TakenIntent)]
+            same = f"{counted(len(again), 'later commit')} asked for the same, up to {again[-1]}" if again else ""
+            return taken_in_words(first.revision.short, first), [same] if same else [], None
+        case RefusedRevision(next_step=next_step):
+            words = refused_in_words(first.revision.short, first.message, first.code)
+            return words, [f"next: {next_step}"] if next_step else [], Style.BAD
         case DeviceUnwell() | Retried():
             if not others:
                 return entry_in_words(first), [], _style(first)

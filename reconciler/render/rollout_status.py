@@ -38,6 +38,9 @@ class WaveStatus:
 
     - `devices`: how many it had at its start; `standings`: where those are now, None where nobody looked.
     - `soaks_until`: the earliest end of its soak; None: it does not soak, or nobody knows for how long.
+    - `unwell`: how many of its devices were found unwell, by what the journal has and no person has settled.
+    - `in_doubt`: the devices whose health is unknown, and why, which keeps the wave where it is. None: only a run
+      that watches them knows.
     """
 
     name: str
@@ -46,6 +49,8 @@ class WaveStatus:
     started_at: Instant
     soaks_until: Instant | None = None
     standings: Mapping[DeviceState, int] | None = None
+    unwell: int = 0
+    in_doubt: Mapping[DeviceId, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +151,7 @@ def _rollout(page: Page, fleet: str, rollout: RolloutStatus, now: Instant) -> li
     for number, wave in enumerate(rollout.waves, start=1):
         whole = len(rollout.waves) + len(rollout.to_come)
         lines += page.wrapped(f"wave {wave.name} ({number} of {whole}): {_wave(wave, now)}", indent=4, hanging=2)
+        lines += _health(page, wave)
     if rollout.to_come:
         lines += page.wrapped(f"to come: {', '.join(f'wave {name}' for name in rollout.to_come)}", indent=4, hanging=2)
     if rollout.awaits_approval:
@@ -153,6 +159,15 @@ def _rollout(page: Page, fleet: str, rollout: RolloutStatus, now: Instant) -> li
         command = f"reconciler approve {rollout.plan_id} --fleet {fleet} --wave {rollout.awaits_approval}"
         lines += page.wrapped(f"next: {command}", indent=4, hanging=2)
     return lines
+
+
+def _health(page: Page, wave: WaveStatus) -> list[str]:
+    words = [f"{counted(wave.unwell, 'device')} unwell"] if wave.unwell else []
+    if wave.in_doubt:
+        first, why = min(wave.in_doubt.items())
+        whose = first if len(wave.in_doubt) == 1 else f"{first} and {len(wave.in_doubt) - 1:,} more"
+        words.append(f"the health of {whose} is unknown ({why})")
+    return [page.ink(line, Style.WAITING) for line in page.wrapped("; ".join(words), indent=6, hanging=2) if words]
 
 
 def _wave(wave: WaveStatus, now: Instant) -> str:
@@ -210,6 +225,10 @@ def _rollout_document(rollout: RolloutStatus) -> dict[str, Any]:
                 "standings": None
                 if wave.standings is None
                 else {each.value: wave.standings.get(each, 0) for each in STANDING_WORDS},
+                "unwell": wave.unwell,
+                "in_doubt": None
+                if wave.in_doubt is None
+                else [{"device": device_id, "why": why} for device_id, why in sorted(wave.in_doubt.items())],
             }
             for wave in rollout.waves
         ],

@@ -10,7 +10,7 @@ from reconciler.render.plan_json import set_aside_document, step_document, summa
 from reconciler.render.rollout_status import progress_document
 from reconciler.render.status import FailedDevice, FleetStatus, LastRun, Status, UnderWay
 
-FORMAT_VERSION: Final = "1.1"
+FORMAT_VERSION: Final = "1.2"
 
 
 def status_document(status: Status, *, tool_version: str) -> dict[str, Any]:

@@ -90,7 +90,9 @@ def read_bundle(path: Path, *, expected: str | None = None) -> Bundle:
             if sorted(names) != sorted([INDEX, *listed["files"]]):
                 raise _changed(path, "it has other files than its index says")
             files = {name: _read(path, archive, name, entry) for name, entry in listed["files"].items()}
-    except (OSError, zipfile.BadZipFile, KeyError, NotImplementedError, EOFError, ValueError) as error:
+    except OSError as error:
+        raise _unreadable(path, (error.strerror or str(error)).lower()) from None
+    except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError, ValueError) as error:
         raise _unreadable(path, str(error) or type(error).__name__) from None
     digest = f"sha256:{_sha256(index)}"
     if expected is not None and expected != digest:

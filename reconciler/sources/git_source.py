@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeVar
 
@@ -17,12 +18,14 @@ from reconciler.sources.descent import commits_since, descends
 from reconciler.sources.manifest_set import ManifestSet
 from reconciler.sources.mirror import FOLLOWED, Mirror, MirrorBounds
 from reconciler.sources.signature import SignatureCheck
+from reconciler.sources.source import UntrustedRevisionError
 
 _FULL_ID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 _NAME: Final = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]+")
 _UNREADABLE: Final = frozenset({"PFR6504", "PFR6505"})
 _TOO_MUCH: Final = "PFR6503"
 _NOT_THERE: Final = "PFR6511"
+_UNTRUSTED: Final = frozenset({"PFR6517", "PFR6518"})
 
 _CHECKED_MAX: Final = 1_000
 """Commits whose signatures are checked one by one; more at once are for a person to accept."""
@@ -63,7 +66,8 @@ class GitSource:
 
         Raises:
             SourceUnreachableError: PFR6507, PFR6513: not now; it may be tried again.
-            SourceRefusedError: PFR6508 to PFR6512, PFR6514, PFR6517 to PFR6520: it is not what was asked for.
+            SourceRefusedError: PFR6508 to PFR6512, PFR6514, PFR6519, PFR6520: it is not what was asked for.
+            UntrustedRevisionError: PFR6517, PFR6518: it is not signed as it must be.
             OperatorError: PFR6501, PFR6503: git itself.
         """
         with self._mirror.held():
@@ -163,13 +167,18 @@ class GitSource:
         commit = repository.commit_of(FOLLOWED)
         if self._settings.reference is Reference.COMMIT and commit != self._wanted:
             raise SourceRefusedError("PFR6511", f"{self._wanted} is no commit", next_step="follow a commit by its id")
-        return Revision(
+        revision = Revision(
             source=self.name,
             name="HEAD" if self._settings.reference is Reference.COMMIT else self._settings.reference_name,
             commit=with_algorithm(commit),
             committed_at=Instant(repository.committed_at(commit)),
-            signer=self._signer(commit),
         )
+        try:
+            return replace(revision, signer=self._signer(commit))
+        except SourceRefusedError as error:
+            if error.code not in _UNTRUSTED:
+                raise
+            raise UntrustedRevisionError(error, revision) from None
 
     def _signer(self, commit: str) -> str | None:
         asked = self._settings.signatures

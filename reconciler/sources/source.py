@@ -8,8 +8,17 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from reconciler.model.error import SourceRefusedError
 from reconciler.model.revision import Revision
 from reconciler.sources.manifest_set import ManifestSet
+
+
+class UntrustedRevisionError(SourceRefusedError):
+    """What is followed now was fetched, and nobody who is trusted has signed it (`revision`)."""
+
+    def __init__(self, error: SourceRefusedError, revision: Revision) -> None:
+        super().__init__(error.code, error.message, next_step=error.next_step)
+        self.revision = revision
 
 
 class Source(Protocol):
@@ -22,7 +31,8 @@ class Source(Protocol):
     def look(self) -> Revision:
         """Fetch, and say what is followed now, its signature verified where that is asked for.
 
-        Raises OperatorError PFR65nn: it cannot be reached, is not what was asked for, is not signed as it must be.
+        Raises OperatorError PFR65nn: it cannot be reached, or is not what was asked for; UntrustedRevisionError: it is
+        not signed as it must be.
         """
 
     def at(self, reference: str) -> Revision:

@@ -113,5 +113,8 @@ def metrics_page() -> str:
         "What a running controller exports for Prometheus, written by `make metrics` from "
         "`reconciler/telemetry/metric_names.py`.\nNo device is a label, and what is gone loses its series. "
         "[deploy/prometheus/alerts.yaml](../deploy/prometheus/alerts.yaml) has rules to begin\nwith.\n\n"
+        "A Kubernetes operator has the same for all of its namespaces: a `fleet` is `namespace/name`, a `check` of a\n"
+        "tenant `namespace/check`, and a `what` in trouble says of which namespace. Its chart brings the alerts as a\n"
+        "PrometheusRule and the dashboard as a ConfigMap (`metrics.prometheusRule`, `metrics.dashboard`).\n\n"
         "| Metric | Kind | Labels | What |\n|---|---|---|---|\n" + rows
     )

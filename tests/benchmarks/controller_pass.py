@@ -5,7 +5,7 @@ observations and the journal is in memory, so that neither wire nor disk is in t
 
 *Idle* (`--idle`): a converged fleet in an emulated cloud in virtual time, with the client of production: API requests,
 journal writes, processor time and memory, hour by hour. The emulator lives in the same process; its log of requests is
-thrown away every hour, its processor time is left out.
+thrown away every hour, with the histories of its devices; its processor time is left out.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from reconciler.model.allowance import REQUESTS
 from reconciler.model.device import DeviceId, DeviceMode, Observation, ObservedDevice
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import NEVER, Instant
+from reconciler.particle.api import ParticleApi
 from reconciler.planning.planner import plan_fleets
 from tests.benchmarks.replan import world_of
 from tests.counted_journal import CountedJournal
@@ -204,6 +205,20 @@ class IdleCloud(VirtualCloud):
     busy_seconds = 0.0
     _began = 0.0
 
+    def api(self, **more: Any) -> ParticleApi:
+        """As a controller's: it keeps no counts by device. Nor are requests kept, as plays do to be quick."""
+        api = super().api(**more)
+        api.wire.counted.by_device = False
+        del api.wire._session.prepare_request
+        return api
+
+    def forget(self) -> None:
+        """What a cloud of tests remembers for its referees."""
+        self.cloud._requests.clear()
+        self.cloud.state.hub.deliveries.clear()
+        for device in self.cloud.state.devices.values():
+            del device.history[:-1]
+
     def before_request(self, request: Request) -> None:
         self._began = time.process_time()
 
@@ -254,8 +269,7 @@ def idle(devices: int, *, hours: int, interval_seconds: float = IDLE_INTERVAL_SE
             virtual.sleep(PASS_SECONDS)
         processor = time.process_time() - began - (virtual.busy_seconds - busy)
         requests = len(virtual.cloud.requests)
-        virtual.cloud._requests.clear()
-        virtual.cloud.state.hub.deliveries.clear()
+        virtual.forget()
         gc.collect()
         yield Hour(
             requests=requests,

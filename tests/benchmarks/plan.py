@@ -4,7 +4,8 @@ Measured are whole processes: `reconciler plan --observed FILE --output json`, a
 (`decode_only.py`). The two alternate, so that what else the machine does hits both; the median of their ratios is the
 figure to compare between versions and machines. Memory is the highest sum over a command's processes, each shared page
 counted once, seen by looking every few milliseconds in the first run, whose time does not count; not less than the peak
-resident set of the largest of them. Processor time is that of all of them together.
+resident set of the largest of them. Processor time is that of all of them together. Both find their bytecode beside the
+output, written by the runs that do not count: an installed program is not compiled at every start.
 """
 
 from __future__ import annotations
@@ -99,8 +100,10 @@ def measured(command: list[str], *, output: Path, watched: bool = False) -> Cost
     `watched`: look at the memory of all its processes meanwhile, which disturbs it.
     """
     launched = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(output), *command]
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPYCACHEPREFIX"] = str(output.with_name("bytecode"))
     seen = 0
-    with subprocess.Popen(launched, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(launched, stdout=subprocess.PIPE, env=environment) as process:
         while watched and process.poll() is None:
             seen = max(seen, sum(map(_memory_of, _descendants(process.pid))))
             time.sleep(LOOK_EVERY_SECONDS)

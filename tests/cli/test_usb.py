@@ -218,6 +218,18 @@ def test_a_bundle_whose_names_lead_elsewhere_is_refused(tmp_path: Path, name: st
     assert code_of(run("list", "--bundle", bundle, "--emulate")) == "PFR6842"
 
 
+def test_a_digest_without_a_bundle_is_not_taken_for_a_check() -> None:
+    result = run("apply", EXAMPLE, *FAST, "--auto-approve", "--bundle-digest", "sha256:0")
+    assert result.exit_code == 2
+    assert "--bundle FILE" in result.output
+
+
+def test_a_bundle_that_is_not_there_is_told_in_plain_words(tmp_path: Path) -> None:
+    result = run("list", "--bundle", tmp_path / "nothing.zip", "--emulate")
+    assert code_of(result) == "PFR6842"
+    assert str(result.exception).splitlines()[0].endswith("is no bundle that can be read: no such file or directory")
+
+
 def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
     nothing = tmp_path / "nothing.zip"
     nothing.write_bytes(b"nothing")

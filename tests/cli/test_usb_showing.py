@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from reconciler.cli.usb.showing import Lines, SerialLogs, Sound, seat_document, table_of
+from reconciler.cli.usb.showing import Lines, Room, SerialLogs, Sound, completed, fitting_table, seat_document, table_of
 from reconciler.cli.usb.working import outcome
 from reconciler.controller.seat import Seat, SeatState
 from reconciler.model.device import DeviceId
@@ -49,6 +49,36 @@ def drawn(*seats: Seat) -> str:
 )
 def test_every_state_is_a_word_in_capitals_that_says_what_to_do(state: SeatState, word: str) -> None:
     assert word in drawn(replace(SEAT, state=state))
+
+
+@pytest.mark.parametrize("width", [90, 110, 160])
+@pytest.mark.parametrize("count", [1, 4, 7, 10, 20])
+def test_every_device_has_its_word_on_the_screen_however_many_there_are(count: int, width: int) -> None:
+    """Whoever is cut off at the lower edge would never be unplugged."""
+    seats = [replace(DONE, port=UsbPort(f"1-{number}")) for number in range(1, count + 1)]
+    screen = io.StringIO()
+    console = Console(file=screen, width=width, height=24, no_color=True)
+    console.print(fitting_table(seats, console))
+    lines = screen.getvalue().splitlines()
+    assert len(lines) <= 24
+    assert sum("UNPLUG ME" in line for line in lines) == count
+
+
+def test_in_a_line_each_the_end_of_an_id_tells_two_devices_apart() -> None:
+    screen = io.StringIO()
+    ids = ("e00fce680000000000000001", "e00fce680000000000000002")
+    seats = [replace(DONE, name=None, device_id=DeviceId(each)) for each in ids]
+    Console(file=screen, width=90, no_color=True).print(table_of(seats, Room.LINE))
+    assert "Boron …000001" in screen.getvalue()
+    assert "Boron …000002" in screen.getvalue()
+
+
+def test_the_bar_of_a_step_never_goes_back() -> None:
+    phases = (Phase.PREPARING, Phase.ERASING, Phase.SENDING, Phase.VERIFYING)
+    moments = [replace(SEAT, phase=phase, share=share) for phase in phases for share in (0.0, 0.5, 1.0)]
+    shares = [completed(seat) for seat in moments]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (1.0, 2.0)
 
 
 def test_the_outcome_counts_those_that_are_ours_to_bring_there() -> None:

@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from reconciler.controller.health_memory import FleetHealth
 from reconciler.controller.progress import ledger_of_look, progress_of, progress_of_device
+from reconciler.controller.status import Memory, fleet_statuses
+from reconciler.journal.memory import MemoryJournal
 from reconciler.manifests.schema import load_schema
 from reconciler.model.attempt import Attempt, FailureClass
+from reconciler.model.device import DeviceId
 from reconciler.model.device_life import DeviceState
-from reconciler.model.fleet import Fleet, RolloutPolicy, Share, Suspension, Wave, WaveSize
+from reconciler.model.fleet import Fleet, FleetSet, RolloutPolicy, Share, Suspension, Wave, WaveSize
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan
 from reconciler.model.rollout import FleetStory, RolloutState, WaveState, story_of
@@ -29,7 +33,7 @@ from reconciler.model.rollout_entry import (
 )
 from reconciler.render.device_progress import DeviceProgress
 from reconciler.render.explain_json import explain_document
-from reconciler.render.rollout_status import Progress
+from reconciler.render.rollout_status import Progress, RolloutStatus
 from reconciler.rollout.verdict import Hold, Start, Wait
 from tests.fleet_samples import NOW, attempt, device, device_id, fleet, plan_of
 
@@ -54,6 +58,7 @@ BEGAN = RolloutBegan(
 STARTED = WaveStarted(
     fleet="eu", at=at(-7200), wave="canary", devices=2, members=frozenset({device_id(1), device_id(2)})
 )
+DOUBTS = {device_id(1): "no vitals yet"}
 SOAKING = WaveSoaking(fleet="eu", at=at(-600), wave="canary")
 COMPLETED = WaveCompleted(fleet="eu", at=at(-60), wave="canary", verified=2, failed=0, not_reached=0)
 
@@ -65,6 +70,11 @@ def story(*entries: RolloutEntry) -> FleetStory:
 def failure(number: int, seconds: float, kind: FailureClass = FailureClass.BOOT) -> Attempt:
     made = attempt(id=f"a{number}{seconds}", device_id=device_id(number), fleet="eu", intended_at=at(seconds))
     return made.sent(at(seconds + 1)).failed(kind, "safe mode", at(seconds + 100))
+
+
+def rollout_of(found: Progress) -> RolloutStatus:
+    assert found.rollout is not None
+    return found.rollout
 
 
 def progress(told: FleetStory, *attempts: Attempt, of: Fleet = EU, plan: FleetPlan | None = None) -> Progress:
@@ -85,6 +95,35 @@ def test_a_wave_is_counted_by_where_its_devices_are_now() -> None:
     (canary,) = rollout.waves
     assert canary.standings == {DeviceState.DONE: 1, DeviceState.READY: 1}
     assert rollout.to_come == ("rest",)
+
+
+def test_a_wave_counts_its_devices_that_are_unwell_and_not_those_of_other_waves() -> None:
+    unwell = [DeviceUnwell(fleet="eu", at=NOW, device_id=device_id(n), check="resets", why="4") for n in (1, 3)]
+    (canary,) = rollout_of(progress(story(BEGAN, STARTED, *unwell))).waves
+    assert canary.unwell == 1
+    settled = Retried(fleet="eu", at=at(1), device_id=device_id(1), by="ada")
+    (canary,) = rollout_of(progress(story(BEGAN, STARTED, *unwell, settled))).waves
+    assert canary.unwell == 0
+
+
+@pytest.mark.parametrize(
+    ("health", "in_doubt"),
+    [
+        (None, None),
+        ({}, {}),
+        ({"eu": FleetHealth(rollout_id="eu-1", wave="canary", doubts=DOUBTS)}, DOUBTS),
+        ({"eu": FleetHealth(rollout_id="eu-1", wave="rest", doubts=DOUBTS)}, {}),
+        ({"eu": FleetHealth(rollout_id="eu-0", wave="canary", doubts=DOUBTS)}, {}),
+    ],
+    ids=["nobody is asked", "nobody watches", "in doubt", "another wave", "another rollout"],
+)
+def test_whose_health_is_unknown_is_told_of_the_wave_that_it_keeps_where_it_is(
+    health: dict[str, FleetHealth] | None, in_doubt: dict[DeviceId, str] | None
+) -> None:
+    journal = MemoryJournal()
+    journal.note([BEGAN, STARTED])
+    (status,) = fleet_statuses(FleetSet(fleets=(EU,)), None, Memory(journal), now=NOW, health=health)
+    assert [wave.in_doubt for wave in rollout_of(status.progress).waves] == [in_doubt]
 
 
 def test_a_wave_soaks_until_its_time() -> None:

@@ -140,6 +140,14 @@ class FakeCluster:
                 heard.put(None)
             self._watches.clear()
 
+    def babble(self, plural: str) -> None:
+        """Every watch of a kind hears of something that is no resource."""
+        with self.lock:
+            for watched, _, heard in self._watches:
+                if watched == plural:
+                    metadata = {"name": "odd", "namespace": "team-a", "resourceVersion": str(self._next())}
+                    heard.put({"type": "ADDED", "object": {"metadata": metadata, "spec": None}})
+
     def forget(self) -> None:
         """The history is compacted: a watch from before now gets a 410, as a real server sends it."""
         with self.lock:

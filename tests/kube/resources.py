@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler.controller.approvals import KeptPlans
-from reconciler.controller.intent import Refusal
 from reconciler.controller.status import Memory, fleet_statuses
 from reconciler.controller.troubles import Trouble
 from reconciler.kube.situation import NEVER_JUDGED, FleetSituation, PlanInForce, troubles_concerning
@@ -15,15 +14,19 @@ from reconciler.kube.status import status_of
 from reconciler.model.event import PlanOffered
 from reconciler.model.instant import Instant
 from reconciler.model.plan import FleetPlan, Route
-from reconciler.model.revision import Revision, TakenIntent
+from reconciler.model.revision import RefusedRevision, Revision, TakenIntent
 from reconciler.render.status import FleetStatus
 from tests.render.sample_plan import BORON_ROUTE, COLD_CHAIN_PLAN, NOW, ids
 from tests.simulation.virtual_controller import VirtualController
 
 REVISION = Revision(source="s", name="main", commit="sha1:" + "3f" * 20, committed_at=NOW)
 TAKEN = TakenIntent(revision=REVISION, digest="sha256:" + "0" * 64, fleets=("cold-chain-eu",), at=NOW)
-REFUSAL = Refusal(
-    revision=replace(REVISION, commit="sha1:" + "9a" * 20), code="PFR1003", message="broken", next_step="mend it"
+REFUSAL = RefusedRevision(
+    revision=replace(REVISION, commit="sha1:" + "9a" * 20),
+    code="PFR1003",
+    message="broken",
+    next_step="mend it",
+    at=NOW,
 )
 CLOUD_DOWN = {"product 12345": Trouble(code="PFR3008", message="no answer", since=NOW)}
 TOKEN_REFUSED = {"product 12345": Trouble(code="PFR3002", message="the token is refused", since=NOW)}

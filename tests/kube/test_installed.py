@@ -7,11 +7,8 @@ and the rights that the release has put into the cluster.
 from __future__ import annotations
 
 import re
-import shlex
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -19,70 +16,21 @@ import yaml
 from tests.kube.api_server import START_SECONDS_MAX, ApiServer
 from tests.kube.chart import CHART
 from tests.kube.client import Refused, wait_until
-from tests.kube.components import component
-from tests.kube.helm import helm
 from tests.kube.operator_stage import OperatorStage, fleet, operator_stage
+from tests.kube.release import Release
 from tests.simulation.stage import TOKEN
 
 pytestmark = pytest.mark.timeout(START_SECONDS_MAX * 3)
 
-HOME = "installed"
+NAMESPACE = "installed"
 TENANT = "tenant-of-the-release"
 COMMAND = re.compile(r"^     (kubectl .+)$", re.MULTILINE)
-
-
-class Release:
-    """The chart in a cluster, by helm as a person runs it."""
-
-    def __init__(self, server: ApiServer, folder: Path) -> None:
-        self.server = server
-        self.admin = server.admin()
-        self.folder = folder
-        self.notes = ""
-        self.environment = {"KUBECONFIG": str(server.kubeconfig(folder / "admin")), "HOME": str(folder)}
-
-    def helm(self, verb: str, *arguments: str) -> str:
-        return helm(verb, "trial", *arguments, "--namespace", HOME, environment=self.environment)
-
-    def kubectl(self, command: str) -> str:
-        """A command as the notes have it."""
-        program, *arguments = shlex.split(command)
-        assert program == "kubectl"
-        done = subprocess.run(
-            [component("kubectl"), *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, (command, done.stderr)
-        return done.stdout
-
-    def settings(self) -> dict[str, Any]:
-        """What the operator's pod would be told."""
-        (text,) = (
-            each["data"]["settings.yaml"]
-            for each in self.admin.items("v1", "ConfigMap", namespace=HOME)
-            if "settings.yaml" in each.get("data", {})
-        )
-        found: dict[str, Any] = yaml.safe_load(text)
-        return found
-
-    def account(self) -> Path:
-        """The kubeconfig of the account that its pod has."""
-        (deployment,) = self.admin.items("apps/v1", "Deployment", namespace=HOME)
-        name = deployment["spec"]["template"]["spec"]["serviceAccountName"]
-        config = self.server.kubeconfig(self.folder / "account", self.server.as_service_account(HOME, name))
-        config.chmod(0o600)
-        return config
 
 
 @pytest.fixture
 def release(real_api_server: ApiServer, tmp_path: Path) -> Release:
     """With definitions that were there before: it takes them over, as from somebody who applied `crds.yaml`."""
-    made = Release(real_api_server, tmp_path)
+    made = Release(real_api_server, tmp_path, namespace=NAMESPACE)
     made.admin.namespace(TENANT)
     made.notes = made.helm(
         "install", str(CHART), "--create-namespace", "--take-ownership", "--set", f"watchNamespaces={{{TENANT}}}"
@@ -117,7 +65,7 @@ def test_the_notes_lead_to_a_fleet_an_upgrade_keeps_it_and_uninstalling_touches_
     assert release.settings()["kubernetes"]["tokenSecret"] == "another"
     assert release.admin.get(eu)["spec"] == before["spec"]
     with pytest.raises(Refused):
-        release.server.as_service_account(HOME, "trial-reconciler").get(
+        release.server.as_service_account(NAMESPACE, "trial-reconciler").get(
             {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "particle-token"}}, namespace=TENANT
         )
 
@@ -126,8 +74,10 @@ def test_the_notes_lead_to_a_fleet_an_upgrade_keeps_it_and_uninstalling_touches_
     assert "CustomResourceDefinition" in kept
     assert "PersistentVolumeClaim" in kept
     assert release.admin.get(eu)["spec"] == before["spec"]
-    assert [each["metadata"]["name"] for each in release.admin.items("v1", "PersistentVolumeClaim", namespace=HOME)]
-    assert release.admin.items("apps/v1", "Deployment", namespace=HOME) == []
+    assert [
+        each["metadata"]["name"] for each in release.admin.items("v1", "PersistentVolumeClaim", namespace=NAMESPACE)
+    ]
+    assert release.admin.items("apps/v1", "Deployment", namespace=NAMESPACE) == []
     release.admin.delete(eu)
     wait_until(lambda: release.admin.items(eu["apiVersion"], "DeviceFleet", namespace=TENANT) == [])
     assert stage.end() == 0

@@ -219,12 +219,14 @@ def test_cut_watches_too_many_requests_and_a_lost_history_lose_no_change(
     stage.stage.assert_nothing_wrong()
 
 
-def test_watches_that_end_for_good_are_begun_anew_and_nothing_is_missed(
+def test_a_handler_that_fails_and_watches_that_end_for_good_miss_nothing(
     stage: OperatorStage, cluster: FakeCluster
 ) -> None:
     cluster.apply(fleet("team-a", suspend=True))
     stage.start()
     stage.wait_for(lambda: cluster.watches() == 5)
+    cluster.babble("devicefleets")
+    stage.wait_for(lambda: "a DeviceFleet of fleet.reconciler.dev/v1alpha1 cannot be read" in stage.said)
     cluster.refusals["watch=true"] = [(403, {})] * 5
     cluster.cut_watches()
     cluster.apply(fleet("team-a", release="2.2.0"))

@@ -84,6 +84,9 @@ def test_a_fleet_is_applied_edited_and_deleted_on_a_real_api_server_that_freezes
         assert requests.get(f"http://127.0.0.1:{stage.port}/healthz", timeout=10).ok
     stage.wait_for(lambda: is_ready(admin, eu))
     with server.slow():
+        admin.apply(fleet(namespace, release="2.2.0", suspend=True))
+        stage.wait_for(lambda: ready(admin, eu)["reason"] == "Suspended")
+        assert stage.releases() == {"2.1.0"}
         admin.apply(fleet(namespace, release="2.2.0"))
         stage.wait_for_release("2.2.0")
         stage.wait_for(lambda: is_ready(admin, eu))
@@ -96,7 +99,7 @@ def test_a_fleet_is_applied_edited_and_deleted_on_a_real_api_server_that_freezes
     assert {"RolloutBegan", "RolloutCompleted"} <= reasons
     assert broken(admin, namespace) == []
     admin.delete(eu)
-    stage.wait_for(lambda: stage.said.count("is desired now") == 3)
+    stage.wait_for(lambda: stage.said.count("is desired now") == 4)
     assert stage.end() == 0
     stage.stage.assert_nothing_wrong()
 

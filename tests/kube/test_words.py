@@ -29,6 +29,22 @@ def test_a_halt_is_heard_once_and_taken_back_with_its_annotation() -> None:
     assert halts(hearing) == []
 
 
+def test_a_resource_that_says_nothing_new_is_not_looked_up_again() -> None:
+    journal = MemoryJournal()
+    looks: list[str] = []
+    bookmark = journal.bookmark
+    journal.bookmark = lambda name: (looks.append(name), bookmark(name))[1]  # type: ignore[method-assign]  # counted
+    hearing, approval = words(journal), resource("yes", kind=APPROVAL, planId="plan-x")
+    for version, reason in enumerate(("smoke", "smoke", "smoke", "fire", "fire")):
+        hearing.hear_fleet(resource(annotations={HALT: reason}, version=version))
+    assert len(looks) == 2
+    for _ in range(3):
+        hearing.hear_approval(approval)
+    assert len(looks) == 5, "what could not be done is tried again"
+    hearing.forget_all_but([])
+    assert hearing.misheard == {}
+
+
 def test_the_next_process_does_not_hear_the_same_word_again() -> None:
     hearing = words()
     hearing.hear_fleet(resource(annotations={HALT: "smoke"}))

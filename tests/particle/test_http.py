@@ -160,6 +160,15 @@ def test_reads_and_writes_are_counted_with_the_bytes_of_their_bodies() -> None:
         assert traffic.bytes_received == len(b'{"id":"%s"}' % DEVICE.encode()) + len(b'{"status":"Update started"}')
 
 
+def test_where_months_are_counted_devices_are_not_told_apart() -> None:
+    with pretend_cloud() as (server, api, _):
+        api.wire.counted.by_device = False
+        server.answers = [Answer(body=b'{"id":"%s"}' % DEVICE.encode())]
+        api.device(ID)
+        traffic = api.wire.traffic()
+        assert (traffic.requests, dict(traffic.devices)) == (1, {})
+
+
 def test_repeated_reads_are_counted_each_time() -> None:
     with pretend_cloud() as (server, api, _):
         server.answers = [Answer(status=500), Answer(body=b"[]")]

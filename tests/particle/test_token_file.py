@@ -139,17 +139,18 @@ def test_what_is_no_token_leaves_the_last_one_in_use_and_says_so(file: Path, tex
     assert not source.renewed(source.current())
     replaced(file, NEW)
     assert source.current().header() == f"Bearer {NEW}"
-    assert source.trouble == ""
+    assert source.trouble is None
 
 
 def test_a_file_that_is_gone_for_a_moment_ends_nothing(file: Path) -> None:
     source = TokenFile(file)
     file.unlink()
     assert source.current().header() == f"Bearer {OLD}"
-    assert "cannot be read" in source.trouble
+    assert source.trouble is not None
+    assert "cannot be read" in source.trouble.message
     file.write_text(OLD)
     assert source.current().header() == f"Bearer {OLD}"
-    assert source.trouble == ""
+    assert source.trouble is None
 
 
 @pytest.mark.parametrize(("text", "code"), [("", "PFR3001"), ("a b", "PFR3010"), (None, "PFR3012")])

@@ -9,6 +9,7 @@ from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant, instant_from_iso
 from reconciler.model.product_attempt import ProductAttempt
 from reconciler.model.refusal import SystemFlashRefusal
+from reconciler.model.revision import RefusedRevision, Revision, TakenIntent
 from reconciler.model.rollout_entry import (
     Approved,
     DeviceUnwell,
@@ -107,8 +108,32 @@ def changed(number: int, at: Instant) -> ConsoleChange:
     )
 
 
+def revision(commit: str, signer: str | None = "ann@example.org") -> Revision:
+    source = "https://git.example.org/fleet.git branch main manifests"
+    return Revision(source=source, name="main", commit=f"sha1:{commit * 20}", committed_at=START, signer=signer)
+
+
+def taken(commit: str, at: Instant, digest: str, by: str | None = None) -> TakenIntent:
+    return TakenIntent(revision=revision(commit), digest=f"sha256:{digest}", fleets=("eu", "us"), at=at, by=by)
+
+
 STORY = History(
     entries=ENTRIES,
+    intents=(
+        taken("1a", later(0, -60), "01"),
+        taken("2b", later(0, 700), "01"),
+        taken("3c", later(0, 900), "01"),
+        taken("5e", later(1), "02", by="ada"),
+    ),
+    refused=(
+        RefusedRevision(
+            revision=revision("4d", signer=None),
+            code="PFR6517",
+            message="main@sha1:4d4d4d4d is not signed: \x1b[31mno signature",
+            next_step="sign it with a key that is trusted here",
+            at=later(0, 1800),
+        ),
+    ),
     attempts=(
         took(1, later(0, 5), BOOTLOADER, plan="p-1"),
         *(took(number, later(2, number), BOOTLOADER) for number in (1, 2)),

@@ -63,6 +63,8 @@ PROGRESS = Progress(
                 started_at=ago(4000),
                 soaks_until=ago(-600),
                 standings={DeviceState.DONE: 27, DeviceState.FAILED: 1, DeviceState.UNREACHED: 2},
+                unwell=1,
+                in_doubt={ids(22, 1)[0]: "no vitals \x1b[2Jyet", ids(23, 1)[0]: "no vitals yet"},
             ),
         ),
         to_come=("late", "rest"),

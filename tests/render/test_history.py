@@ -47,7 +47,7 @@ def document(chapters: tuple[Chapter, ...]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("each_alone", [False, True])
 def test_everything_is_told_once(each_alone: bool) -> None:
-    everything = [*STORY.entries, *STORY.attempts, *STORY.on_products, *STORY.changes]
+    everything = [*STORY.entries, *STORY.attempts, *STORY.on_products, *STORY.changes, *STORY.intents, *STORY.refused]
     told = ones_of(*chapters_of(STORY, each_alone=each_alone))
     assert len(told) == len(everything)
     assert {id(one) for one in told} == {id(one) for one in everything}
@@ -72,14 +72,15 @@ def test_the_second_try_of_a_device_is_told_after_what_lies_between() -> None:
 
 
 def test_an_approval_after_the_end_of_a_rollout_belongs_to_the_next_one() -> None:
-    first, second = chapters_of(STORY)[:2]
+    first, second = (each for each in chapters_of(STORY) if each.fleet == "eu")
     assert "approved" not in history_text([first])
     assert "approved by ada" in history_text([second])
 
 
 def test_attempts_before_any_rollout_have_a_chapter_of_their_own() -> None:
     early = replace(STORY, attempts=(took(1, later(-1)), *STORY.attempts))
-    assert chapters_of(early)[0].rollout is None
+    (alone,) = (each for each in chapters_of(early) if each.fleet == "eu" and each.rollout is None)
+    assert len(alone.happenings) == 1
 
 
 @pytest.mark.parametrize("limit", [1, 5, 12, 1000])
@@ -88,6 +89,15 @@ def test_the_last_ones_are_the_latest_and_as_many_as_were_asked_for(limit: int) 
     everything = sorted(happening.at for chapter in chapters for happening in chapter.happenings)
     last = [happening.at for chapter in last_of(chapters, limit) for happening in chapter.happenings]
     assert sorted(last) == everything[-limit:]
+
+
+def test_what_was_desired_when_is_a_chapter_and_commits_that_change_nothing_are_one_line_of_it() -> None:
+    (manifests,) = (each for each in chapters_of(STORY) if each.fleet is None)
+    assert [len(each.ones) for each in manifests.happenings] == [3, 1, 1]
+    text = history_text([manifests])
+    assert "2 later commits asked for the same" in text
+    assert "by the word of ada" in text
+    assert "is not taken" in text
 
 
 def test_of_one_device_nothing_else_is_told() -> None:
@@ -117,6 +127,11 @@ def test_the_document_is_what_the_published_schema_describes() -> None:
     assert len(made["attempts"]) == len(STORY.attempts)
     assert [each["fleet"] for each in made["halts"]] == ["us"]
     assert [each["fleet"] for each in made["suspensions"]] == ["asia"]
+    assert [(each["revision"][:12], each["by"]) for each in made["intents"]][-2:] == [
+        ("main@sha1:3c", None),
+        ("main@sha1:5e", "ada"),
+    ]
+    assert [(each["code"], each["signer"]) for each in made["refused_revisions"]] == [("PFR6517", None)]
 
 
 def test_the_schema_knows_every_kind_of_entry_and_so_does_the_sample() -> None:

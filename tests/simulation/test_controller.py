@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.controller.history import Asked, read_history
+from reconciler.controller.refused import refused_revisions
 from reconciler.journal.memory import MemoryJournal
 from reconciler.model.event import IntentRefused, IntentTaken, PassEnded, PlanOffered, Recovered, RolloutMoved, Troubled
 from reconciler.model.rollout_entry import Approved, Halted, Resumed, RolloutCompleted
@@ -92,6 +94,9 @@ def test_a_forced_push_needs_a_person_and_their_word_takes_it(
     assert releases(virtual) == ["2.0.1", "4.0.0"]
     assert [event.intent.by for event in controller.told(IntentTaken)] == [None, "ada"]
     assert controller.journal.bookmark("accept/pretend") is None
+    history, _ = read_history(controller.journal, Asked(fleet="eu"))
+    assert [(each.code, each.revision.commit) for each in history.refused] == [("PFR6811", f"sha1:{commit}")]
+    assert [(each.revision.commit[5:] == commit, each.by) for each in history.intents] == [(False, None), (True, "ada")]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +112,12 @@ def test_a_commit_that_cannot_be_meant_changes_nothing_and_is_told_once(
     source.push(files)
     controller.run_for(HOUR)
     assert [event.code for event in controller.told(IntentRefused)] == [code]
+    (refused,) = refused_revisions(controller.journal)
+    controller.leave()
+    controller = VirtualController(virtual, source, controller.journal, seed=8)
+    controller.run_for(HOUR)
+    assert refused_revisions(controller.journal) == (refused,)
+    assert refused.code == code
     assert controller.loop.passes.intent is not None
     assert controller.loop.passes.intent.taken.fleets == ("eu",)
     source.push({**fleet(), **fleet("us")})

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from reconciler.journal.memory import MemoryJournal
-from reconciler.model.event import PlanOffered, Troubled
+from reconciler.model.attempt import AttemptState
+from reconciler.model.event import PassEnded, PlanOffered, Troubled
 from reconciler.model.rollout_entry import Approved, Halted, Resumed
 from tests.simulation.test_controller import HOUR, fleet, releases
 from tests.simulation.virtual import VirtualCloud
@@ -85,6 +86,66 @@ def test_a_fleet_that_moves_to_another_product_in_the_midst_of_a_step_goes_on_th
     assert virtual.cloud.violations() == ()
     source.push({"eu.yaml": fleet()["eu.yaml"].replace("cold-chain", "12345")})
     controller.run_for(6 * HOUR)
+    assert by_group(virtual)["eu"] == {"3.0.0"}
+    assert controller.journal.open_attempts() == ()
+
+
+def test_a_product_that_goes_with_its_fleet_in_the_midst_of_steps_is_looked_at_until_they_have_ended(
+    controller: VirtualController, source: PretendSource, virtual: VirtualCloud
+) -> None:
+    elsewhere = fleet()["eu.yaml"].replace("cold-chain", "cold-store").replace("name: eu", "name: store")
+    source.push({**fleet(more="  rollout: {maxConcurrent: 2}\n"), "store.yaml": elsewhere})
+    controller.run_for(HOUR, until=lambda: any(a.fleet == "eu" for a in controller.journal.open_attempts()))
+    accept(controller, source.push({"store.yaml": elsewhere}))
+    controller.run_for(60.0)
+    begun = [attempt.id for attempt in controller.journal.attempts(fleet="eu")]
+    controller.run_for(3 * HOUR)
+    assert [attempt.id for attempt in controller.journal.attempts(fleet="eu")] == begun
+    assert {attempt.state for attempt in controller.journal.attempts(fleet="eu")} == {AttemptState.VERIFIED}
+    looked = [event.product for event in controller.told(PassEnded)]
+    controller.run_for(3 * HOUR)
+    assert {event.product for event in controller.told(PassEnded)[len(looked) :]} == {"cold-store"}
+    assert by_group(virtual, 12346) == {"eu": {"3.0.0"}}
+    assert controller.told(Troubled) == []
+    source.push({**fleet(), "store.yaml": elsewhere})
+    controller.run_for(5 * HOUR)
+    assert by_group(virtual)["eu"] == {"3.0.0"}
+    assert virtual.cloud.violations() == ()
+
+
+def test_a_product_that_comes_back_before_its_steps_have_ended_goes_on(
+    controller: VirtualController, source: PretendSource, virtual: VirtualCloud
+) -> None:
+    files = fleet(more="  rollout: {maxConcurrent: 2}\n")
+    source.push(files)
+    controller.run_for(HOUR, until=lambda: len(controller.journal.open_attempts()) > 0)
+    accept(controller, source.push({}))
+    controller.run_for(60.0)
+    assert len(controller.journal.open_attempts()) > 0
+    source.push(files)
+    controller.run_for(5 * HOUR)
+    assert by_group(virtual)["eu"] == {"3.0.0"}
+    assert {attempt.state for attempt in controller.journal.attempts()} == {AttemptState.VERIFIED}
+    assert virtual.cloud.violations() == ()
+
+
+def test_a_step_that_nobody_can_see_the_end_of_holds_no_product_that_has_gone(
+    controller: VirtualController, source: PretendSource, virtual: VirtualCloud
+) -> None:
+    source.push(fleet(more="  rollout: {maxConcurrent: 1}\n"))
+    controller.run_for(HOUR, until=lambda: len(controller.journal.open_attempts()) > 0)
+    (under_way,) = controller.journal.open_attempts()
+    device = virtual.cloud.state.devices[under_way.device_id]
+    virtual.cloud.state.life.set_online(device, online=False, now=virtual.now)
+    accept(controller, source.push({}))
+    controller.run_for(12 * HOUR)
+    passes = len(controller.told(PassEnded))
+    controller.run_for(6 * HOUR)
+    assert len(controller.told(PassEnded)) == passes
+    assert [attempt.id for attempt in controller.journal.open_attempts()] == [under_way.id]
+    virtual.cloud.state.life.set_online(device, online=True, now=virtual.now)
+    source.push(fleet())
+    controller.run_for(5 * HOUR)
     assert by_group(virtual)["eu"] == {"3.0.0"}
     assert controller.journal.open_attempts() == ()
 

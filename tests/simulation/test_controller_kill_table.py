@@ -53,12 +53,14 @@ def approved() -> World:
 
 PUSHED = small(happenings=(at(Deed.NEW_APPLICATION, 400.0),))
 FORCED = small(happenings=(at(Deed.FORCED_PUSH, 600.0), at(Deed.ACCEPT, 800.0)))
+REFUSED = small(happenings=(at(Deed.FORCED_PUSH, 600.0), at(Deed.ACCEPT, 2400.0)))
 
 TABLE: Mapping[OwnWrite, World] = {
     OwnWrite("keep_intent"): small(),
     OwnWrite("keep_intent", nth=2): PUSHED,
     OwnWrite("take_epoch"): small(),
     OwnWrite("set_bookmark", "accept/"): FORCED,
+    OwnWrite("set_bookmark", "refused/"): REFUSED,
     OwnWrite("set_bookmark", "size/"): small(),
     OwnWrite("set_bookmark", "size/", nth=2): growing(),
     OwnWrite("set_bookmark", "size/", nth=3): growing(),

@@ -150,6 +150,7 @@ class VirtualConnection:
     ) -> None:
         self.virtual = virtual
         self.api: ParticleApi = virtual.api(seed=seed)
+        self.api.wire.counted.by_device = False
         # Pages one after another: one history a seed.
         self.api.pages_through = lambda read: PageReader(read, page_size=self.api.page_size)  # type: ignore[method-assign]  # of this object alone
         self._on_news = on_news
@@ -245,6 +246,7 @@ class VirtualController:
     worn: Worn = field(default_factory=Worn)
     ids: Iterator[int] | None = None
     poll_seconds: float | None = None
+    token_trouble: OperatorError | None = None
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -272,6 +274,7 @@ class VirtualController:
                 ask=ask_nobody,
                 report=self._fail,
                 poll_seconds=self.poll_seconds,
+                token_trouble=lambda: self.token_trouble,
             )
         )
         self.mistakes: list[BaseException] = []

@@ -27,7 +27,7 @@ ADDRESS = "http://127.0.0.1:8089"
 SERVES = re.compile(r"reconciler (emulate|controller)\b(?!.*--check)")
 PATIENCE_SECONDS = 150
 VOLATILE = (
-    (re.compile(r"sha1:[0-9a-f]{40}"), "sha1:<commit>"),
+    (re.compile(r"sha1:[0-9a-f]{12,40}"), "sha1:<commit>"),
     (re.compile(r"\b\d+ devices"), "<some> devices"),
 )
 

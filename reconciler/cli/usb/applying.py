@@ -18,7 +18,7 @@ from reconciler.cli.inputs import journal_option, plan_on, text_width
 from reconciler.cli.saying import say
 from reconciler.cli.usb.inputs import BenchOptions, bench_options, opened
 from reconciler.cli.usb.showing import SerialLogs
-from reconciler.cli.usb.working import display_of, exit_code, sole_bench, work
+from reconciler.cli.usb.working import counted, display_of, exit_code, sole_bench, work
 from reconciler.controller.agreement import agreement_on
 from reconciler.controller.approvals import keep
 from reconciler.controller.bench_hall import Hall
@@ -84,7 +84,7 @@ def apply_command(
     if output == "json":
         say(json.dumps({"event": "outcome", "devices_planned": len(agreed.aims), "devices_done": done}, sort_keys=True))
     else:
-        say(f"{done} of {len(agreed.aims)} devices are done", err=True)
+        say(counted(done, len(agreed.aims)), err=True)
     sys.exit(exit_code(seats, interrupted=interrupted))
 
 

@@ -9,22 +9,33 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from reconciler.bench_wiring import BenchSettings, FileApplications, real_bench, register_of
 from reconciler.cli.inputs import Intent, catalog_option, read_intent, read_snapshot
 from reconciler.cli.options import TOKEN_VARIABLE, cloud_access, cloud_options
+from reconciler.cli.saying import say
 from reconciler.execution.binaries import BinaryStore, CloudBinaries, FolderBinaries
 from reconciler.model.device import Observation
 from reconciler.model.error import OperatorError
 from reconciler.model.fleet import FleetSet
 from reconciler.model.platform import platform_by_name
 from reconciler.particle.connect import connect_api
+from reconciler.particle.http import WirePatience
 from reconciler.planning.provision import with_these_alone
 from reconciler.sources import ManifestSet
 from reconciler.sources.bundle import Bundle, read_bundle
+from reconciler.sources.product_applications import (
+    ProductApplications,
+    application_file,
+    held_by_products,
+    with_product_applications,
+)
+
+_PATIENCE: Final = WirePatience(connect=5.0, read=15.0, read_total=15.0)
+"""A bench that is off the network says so soon, and goes on with what it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,14 +103,19 @@ def bench_options(command: Callable[..., Any]) -> Callable[..., Any]:
         given = {name: options.pop(name) for name in BenchOptions.__slots__}
         if given["bundle"] is not None and given["paths"]:
             raise click.UsageError("a bundle has its own manifests: give PATHs or --bundle")
+        if given["bundle_digest"] is not None and given["bundle"] is None:
+            raise click.UsageError("--bundle-digest is the digest of a bundle: give it with --bundle FILE")
         return command(bench=BenchOptions(**given), **options)
 
     return with_bench
 
 
 @contextmanager
-def opened(options: BenchOptions, *, writes: bool = False) -> Iterator[OpenBench]:
-    """Read what is desired and what is known, and reach the bus. `writes`: modules will be asked for."""
+def opened(options: BenchOptions, *, writes: bool = False, plans: bool = True) -> Iterator[OpenBench]:
+    """Read what is desired and what is known, and reach the bus.
+
+    `writes`: modules will be asked for. `plans`: applications that only a product holds are asked for.
+    """
     with ExitStack() as stack:
         digest, bundle = None, None
         speed = options.speed if options.emulate else 1.0
@@ -116,7 +132,12 @@ def opened(options: BenchOptions, *, writes: bool = False) -> Iterator[OpenBench
         intent = read_intent(paths, catalog) if paths else _nothing_desired(catalog)
         if bundle is not None:
             intent = replace(intent, catalog=with_these_alone(intent.catalog, _packed(bundle)))
-        applications = FileApplications(intent.fleets, intent.manifests)
+        held = _held_applications(options, intent.fleets, bundle) if plans else None
+        if held is not None:
+            intent = replace(intent, fleets=held.fleets)
+            for finding in held.findings:
+                say(f"warning: {finding}", err=True)
+        applications = FileApplications(intent.fleets, intent.manifests, {} if held is None else held.contents)
         seen = None if observed is None else read_snapshot(observed)
         settings, binaries = _bench(options, intent, seen, applications)
         if firmware is not None:
@@ -137,8 +158,28 @@ def _bench(
     return pretended_bench(intent.fleets, intent.catalog, register, applications, speed=options.speed)
 
 
+def _held_applications(options: BenchOptions, fleets: FleetSet, bundle: Bundle | None) -> ProductApplications | None:
+    """What only products hold, out of the bundle or from the cloud; None where nobody can be asked, or need be."""
+    if not held_by_products(fleets):
+        return None
+    if bundle is not None:
+        return with_product_applications(fleets, lambda *which: bundle.files.get(application_file(*which)))
+    if options.emulate or not _has_token(options):
+        return None
+    access = cloud_access(options.api_url, options.token_file)
+    api = connect_api(access.api_url, access.token, patience=_PATIENCE)
+    try:
+        return with_product_applications(fleets, api.product_firmware_binary)
+    finally:
+        api.wire.close()
+
+
+def _has_token(options: BenchOptions) -> bool:
+    return options.token_file is not None or bool(os.environ.get(TOKEN_VARIABLE))
+
+
 def _cloud_binaries(options: BenchOptions, applications: FileApplications, stack: ExitStack) -> BinaryStore:
-    if options.token_file is None and not os.environ.get(TOKEN_VARIABLE):
+    if not _has_token(options):
         message = "nobody says where the Device OS modules are"
         next_step = f"give --firmware DIR or --bundle FILE, or a token in {TOKEN_VARIABLE} to get them from the cloud"
         raise OperatorError("PFR6846", message, next_step=next_step)

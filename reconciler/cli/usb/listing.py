@@ -27,7 +27,7 @@ def list_command(bench: BenchOptions, output: str) -> None:
 
     Exit codes: 0 listed, 1 error or a device that cannot be talked to.
     """
-    with opened(bench) as here:
+    with opened(bench, plans=False) as here:
         plugged = eyes_of(here.settings).plugged()
         fleets = _fleets(here, plugged)
     documents = [_document(one, fleets) for one in plugged]

@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -24,6 +25,7 @@ from rich.text import Text
 from reconciler.cli.saying import say
 from reconciler.controller.seat import Seat, SeatState
 from reconciler.model.event import AttemptMoved, DeviceArrived, Event, Finding
+from reconciler.particle.usb import Phase
 from reconciler.render.event_json import event_document
 
 _WORDS: Final = {
@@ -37,6 +39,14 @@ _WORDS: Final = {
     SeatState.GONE: ("PLUG IN AGAIN", "bold white on red"),
 }
 _FRAMES_PER_SECOND: Final = 4
+_SPANS: Final = {
+    Phase.PREPARING: (0.0, 0.0),
+    Phase.ERASING: (0.0, 0.3),
+    Phase.SENDING: (0.3, 0.9),
+    Phase.VERIFYING: (0.9, 1.0),
+    Phase.APPLYING: (0.9, 1.0),
+}
+"""From where to where a phase brings the bar of its step, so that it never goes back."""
 
 
 class BenchDisplay(Protocol):
@@ -101,7 +111,7 @@ class LiveTable:
 
     def seats(self, seats: Sequence[Seat]) -> None:
         """See `BenchDisplay`."""
-        self._live.update(table_of(seats))
+        self._live.update(fitting_table(seats, self._console))
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -190,17 +200,35 @@ def seat_document(seat: Seat) -> dict[str, Any]:
     }
 
 
-def table_of(seats: Sequence[Seat]) -> Table:
-    """The table as it is drawn: two lines of room for each device."""
-    table = Table(box=HEAVY, expand=True, show_lines=True, padding=(1, 1))
+class Room(Enum):
+    """How much room a device has in the table: five lines or more, two and a rule, or one and no more."""
+
+    LARGE = "large"
+    CLOSE = "close"
+    LINE = "line"
+
+
+def fitting_table(seats: Sequence[Seat], console: Console) -> Table:
+    """The largest table that the screen has room for: whoever is cut off below would never be unplugged."""
+    for room in (Room.LARGE, Room.CLOSE):
+        table = table_of(seats, room)
+        if len(console.render_lines(table, pad=False)) <= console.height:
+            return table
+    return table_of(seats, Room.LINE)
+
+
+def table_of(seats: Sequence[Seat], room: Room = Room.LARGE) -> Table:
+    """The table as it is drawn."""
+    is_flat = room is Room.LINE
+    table = Table(box=HEAVY, expand=True, show_lines=not is_flat, padding=(int(room is Room.LARGE), 1))
     for title, ratio in (("PORT", 1), ("DEVICE", 3), ("", 2), ("WHAT", 4), ("", 3)):
-        table.add_column(title, ratio=ratio, overflow="fold")
+        table.add_column(title, ratio=ratio, overflow="ellipsis" if is_flat else "fold", no_wrap=is_flat)
     for seat in seats:
         word, style = _WORDS[seat.state]
-        bar = ProgressBar(total=max(1, seat.steps), completed=_completed(seat))
+        bar = ProgressBar(total=max(1, seat.steps), completed=completed(seat))
         table.add_row(
             Text(seat.port, style="bold"),
-            Text(f"{seat.name or seat.platform}\n{seat.device_id or ''}"),
+            Text(_names(seat, room)),
             Text(f" {word} ", style=style, justify="center"),
             Text(_what(seat)),
             bar if seat.steps else "",
@@ -210,8 +238,20 @@ def table_of(seats: Sequence[Seat]) -> Table:
     return table
 
 
-def _completed(seat: Seat) -> float:
-    return float(seat.steps) if seat.state is SeatState.DONE else min(float(seat.steps), seat.steps_done + seat.share)
+def _names(seat: Seat, room: Room) -> str:
+    known_as = seat.name or seat.platform
+    if room is not Room.LINE:
+        return f"{known_as}\n{seat.device_id or ''}"
+    # The end of an id tells two devices apart.
+    return f"{known_as} …{seat.device_id[-6:]}" if seat.device_id and not seat.name else known_as
+
+
+def completed(seat: Seat) -> float:
+    """How many of its steps, with the part of the one under way; it only grows within a step."""
+    if seat.state is SeatState.DONE:
+        return float(seat.steps)
+    begins, ends = (0.0, 0.0) if seat.phase is None else _SPANS[seat.phase]
+    return min(float(seat.steps), seat.steps_done + begins * (1 - seat.share) + ends * seat.share)
 
 
 def _what(seat: Seat) -> str:

@@ -101,7 +101,12 @@ def outcome(seats: Sequence[Seat]) -> str:
     done = sum(seat.state is SeatState.DONE for seat in ours)
     strangers = len(seats) - len(ours)
     aside = f"; {strangers} {'is' if strangers == 1 else 'are'} not ours, and not touched" if strangers else ""
-    return f"{done} of {len(ours)} {'device is' if len(ours) == 1 else 'devices are'} done{aside}"
+    return counted(done, len(ours)) + aside
+
+
+def counted(done: int, of: int) -> str:
+    """How many of so many are done."""
+    return f"{done} of {of} {'device is' if of == 1 else 'devices are'} done"
 
 
 def exit_code(seats: Sequence[Seat], *, interrupted: bool) -> int:
