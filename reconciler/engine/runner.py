@@ -210,15 +210,19 @@ class Engine:
     async def _defer(self, app: App, task: Task[Any, Any, Any], due: Due) -> None:
         """Into the queue of its holder, which remembers it; into everybody's when that one leaves it lying."""
         lock = f"product {due.product}"
-        queue = _QUEUE if due.holder is None else f"{_QUEUE}@{due.holder}"
-        if due.holder is not None and due.waited > self._settings.lost_seconds:
-            waiting = await app.job_manager.list_jobs_async(queue=queue, status="todo", lock=lock)
-            for job in waiting:
-                if job.id is not None:
-                    await app.job_manager.cancel_job_by_id_async(job.id, delete_job=True)
-            queue = _QUEUE
-        with contextlib.suppress(AlreadyEnqueued):
+        is_everybodys = due.holder is None or due.waited > self._settings.lost_seconds
+        queue = _QUEUE if is_everybodys else f"{_QUEUE}@{due.holder}"
+        try:
             await task.configure(lock=lock, queueing_lock=lock, queue=queue).defer_async(product=due.product)
+        except AlreadyEnqueued:
+            if is_everybodys:
+                await self._take_from_holders(app, lock)
+
+    async def _take_from_holders(self, app: App, lock: str) -> None:
+        """What waits in the queue of one worker, which may be dead: the next look finds it due still, for everybody."""
+        for job in await app.job_manager.list_jobs_async(status="todo", lock=lock):
+            if job.id is not None and job.queue != _QUEUE:
+                await app.job_manager.cancel_job_by_id_async(job.id, delete_job=True)
 
     async def _rescue(self, app: App) -> None:
         """What a dead worker was doing is due for everybody. Who finishes its job is the one that says so."""

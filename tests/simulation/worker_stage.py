@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import requests
 import yaml
 
 from reconciler.emulator.serve import EmulatorServer
@@ -89,11 +90,15 @@ class Worker:
 
 @dataclass(kw_only=True)
 class Crew:
-    """A stage with any number of processes on `journal`, an address or a path."""
+    """A stage with any number of processes on `journal`, an address or a path.
+
+    `looks_at`: what, beside journal and queue, readiness names.
+    """
 
     stage: Stage
     journal: str
     workers: list[Worker] = field(default_factory=list)
+    looks_at: frozenset[str] = frozenset({"source", "cloud"})
 
     def desire(self, release: str) -> None:
         """Every fleet is to have this release from now on."""
@@ -183,12 +188,25 @@ class Crew:
             number = cloud.state.devices[device].product_id
         return PRODUCTS[(number or FIRST_PRODUCT) - FIRST_PRODUCT]
 
+    def checks(self, worker: Worker) -> dict[str, bool]:
+        """What one that serves says of its readiness."""
+        answer = requests.get(f"http://127.0.0.1:{worker.port}/readyz", timeout=30).json()
+        return {check["name"]: check["ok"] for check in answer["checks"]}
+
     def who_sends(self) -> Worker:
         """Whose the last flash is that the cloud has got."""
         return self.worker(self.holders()[self.product_of(self.stage.flashes()[-1].device or "")])
 
     def said(self) -> str:
-        return "\n".join(f"--- {each.name}\n{each.said()[-6000:]}" for each in self.workers)
+        logs = [f"--- {each.name}, process {each.process.pid}\n{each.said()[-6000:]}" for each in self.workers]
+        return "\n".join([*logs, *self._tables()])
+
+    def _tables(self) -> list[str]:
+        if not self.journal.startswith("postgresql:"):
+            return []
+        with psycopg.connect(self.journal) as connection:
+            tables = ("turns", "procrastinate_jobs", "procrastinate_workers")
+            return [f"--- {each}: {connection.execute(f'SELECT * FROM {each}').fetchall()}" for each in tables]
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Journal]:
@@ -242,6 +260,7 @@ class OperatorStage(Crew):
     """Operators, which watch a cluster. Two of the products are a tenant's, the other one is another's."""
 
     cluster: FakeCluster
+    looks_at: frozenset[str] = frozenset({"resources", "statuses", "token"})
 
     def desire(self, release: str) -> None:
         """See `Crew.desire`."""
