@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum, StrEnum
 from itertools import chain
@@ -189,16 +189,16 @@ class Cost:
         return Cost(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(Cost)})
 
     @staticmethod
-    def of(route: Route) -> Cost:
-        """What one route costs over its devices."""
-        devices = len(route.devices)
+    def of(routes: Sequence[Route]) -> Cost:
+        """What these routes cost over their devices."""
+        counted = [(len(route.devices), route) for route in routes]
         return Cost(
-            steps=devices * len(route.steps),
-            requests=devices * route.requests,
-            bytes_known=devices * route.bytes_known,
-            bytes_unknown=devices * route.bytes_unknown,
-            restarts=devices * route.restarts,
-            safe_mode_boots=devices * route.safe_mode_boots,
+            steps=sum(devices * len(route.steps) for devices, route in counted),
+            requests=sum(devices * route.requests for devices, route in counted),
+            bytes_known=sum(devices * route.bytes_known for devices, route in counted),
+            bytes_unknown=sum(devices * route.bytes_unknown for devices, route in counted),
+            restarts=sum(devices * route.restarts for devices, route in counted),
+            safe_mode_boots=sum(devices * route.safe_mode_boots for devices, route in counted),
         )
 
 
@@ -262,7 +262,7 @@ class FleetPlan:
     @property
     def cost(self) -> Cost:
         """What all routes cost."""
-        return sum(map(Cost.of, self.routes), Cost())
+        return Cost.of(self.routes)
 
     @property
     def at_a_time(self) -> int:
