@@ -36,12 +36,23 @@ BAD_APPLICATIONS = ("boot-crash", "crash-loop", "device-never-returns")
 """What may be wrong with an application that a fleet asks for, and with nothing else."""
 
 
+FEW_DAYS, FEW_DEVICES = (0.1, 0.2, 0.3), 3
+"""How long things go wrong in worlds of few devices; so many devices at most, or two more. No soak takes a day."""
+
 _DEEDS = tuple(deed for deed in Deed if deed not in OF_A_SOURCE)
 
 
 def drawn_with_source(seed: int) -> World:
     """The world of a seed for controllers that run for long: things happen to the source as well."""
-    world, dice = drawn(seed), random.Random(f"source of {seed}")
+    return _with_a_source(drawn(seed), random.Random(f"source of {seed}"))
+
+
+def drawn_few_with_source(seed: int) -> World:
+    """As `drawn_few`, for controllers."""
+    return _with_a_source(drawn_few(seed), random.Random(f"source of few {seed}"))
+
+
+def _with_a_source(world: World, dice: random.Random) -> World:
     found = []
     for _ in range(dice.choice((0, 1, 2, 4))):
         deed, fleet = dice.choice(sorted(OF_A_SOURCE)), dice.choice(world.fleets).name
@@ -56,23 +67,29 @@ def drawn(seed: int, *, waves: bool = True) -> World:
     return _Drawing(random.Random(f"world {seed}"), seed, waves=waves).world()
 
 
+def drawn_few(seed: int) -> World:
+    """Another world of a seed, of a few devices and a few hours: it costs a third, and as much goes wrong in it."""
+    return _Drawing(random.Random(f"few {seed}"), seed, few=True).world()
+
+
 @dataclass
 class _Drawing:
     """The dice of one world."""
 
     dice: random.Random
     seed: int
-    waves: bool
+    waves: bool = True
+    few: bool = False
     devices: list[DeviceSpec] = field(default_factory=list)
     more: random.Random = field(init=False)
     """Of its own, so that what is added to worlds leaves the rest of them as it was."""
 
     def __post_init__(self) -> None:
-        self.more = random.Random(f"more of {self.seed}")
+        self.more = random.Random(f"more of {'few ' if self.few else ''}{self.seed}")
 
     def world(self) -> World:
         dice = self.dice
-        days = dice.choices((0.25, 0.5, 1.0, 3.0), (5, 4, 2, 1))[0]
+        days = dice.choice(FEW_DAYS) if self.few else dice.choices((0.25, 0.5, 1.0, 3.0), (5, 4, 2, 1))[0]
         start = dice.choices(STARTS, (6, 2, 2, 1))[0]
         fleets = self._fleets()
         calm = dice.random() < 0.1
@@ -142,12 +159,14 @@ class _Drawing:
 
     def _size(self) -> int:
         dice = self.dice
+        if self.few:
+            return dice.randint(1, FEW_DEVICES)
         low, high = dice.choices(((3, 7), (6, 15), (15, 60), (100, 300), (1000, 2000)), (7400, 2300, 250, 40, 5))[0]
         return dice.randint(low, high)
 
     def _fleets(self) -> tuple[FleetSpec, ...]:
         dice = self.dice
-        count = dice.choices((1, 2, 3), (5, 3, 1))[0]
+        count = dice.choices((1, 2, 3), (6, 1, 0) if self.few else (5, 3, 1))[0]
         slots = dice.sample([(product, name) for product in PRODUCTS for name in ("a", "b")], count)
         left = self._size()
         fleets = []
@@ -207,7 +226,7 @@ class _Drawing:
         members = [device.id for device in self.devices if device.group == fleet]
         named = frozenset(dice.sample(members, min(len(members), dice.randint(1, 3))))
         canary = dice.choice((Share(1), Share(2), Share(10, percent=True)))
-        soak = dice.choice((0.0, 300.0, 1800.0, 2 * HOUR, DAY))
+        soak = min(dice.choice((0.0, 300.0, 1800.0, 2 * HOUR, DAY)), 2 * HOUR if self.few else DAY)
         waves = [
             Wave(
                 name="canary",

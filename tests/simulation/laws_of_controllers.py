@@ -71,10 +71,17 @@ def only_what_was_taken(trace: Trace) -> Iterator[str]:
 
 
 def agreed_steps(trace: Trace) -> Iterator[str]:
-    """S20, where the gate agrees pass by pass: each step is one of the route that the same pass had planned."""
+    """S20, where the gate agrees pass by pass: each step is one of the route that the same pass had planned.
+
+    A pass that is overtaken by another controller tells of no plan; the next one begins by the right to write.
+    """
     begun: dict[tuple[int, str], list[tuple[str, str, Step]]] = {}
     for entry in trace.entries:
         what = entry.what
+        if isinstance(what, Wrote) and what.method == "take_epoch":
+            for spec in trace.world.fleets:
+                if what.given == (f"product {spec.product}",):
+                    begun.pop((entry.run, spec.name), None)
         if isinstance(what, Attempt) and what.state is AttemptState.INTENDED:
             begun.setdefault((entry.run, what.fleet), []).append((what.id, what.device_id, what.step))
         elif isinstance(what, Rested):

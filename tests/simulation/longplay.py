@@ -46,6 +46,9 @@ QUIET_ROUNDS_MAX = 14
 GIT_SECONDS, IDLE_SECONDS = 300.0, 900.0
 """Between two looks at the source, and at products where nothing is to come: more seldom than usual, to play more."""
 
+QUIET_IDLE_SECONDS = 3600.0
+"""The same when all is well again, and no device sleeps that has to be met while it is awake."""
+
 UNCHANGED_SECONDS = 3 * HOUR
 """How long a controller is watched that has nothing to do."""
 
@@ -216,9 +219,10 @@ class LongPlay(Performance):
 
     def _controller(self, name: str) -> VirtualController:
         world = self.world
+        is_quiet = bool(self.trace.settled_at) and not any(spec.sleep for spec in world.devices)
         settings = ControllerSettings(
             git=GitSettings(url="pretend", interval_seconds=GIT_SECONDS),
-            interval_seconds=IDLE_SECONDS,
+            interval_seconds=QUIET_IDLE_SECONDS if is_quiet else IDLE_SECONDS,
             guards=GuardSettings(devices_min=5),
         )
         return VirtualController(

@@ -54,7 +54,7 @@ RUN_SECONDS_MAX = 30 * HOUR
 LISTENING_SECONDS = 1200.0
 """When all is well again somebody listens: a device in safe mode tells of itself at each session, for as long."""
 
-QUIET_POLL_SECONDS, QUIET_PAUSE_SECONDS = 900.0, 30.0
+QUIET_POLL_SECONDS, QUIET_PAUSE_SECONDS = 3600.0, 30.0
 """When all is well again whoever looks seldom sees the same: no sooner than after half a minute, whatever is heard."""
 
 QUIET_RUNS_MAX, RUNS_MAX = 12, 24
@@ -317,9 +317,11 @@ class Performance:
         latest = theatre.now + DAY
         while sleepers and not any(device.online for device in sleepers) and theatre.now < latest:
             theatre.sleep(120.0)
-        opens = next_opening(windows[number % len(windows)], theatre.now) if windows else 0.0
-        if opens > theatre.now and not sleepers:
-            theatre.sleep(opens - theatre.now)
+        if windows and not sleepers:
+            window, later = windows[number % len(windows)], theatre.now + HOUR
+            # Whoever comes shortly before the end starts nothing, and would do so every day at the same time.
+            is_late = is_open(window, theatre.now) and not is_open(window, later)
+            theatre.sleep(next_opening(window, later if is_late else theatre.now) - theatre.now)
 
     def _is_over(self) -> bool:
         client = self._client(self.theatre.acting, 0.0)

@@ -1,8 +1,8 @@
 """Worlds drawn from seeds, played with everything that goes wrong in them, and every law checked on every trace.
 
-Each is played by operators who run `apply` or by controllers that run for long. `RECONCILER_SEEDS=17` plays one world
-by both, `RECONCILER_SEEDS=1-20000` as many as anybody has time for. A failure names its seed, the law, and the smallest
-world that still breaks it.
+Each is played by operators who run `apply` or by controllers that run for long. Most of those in every test run are
+of few devices, so that there are many. `RECONCILER_SEEDS=17` plays one seed by each player, `RECONCILER_SEEDS=1-20000`
+as many as anybody has time for. A failure names its seed, the law, and the smallest world that still breaks it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.drawing import drawn, drawn_with_source
+from tests.simulation.drawing import drawn, drawn_few, drawn_few_with_source, drawn_with_source
 from tests.simulation.laws import broken
 from tests.simulation.laws_of_progress import may_have_twin
 from tests.simulation.longplay import play_long
@@ -43,6 +43,8 @@ class Player:
 PLAYERS = (
     Player(name="apply", draws=drawn, plays=play, seeds="1-200"),
     Player(name="controller", draws=drawn_with_source, plays=play_long, seeds="1-40"),
+    Player(name="few-by-hand", draws=drawn_few, plays=play, seeds="1-640"),
+    Player(name="few-by-loop", draws=drawn_few_with_source, plays=play_long, seeds="1-120"),
 )
 
 
