@@ -32,6 +32,8 @@ from reconciler.model.instant import Instant
 from reconciler.model.plan import Plan
 from reconciler.render.change_text import change_lines
 from reconciler.render.plan_json import plan_document, plan_json_pieces
+from reconciler.render.plan_markdown import plan_markdown
+from reconciler.render.plan_text import plan_text
 
 _CHANGES = 2
 """Exit code with --detailed-exitcode (contracts section 5)."""
@@ -84,13 +86,8 @@ def command(
         sys.stdout.buffer.writelines(plan_json_pieces(document))
         sys.stdout.buffer.flush()
     elif output == "markdown":
-        # Imported here, as the text below: the JSON of a large plan needs neither.
-        from reconciler.render.plan_markdown import plan_markdown
-
         click.echo(plan_markdown(plan, plan_id=document["plan_id"], compared=compared), nl=False)
     else:
-        from reconciler.render.plan_text import plan_text
-
         colour = wants_color(no_color=no_color) and sys.stdout.isatty()
         text = plan_text(plan, plan_id=document["plan_id"], width=text_width(), colour=colour, compared=compared)
         click.echo(text, nl=False)
