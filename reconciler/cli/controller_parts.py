@@ -40,7 +40,7 @@ from reconciler.sources.git_source import GitSource
 from reconciler.telemetry.channels import open_channels
 from reconciler.telemetry.levels import Level
 from reconciler.telemetry.logs import Log
-from reconciler.telemetry.matters import open_matters
+from reconciler.telemetry.matters import is_refusal_open, open_matters
 from reconciler.telemetry.metrics import Metrics
 from reconciler.telemetry.notifications import Telling
 from reconciler.wiring import SENDS_AT_ONCE, CloudConnection, CloudSettings
@@ -108,6 +108,7 @@ class Parts:
             clock=wall_clock,
             tell=self._tell,
             also_known=also_known,
+            refused_before=is_refusal_open(journal),
         )
         means = Means(
             journal=journal,

@@ -51,7 +51,7 @@ from reconciler.settings.settings import ControllerSettings, KubernetesSettings
 from reconciler.telemetry.channels import open_channels
 from reconciler.telemetry.levels import Level
 from reconciler.telemetry.logs import Log
-from reconciler.telemetry.matters import open_matters
+from reconciler.telemetry.matters import is_refusal_open, open_matters
 from reconciler.telemetry.metrics import Metrics
 from reconciler.telemetry.notifications import Telling
 from reconciler.wiring import SENDS_AT_ONCE, CloudConnection, CloudSettings
@@ -160,7 +160,14 @@ class OperatorParts:
         def intents(of: ClusterSource, tell: Callable[[Event], None]) -> Intents:
             guards, known = settings.guards, also_known
             return Intents(
-                of, journal, guards=guards, clock=wall_clock, tell=tell, also_known=known, guards_losses=False
+                of,
+                journal,
+                guards=guards,
+                clock=wall_clock,
+                tell=tell,
+                also_known=known,
+                guards_losses=False,
+                refused_before=is_refusal_open(journal, of.namespace),
             )
 
         def means(of: Intents, connection: CloudConnection, tell: Callable[[Event], None], namespace: str) -> Means:

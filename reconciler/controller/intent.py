@@ -24,7 +24,7 @@ from reconciler.journal.control_record import TakenMeanwhileError
 from reconciler.journal.journal import Journal
 from reconciler.manifests import ManifestErrors
 from reconciler.model.error import JournalError, ManifestError, OperatorError, ReconcilerError, SourceUnreachableError
-from reconciler.model.event import Event, IntentRefused, IntentTaken
+from reconciler.model.event import Event, IntentRefused, IntentRestored, IntentTaken
 from reconciler.model.fleet import FleetSet
 from reconciler.model.instant import Instant
 from reconciler.model.revision import RefusedRevision, Revision, TakenIntent
@@ -55,6 +55,7 @@ class Intents:
     - `also_known`: Device OS releases beside the published ones, which manifests may name.
     - `guards_losses`: no revision is taken that has no fleet, or lost more of them than the guards allow. False where
       each fleet is taken away by a word of its own.
+    - `refused_before`: people believe, since an earlier process, that a revision is refused.
     - `intent`: what is desired; None: nothing was ever taken, so nothing is done.
     - `refusal`: the revision that was seen last, where it is not taken.
     - `seen_at`: when the source was last seen, by our own clock.
@@ -70,6 +71,7 @@ class Intents:
         tell: Callable[[Event], None],
         also_known: Collection[str] = (),
         guards_losses: bool = True,
+        refused_before: bool = False,
     ) -> None:
         self._source = source
         self._journal = journal
@@ -78,6 +80,7 @@ class Intents:
         self._tell = tell
         self._also_known = also_known
         self._guards_losses = guards_losses
+        self._is_refusal_told = refused_before
         self._lock = threading.Lock()
         self.intent: Intent | None = None
         self.refusal: RefusedRevision | None = None
@@ -151,7 +154,7 @@ class Intents:
     def _judge(self, revision: Revision, latest: TakenIntent | None) -> bool:
         """Take a revision, if it may be. Returns whether it was."""
         if self.intent is not None and revision.commit == self.intent.taken.revision.commit:
-            self.refusal = None
+            self._end_refusal(self.intent.taken)
             return False
         try:
             self.intent = self._judged(revision, latest)
@@ -162,7 +165,7 @@ class Intents:
         except (ManifestError, OperatorError) as error:
             self._refuse(revision, error)
             return False
-        self.refusal = None
+        self.refusal, self._is_refusal_told = None, False
         self._tell(IntentTaken(at=self.intent.taken.at, intent=self.intent.taken))
         return True
 
@@ -213,6 +216,12 @@ class Intents:
     def _compiled(self, manifests: ManifestSet) -> FleetSet:
         return with_applications(manifests.compile(also_known=self._also_known), manifests)
 
+    def _end_refusal(self, taken: TakenIntent) -> None:
+        """The source has again what is desired: told to whoever was told that it had something else."""
+        if self._is_refusal_told:
+            self._tell(IntentRestored(at=self._clock(), intent=taken))
+        self.refusal, self._is_refusal_told = None, False
+
     def _refuse(self, revision: Revision, error: ManifestError | OperatorError) -> None:
         """Told once for every revision and reason, and written down once."""
         code, message, next_step = _why(error)
@@ -221,7 +230,7 @@ class Intents:
         if before is None or not is_known:
             now = self._clock()
             before = RefusedRevision(revision=revision, code=code, message=message, next_step=next_step, at=now)
-            self.refusal = before
+            self.refusal, self._is_refusal_told = before, True
             self._tell(IntentRefused(at=now, revision=revision, code=code, message=message, next_step=next_step))
         keep_refused(self._journal, before)
 

@@ -15,6 +15,9 @@ from reconciler.model.revision import RefusedRevision, Revision
 
 REFUSED: Final = "refused/"
 
+KEPT_MAX: Final = 100
+"""Refused revisions of one source that are remembered; the oldest are forgotten first."""
+
 
 def keep_refused(journal: Journal, refused: RefusedRevision) -> None:
     """Remember that a revision was refused, unless that is known: the last reason, and when it was found first."""
@@ -23,13 +26,22 @@ def keep_refused(journal: Journal, refused: RefusedRevision) -> None:
     known = journal.bookmark(mark)
     before = None if known is None else _read(known)
     if before is None or (before.code, before.message) != (refused.code, refused.message):
-        journal.set_bookmark(mark, _written(refused))
+        journal.set_bookmarks({mark: _written(refused), **dict.fromkeys(_outdated(journal, revision, mark), None)})
 
 
 def refused_revisions(journal: Journal) -> tuple[RefusedRevision, ...]:
-    """All that were ever refused, in the order in which they were. Raises JournalError PFR5011."""
+    """All that are remembered, in the order in which they were. Raises JournalError PFR5011."""
     found = map(_read, journal.bookmarks(REFUSED).values())
     return tuple(sorted(found, key=lambda each: (each.at, each.revision.commit)))
+
+
+def _outdated(journal: Journal, revision: Revision, mark: str) -> list[str]:
+    """The marks of the source's oldest ones, for which there is no room beside this one."""
+    found = {name: _read(text) for name, text in journal.bookmarks(f"{REFUSED}{revision.source}/").items()}
+    # Another source's name may begin with this one's.
+    others = [name for name, each in found.items() if each.revision.source == revision.source and name != mark]
+    by_age = sorted(others, key=lambda name: found[name].at)
+    return by_age[: max(0, len(by_age) - KEPT_MAX + 1)]
 
 
 def _written(refused: RefusedRevision) -> str:

@@ -113,6 +113,14 @@ class IntentTaken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IntentRestored:
+    """The source has again what is desired, after it had what was refused: nothing is wrong with it any more."""
+
+    at: Instant
+    intent: TakenIntent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IntentRefused:
     """A revision is not taken: what was desired before stands. Told once for every revision and reason."""
 
@@ -153,7 +161,7 @@ class PassEnded:
     code: str | None = None
 
 
-ControllerEvent = PlanOffered | IntentTaken | IntentRefused | Troubled | Recovered | PassEnded
+ControllerEvent = PlanOffered | IntentTaken | IntentRestored | IntentRefused | Troubled | Recovered | PassEnded
 """What happens to a controller that runs for long, whatever its fleets do."""
 
 FleetEvent = (

@@ -15,6 +15,7 @@ from reconciler.model.event import (
     Finding,
     FleetEvent,
     IntentRefused,
+    IntentRestored,
     IntentTaken,
     PassEnded,
     PlanMade,
@@ -89,6 +90,8 @@ def _of_controller(event: ControllerEvent) -> dict[str, Any]:
             return {"event": "plan_offered", "fleet": fleet, "plan_id": plan_id, "digest": digest, "devices": devices}
         case IntentTaken(intent=intent):
             return {"event": "intent_taken", **intent_document(intent)}
+        case IntentRestored(intent=intent):
+            return {"event": "intent_restored", **intent_document(intent)}
         case IntentRefused(revision=revision, code=code, message=message, next_step=next_step):
             about = {"code": code, "message": message, "next_step": next_step}
             return {"event": "intent_refused", "revision": revision and revision.text, **about}

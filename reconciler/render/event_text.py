@@ -14,6 +14,7 @@ from reconciler.model.event import (
     Finding,
     FleetEvent,
     IntentRefused,
+    IntentRestored,
     IntentTaken,
     PassEnded,
     PlanOffered,
@@ -68,6 +69,8 @@ def _of_controller(event: ControllerEvent, *, verbose: bool) -> str:
             return f"{fleet}: {waiting}: reconciler approve {plan_id}"
         case IntentTaken(intent=intent):
             return taken_in_words(intent.revision.text, intent)
+        case IntentRestored(intent=intent):
+            return f"the source has {intent.revision.text} again, which is what is desired"
         case IntentRefused(revision=revision, code=code, message=message, next_step=next_step):
             what = "the source" if revision is None else revision.text
             return refused_in_words(what, message, code) + (f"; {next_step}" if next_step else "")

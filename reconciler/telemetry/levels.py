@@ -15,6 +15,7 @@ from reconciler.model.event import (
     Event,
     Finding,
     IntentRefused,
+    IntentRestored,
     IntentTaken,
     PassEnded,
     PlanMade,
@@ -53,7 +54,7 @@ def level_of(event: Event) -> Level:
             return Level.WARNING if change.concerns_git else Level.INFO
         case PassEnded(code=code):
             return Level.DEBUG if code is None else Level.WARNING
-        case DeviceArrived() | IntentTaken() | PlanOffered() | Recovered():
+        case DeviceArrived() | IntentTaken() | IntentRestored() | PlanOffered() | Recovered():
             return Level.INFO
         case PlanMade():
             return Level.DEBUG

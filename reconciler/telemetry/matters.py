@@ -21,6 +21,7 @@ from reconciler.model.event import (
     DeviceArrived,
     DeviceSetAside,
     IntentRefused,
+    IntentRestored,
     IntentTaken,
     PlanOffered,
     ProductAttemptMoved,
@@ -29,7 +30,6 @@ from reconciler.model.event import (
     Troubled,
 )
 from reconciler.model.instant import Instant
-from reconciler.model.revision import Revision
 from reconciler.model.rollout_entry import Approved
 from reconciler.render.event_text import event_line
 from reconciler.render.plan_text import action_in_words
@@ -41,6 +41,7 @@ TroubleEvent = (
     | Recovered
     | IntentRefused
     | IntentTaken
+    | IntentRestored
     | ProductAttemptMoved
     | AttemptMoved
     | DeviceSetAside
@@ -125,6 +126,12 @@ def open_matters(journal: Journal) -> frozenset[str]:
     return frozenset(each.what for each in found if each.ended is None)
 
 
+def is_refusal_open(journal: Journal, tenant: str = "") -> bool:
+    """Whether people still believe that a revision is refused."""
+    kept = journal.bookmark(f"{PREFIX}{_refused_key(tenant)}")
+    return kept is not None and _read(kept).ended is None
+
+
 def _changes(now: Mapping[str, Matter], event: MatterEvent, number: int) -> list[Matter | None]:
     """The matters that an event opens, alters or ends. Waiting for an approval ends with it, or with the fleet."""
     match event:
@@ -158,10 +165,10 @@ def _changed(now: Mapping[str, Matter], event: TroubleEvent, number: int) -> Mat
             words += f"\nNext: {step}" if step else ""
             tenant = "" if revision is None else revision.tenant
             about, what = f"{name} {code}", f"{MANIFESTS} of {tenant}" if tenant else MANIFESTS
-            opened = _opened(now, _refused_key(revision), number, at, "IntentRefused", what, about, words)
+            opened = _opened(now, _refused_key(tenant), number, at, "IntentRefused", what, about, words)
             return opened and replace(opened, revision=None if revision is None else revision.commit)
-        case IntentTaken(at=at, intent=intent):
-            key = _refused_key(intent.revision)
+        case IntentTaken(at=at, intent=intent) | IntentRestored(at=at, intent=intent):
+            key = _refused_key(intent.revision.tenant)
             known = now.get(key)
             return None if known is None or known.since > at else _ended(now, key, number, at)
         case ProductAttemptMoved(at=at, attempt=attempt):
@@ -187,9 +194,9 @@ def _changed(now: Mapping[str, Matter], event: TroubleEvent, number: int) -> Mat
             assert_never(event)
 
 
-def _refused_key(revision: Revision | None) -> str:
+def _refused_key(tenant: str) -> str:
     """Several tenants on one journal have a refusal each; another source than before has the one of that before."""
-    return f"refused/{revision.tenant}" if revision is not None and revision.tenant else "refused"
+    return f"refused/{tenant}" if tenant else "refused"
 
 
 def _opened(

@@ -75,6 +75,10 @@ class PretendSource:
         self._commits.append(_Commit(f"sha1:{commit}", manifests, parent, self.clock()))
         return commit
 
+    def rewind(self) -> None:
+        """The branch is back at the commit before the last one."""
+        self._commits.pop()
+
     def look(self) -> Revision:
         """See `Source.look`."""
         self.fetched += 1
