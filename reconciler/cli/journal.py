@@ -17,6 +17,7 @@ from reconciler.journal.opening import open_journal
 from reconciler.journal.tables import SCHEMA_VERSION
 from reconciler.model.duration import seconds_of
 from reconciler.model.instant import Instant, iso_from_instant
+from reconciler.render.ink import counted
 
 
 @click.group("journal")
@@ -27,13 +28,13 @@ def command() -> None:
 @command.command("check")
 @journal_option
 def check(journal: JournalPlace | None) -> None:
-    """Say whether the journal is whole, its format, and how much is in it.
+    """Say whether the journal is whole, its format, how much is in it, and what is under way.
 
     Exit codes: 0 nothing is wrong, 1 something is.
     """
     place = journal_location(journal, os.environ)
     with open_journal(place, create=False) as kept:
-        counts = kept.counts()
+        counts, open_attempts = kept.counts(), kept.open_attempts()
     wrong = findings(place) if isinstance(place, Path) else []
     click.echo(f"{place}: format {SCHEMA_VERSION}")
     if isinstance(place, Path):
@@ -43,6 +44,10 @@ def check(journal: JournalPlace | None) -> None:
         click.echo("whether the server's files are whole, only the server can tell: pg_amcheck")
     width = max(map(len, counts))
     click.echo("\n".join(f"{name:<{width}}  {count:>9,}" for name, count in sorted(counts.items())))
+    if open_attempts:
+        first = min(open_attempts, key=lambda each: each.began_at)
+        since = f"the oldest of fleet {first.fleet} since {iso_from_instant(first.began_at)}"
+        click.echo(f"{counted(len(open_attempts), 'step')} under way, {since}: reconciler status says more")
     if wrong:
         sys.exit(1)
 

@@ -19,13 +19,14 @@ from reconciler.render.status import (
     Status,
     TokenState,
     TokenStatus,
-    UnderWay,
 )
 from reconciler.render.step_words import duration_in_words, step_in_words, time_in_words
 
 _FRESH_SECONDS: Final = 60.0
 _SHOWN: Final = 3
 """Devices that stand for all of them."""
+
+_FINDS_OUT: Final = "the next look at its devices finds out what became of them"
 
 
 def status_text(status: Status, *, width: int = 100, colour: bool = False) -> str:
@@ -107,7 +108,7 @@ def _fleet(page: Page, fleet: FleetStatus, now: Instant, *, is_running: bool) ->
         until = "" if fleet.held_until is None else f"; next opening {iso_from_instant(fleet.held_until)}"
         lines += page.wrapped(f"held: {fleet.held}{until}", indent=2, hanging=2)
     lines += _failed(page, fleet.failed, now)
-    lines += _under_way(page, fleet.under_way, now, is_running=is_running)
+    lines += _under_way(page, fleet, now, is_running=is_running)
     if fleet.plan is not None:
         lines += _reasons(page, "refused", Style.BAD, fleet.plan.refused)
         lines += _reasons(page, "waiting", Style.WAITING, fleet.plan.waiting)
@@ -132,7 +133,8 @@ def _failed(page: Page, failed: Sequence[FailedDevice], now: Instant) -> list[st
     return lines + _next(page, f"reconciler history --device {worst.attempt.device_id}; {again}")
 
 
-def _under_way(page: Page, under_way: Sequence[UnderWay], now: Instant, *, is_running: bool) -> list[str]:
+def _under_way(page: Page, fleet: FleetStatus, now: Instant, *, is_running: bool) -> list[str]:
+    under_way = fleet.under_way
     if not under_way:
         return []
     overdue = sum(each.overdue for each in under_way)
@@ -144,6 +146,8 @@ def _under_way(page: Page, under_way: Sequence[UnderWay], now: Instant, *, is_ru
         sentence = f"{attempt.device_id} {step_in_words(attempt.step)}: {attempt.state}, {age} ago"
         lines += page.wrapped(sentence, indent=4, hanging=2)
     lines += _more(len(under_way))
+    if fleet.desired is None and (overdue or not is_running):
+        return lines + _next(page, f"no manifest here has {fleet.name}; where one has it, {_FINDS_OUT}")
     return lines if is_running else lines + _next(page, "run `apply` again: it finds out what became of them")
 
 

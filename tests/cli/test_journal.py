@@ -14,6 +14,7 @@ from reconciler.cli.journal import command
 from reconciler.journal.location import PostgresPlace
 from reconciler.journal.postgres import PostgresJournal
 from reconciler.journal.sqlite import SqliteJournal
+from reconciler.journal.tables import SCHEMA_VERSION
 from reconciler.model.attempt import Attempt, AttemptState, Evidence
 from reconciler.model.device import DeviceId
 from reconciler.model.error import JournalError
@@ -60,12 +61,21 @@ def test_check_tells_the_format_and_how_much_there_is(filled: Path) -> None:
     result = run("check", "--journal", filled)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0] == f"{filled}: format 3"
+    assert lines[0] == f"{filled}: format {SCHEMA_VERSION}"
     assert "nothing is wrong with the file" in lines
     assert [line.split() for line in lines if line.startswith(("attempts", "moves"))] == [
         ["attempts", "5"],
         ["moves", "15"],
     ]
+
+
+def test_check_tells_what_is_under_way_and_who_knows_more(filled: Path) -> None:
+    assert "under way" not in run("check", "--journal", filled).stdout
+    with SqliteJournal(filled) as journal:
+        journal.begin(an_attempt("late", device="d2"))
+        journal.begin(an_attempt("later", device="d3", at=200))
+    told = run("check", "--journal", filled).stdout
+    assert "2 steps under way, the oldest of fleet eu since 1970-01-01T00:01:40Z: reconciler status says more" in told
 
 
 def test_check_names_what_is_wrong(filled: Path) -> None:

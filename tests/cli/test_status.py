@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from reconciler.model.attempt import Attempt, FailureClass
 from reconciler.model.device import DeviceId
 from reconciler.model.instant import Instant
 from reconciler.render.status_json import status_document
+from reconciler.render.status_text import status_text
 from tests.cli.test_apply import ONE, TWO, Bench, bench
 from tests.fleet_samples import attempt
 from tests.particle.pretend import unused_port
@@ -131,6 +133,15 @@ def test_a_step_under_way_is_told_with_its_age_and_when_it_is_late(bench: Bench)
     assert f"{ONE} " in text
     assert "sent, 7 h" in text
     assert "next: run `apply` again" in text
+
+
+def test_a_late_step_of_a_fleet_that_has_gone_is_told_with_what_ends_it() -> None:
+    late = next(each for each in WORST.fleets if each.under_way)
+    gone = replace(late, desired=None, plan=None, halted=None, failed=())
+    running = replace(WORST.run, broken_off="", under_way="process 1")
+    text = status_text(replace(WORST, fleets=(gone,), run=running), width=200)
+    assert "4 steps under way, 1 past the deadline" in text
+    assert "next: no manifest here has cold-chain-eu; where one has it, the next look at its devices finds out" in text
 
 
 def test_a_device_whose_step_failed_is_told_until_it_is_as_desired(bench: Bench) -> None:

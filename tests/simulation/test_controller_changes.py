@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from reconciler.controller.status import Memory, fleet_statuses
 from reconciler.journal.memory import MemoryJournal
 from reconciler.model.attempt import AttemptState
 from reconciler.model.event import PassEnded, PlanOffered, Troubled
@@ -148,6 +149,31 @@ def test_a_step_that_nobody_can_see_the_end_of_holds_no_product_that_has_gone(
     controller.run_for(5 * HOUR)
     assert by_group(virtual)["eu"] == {"3.0.0"}
     assert controller.journal.open_attempts() == ()
+
+
+def test_a_step_in_a_product_that_has_gone_is_still_told_after_a_restart_with_what_to_do(
+    controller: VirtualController, source: PretendSource, virtual: VirtualCloud
+) -> None:
+    elsewhere = fleet()["eu.yaml"].replace("cold-chain", "cold-store").replace("name: eu", "name: store")
+    source.push({**fleet(more="  rollout: {maxConcurrent: 1}\n"), "store.yaml": elsewhere})
+    controller.run_for(HOUR, until=lambda: any(a.fleet == "eu" for a in controller.journal.open_attempts()))
+    (under_way,) = (each for each in controller.journal.open_attempts() if each.fleet == "eu")
+    device = virtual.cloud.state.devices[under_way.device_id]
+    virtual.cloud.state.life.set_online(device, online=False, now=virtual.now)
+    accept(controller, source.push({"store.yaml": elsewhere}))
+    controller.run_for(60.0)
+    controller.leave()
+    another = VirtualController(virtual, source, controller.journal, seed=8)
+    another.run_for(12 * HOUR)
+    assert another.loop.passes.intent is not None
+    wanted = another.loop.passes.intent.fleets
+    gone = fleet_statuses(wanted, another.loop.passes.plan(), Memory(another.journal), now=virtual.now)[-1]
+    assert (gone.name, gone.desired) == ("eu", None)
+    assert [(each.attempt.id, each.overdue) for each in gone.under_way] == [(under_way.id, True)]
+    virtual.cloud.state.life.set_online(device, online=True, now=virtual.now)
+    source.push({**fleet(), "store.yaml": elsewhere})
+    another.run_for(5 * HOUR)
+    assert another.journal.open_attempts() == ()
 
 
 def test_a_fleet_that_was_halted_before_the_first_start_stays_halted(

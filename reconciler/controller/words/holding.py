@@ -138,7 +138,8 @@ def _lift(speaker: Speaker, fleet: str) -> Told:
         return _nothing_to_lift(speaker, fleet)
     journal.note([Resumed(fleet=fleet, at=at, by=speaker.by, **settled(journal, fleet=fleet))])
     message = f"fleet {fleet} may go on, failures are counted anew. It was {'; and it was '.join(stood)}"
-    next_step = f"`apply` goes on where it was stopped; devices that are held: reconciler retry --fleet {fleet} --all"
+    next_step = "a controller goes on in its next pass, where none runs `apply` does; "
+    next_step += f"devices that are held: reconciler retry --fleet {fleet} --all"
     return Told(done=True, fleet=fleet, message=message, next_step=next_step)
 
 
