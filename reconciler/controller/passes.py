@@ -22,14 +22,14 @@ from reconciler.controller.pace import Pause, pause_after
 from reconciler.controller.run import Run, Scope, Tools
 from reconciler.controller.runner import Ended, InProcess, Runner
 from reconciler.controller.schedule import Schedule
-from reconciler.controller.settle import disown_open_attempts
+from reconciler.controller.settle import NO_FLEET_SECONDS, disown_open_attempts
 from reconciler.controller.troubles import Troubles
 from reconciler.inventory.merge import merged
 from reconciler.journal.permits import FencedError
 from reconciler.model.allowance import REQUESTS
 from reconciler.model.attempt import AttemptState
 from reconciler.model.device import Observation
-from reconciler.model.error import JournalError, ReconcilerError
+from reconciler.model.error import JournalError, ReconcilerError, WireError
 from reconciler.model.event import PassEnded, PlanMade
 from reconciler.model.fleet import FleetSet, Via
 from reconciler.model.plan import Plan
@@ -178,12 +178,14 @@ class Passes:
         self.runner.follow(products)
         self.troubles.end_all_but([SOURCE, JOURNAL, CLOUD, CREDENTIAL, *map(trouble_of, products)])
 
-    def _is_under_way(self, product: _Product) -> bool:
-        """Whether an attempt of its fleets, or on the product itself, is open."""
+    def _is_under_way(self, product: _Product, *, since: float = 0.0) -> bool:
+        """Whether an attempt of its fleets, or on the product itself, is open that began after `since`."""
         journal, fleets = self.means.journal, product.run.fences.keys()
-        on_product = (each.product == product.scope.product for each in journal.open_product_attempts())
-        of_fleets = (each.step.via is Via.CLOUD and each.fleet in fleets for each in journal.open_attempts())
-        return any(on_product) or any(of_fleets)
+        found = [
+            each.began_at for each in journal.open_attempts() if each.step.via is Via.CLOUD and each.fleet in fleets
+        ]
+        found += [each.began_at for each in journal.open_product_attempts() if each.product == product.scope.product]
+        return any(began_at > since for began_at in found)
 
     def _leaving(self, product: _Product, tools: Tools) -> _Product:
         """A product in which nothing is begun any more. Its stream is closed, so what that would bring is missed."""
@@ -319,7 +321,12 @@ class Passes:
             self._begin_anew(product)
         self._take_over(product)
         run = product.run
-        is_to_come = reconcile_pass(run, product.scope)
+        try:
+            is_to_come = reconcile_pass(run, product.scope)
+        except WireError:
+            if not product.leaves or self._is_under_way(product, since=self.means.clock() - NO_FLEET_SECONDS):
+                raise
+            is_to_come = False
         self._offer(product)
         if not is_to_come:
             run.try_again()

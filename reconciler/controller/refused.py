@@ -26,7 +26,10 @@ def keep_refused(journal: Journal, refused: RefusedRevision) -> None:
     known = journal.bookmark(mark)
     before = None if known is None else _read(known)
     if before is None or (before.code, before.message) != (refused.code, refused.message):
-        journal.set_bookmarks({mark: _written(refused), **dict.fromkeys(_outdated(journal, revision, mark), None)})
+        journal.set_bookmark(mark, _written(refused))
+        outdated = _outdated(journal, revision.source)
+        if outdated:
+            journal.set_bookmarks(dict.fromkeys(outdated, None))
 
 
 def refused_revisions(journal: Journal) -> tuple[RefusedRevision, ...]:
@@ -35,13 +38,12 @@ def refused_revisions(journal: Journal) -> tuple[RefusedRevision, ...]:
     return tuple(sorted(found, key=lambda each: (each.at, each.revision.commit)))
 
 
-def _outdated(journal: Journal, revision: Revision, mark: str) -> list[str]:
-    """The marks of the source's oldest ones, for which there is no room beside this one."""
-    found = {name: _read(text) for name, text in journal.bookmarks(f"{REFUSED}{revision.source}/").items()}
+def _outdated(journal: Journal, source: str) -> list[str]:
+    """The marks of a source's oldest ones, beyond those that are kept."""
+    found = {name: _read(text) for name, text in journal.bookmarks(f"{REFUSED}{source}/").items()}
     # Another source's name may begin with this one's.
-    others = [name for name, each in found.items() if each.revision.source == revision.source and name != mark]
-    by_age = sorted(others, key=lambda name: found[name].at)
-    return by_age[: max(0, len(by_age) - KEPT_MAX + 1)]
+    ours = [name for name, each in found.items() if each.revision.source == source]
+    return sorted(ours, key=lambda name: found[name].at)[:-KEPT_MAX]
 
 
 def _written(refused: RefusedRevision) -> str:

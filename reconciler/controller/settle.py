@@ -16,6 +16,9 @@ from reconciler.model.fleet import RolloutPolicy, Via
 from reconciler.model.instant import Instant
 from reconciler.rollout.ledger import InFlight
 
+NO_FLEET_SECONDS: Final = RolloutPolicy().step_deadline_seconds
+"""The deadline of steps whose fleet is in no manifest any more."""
+
 FOUND_OPEN: Final = "found open at the start of a run"
 
 
@@ -47,7 +50,7 @@ def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:
         device = devices.get(attempt.device_id)
         if device is None and attempt.fleet not in deadlines:
             continue
-        deadline = deadlines.get(attempt.fleet, RolloutPolicy().step_deadline_seconds)
+        deadline = deadlines.get(attempt.fleet, NO_FLEET_SECONDS)
         judged = attempt
         if device is not None and attempt.step.via is Via.USB:
             judged = judge_of_a_bench(attempt, device, run.tools.catalog)

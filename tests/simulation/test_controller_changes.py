@@ -9,7 +9,7 @@ import pytest
 from reconciler.controller.status import Memory, fleet_statuses
 from reconciler.journal.memory import MemoryJournal
 from reconciler.model.attempt import AttemptState
-from reconciler.model.event import PassEnded, PlanOffered, Troubled
+from reconciler.model.event import PassEnded, PlanOffered, Recovered, Troubled
 from reconciler.model.rollout_entry import Approved, Halted, Resumed
 from tests.simulation.test_controller import HOUR, fleet, releases
 from tests.simulation.virtual import VirtualCloud
@@ -149,6 +149,22 @@ def test_a_step_that_nobody_can_see_the_end_of_holds_no_product_that_has_gone(
     controller.run_for(5 * HOUR)
     assert by_group(virtual)["eu"] == {"3.0.0"}
     assert controller.journal.open_attempts() == ()
+
+
+def test_a_product_that_goes_and_cannot_be_seen_any_more_is_no_trouble_after_the_deadline(
+    controller: VirtualController, source: PretendSource, virtual: VirtualCloud
+) -> None:
+    elsewhere = fleet()["eu.yaml"].replace("cold-chain", "cold-store").replace("name: eu", "name: store")
+    source.push({**fleet(more="  rollout: {maxConcurrent: 1}\n"), "store.yaml": elsewhere})
+    controller.run_for(HOUR, until=lambda: any(a.fleet == "eu" for a in controller.journal.open_attempts()))
+    accept(controller, source.push({"store.yaml": elsewhere}))
+    del virtual.cloud.state.products[12345]
+    controller.run_for(HOUR / 4)
+    assert set(controller.loop.troubles()) == {"product cold-chain"}
+    controller.run_for(12 * HOUR)
+    assert controller.loop.troubles() == {}
+    assert [event.what for event in controller.told(Recovered)] == ["product cold-chain"]
+    assert [attempt.fleet for attempt in controller.journal.open_attempts()] == ["eu"]
 
 
 def test_a_step_in_a_product_that_has_gone_is_still_told_after_a_restart_with_what_to_do(
