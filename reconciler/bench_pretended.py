@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import Final
 
 from reconciler.bench_wiring import BenchSettings
@@ -14,7 +13,7 @@ from reconciler.emulator.bench.device import BenchDevice
 from reconciler.emulator.bench.memory import Chip
 from reconciler.emulator.bench.timing import LIFELIKE
 from reconciler.emulator.binaries import EmulatedBinaries
-from reconciler.execution.binaries import BinaryStore
+from reconciler.execution.binaries import Applications, BinaryStore
 from reconciler.firmware.catalog import Catalog
 from reconciler.inventory.usb import Register
 from reconciler.model.fleet import Fleet, FleetSet
@@ -38,9 +37,7 @@ _OLDER_BY: Final = (9, 4, 14, 2)
 class _PretendBinaries:
     """Synthetic modules of the very versions that are asked for; applications as the manifests name them."""
 
-    def __init__(
-        self, binaries: EmulatedBinaries, applications: Mapping[tuple[str, ApplicationVersion], bytes]
-    ) -> None:
+    def __init__(self, binaries: EmulatedBinaries, applications: Applications) -> None:
         self._binaries = binaries
         self._applications = applications
 
@@ -49,15 +46,17 @@ class _PretendBinaries:
         assert content is not None, step
         return content
 
-    def application(self, platform_name: str, application: ApplicationVersion) -> bytes | None:
-        return self._applications.get((platform_name, application))
+    def application(
+        self, platform_name: str, application: ApplicationVersion, sha256: str | None = None
+    ) -> bytes | None:
+        return self._applications.get((platform_name, application, sha256))
 
 
 def pretended_bench(
     fleets: FleetSet,
     catalog: Catalog,
     register: Register,
-    applications: Mapping[tuple[str, ApplicationVersion], bytes],
+    applications: Applications,
     *,
     speed: float,
 ) -> tuple[BenchSettings, BinaryStore]:

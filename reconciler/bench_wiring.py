@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from reconciler.controller.bench_settle import JournalRecord
 from reconciler.controller.knowledge import Knowledge
 from reconciler.controller.run import Run, Scope, Tools
 from reconciler.controller.seat import Seat
-from reconciler.execution.binaries import BinaryStore
+from reconciler.execution.binaries import ApplicationKey, Applications, BinaryStore
 from reconciler.execution.usb import UsbExecutor
 from reconciler.firmware.binary import parse_module
 from reconciler.firmware.catalog import Catalog
@@ -30,7 +31,6 @@ from reconciler.model.event import Event
 from reconciler.model.fleet import ApplicationBinary, FleetSet
 from reconciler.model.instant import Instant
 from reconciler.model.step import Step
-from reconciler.model.version import ApplicationVersion
 from reconciler.particle.usb import UsbBus, UsbProgress
 from reconciler.particle.usb_bus import LibusbBus
 from reconciler.particle.usb_clock import MACHINE_CLOCK, UsbClock
@@ -57,38 +57,38 @@ def real_bench(fleets: FleetSet, catalog: Catalog, register: Register) -> BenchS
     return BenchSettings(bus=LibusbBus(), fleets=fleets, catalog=catalog, register=register)
 
 
-class FileApplications(Mapping[tuple[str, ApplicationVersion], bytes]):
-    """The applications that manifests name as files, each read when it is asked for; `had` are there by their names."""
+class FileApplications(Mapping[ApplicationKey, bytes]):
+    """The applications that manifests name as files, each read when it is asked for; the bytes of `had` are there."""
 
-    def __init__(self, fleets: FleetSet, manifests: ManifestSet, had: Mapping[str, bytes] | None = None) -> None:
+    def __init__(self, fleets: FleetSet, manifests: ManifestSet, had: Iterable[bytes] = ()) -> None:
         pins = (override.pin for override in fleets.overrides if override.pin is not None)
         wanted = [desired.application for desired in (*pins, *(fleet.desired for fleet in fleets.fleets))]
         self._manifests = manifests
-        self._had = had or {}
-        self._files: dict[tuple[str, ApplicationVersion], ApplicationBinary] = {
-            (binary.platform, application.version): binary
+        self._had = {hashlib.sha256(content).hexdigest(): content for content in had}
+        self._files: dict[ApplicationKey, ApplicationBinary] = {
+            (binary.platform, application.version, binary.content_sha256): binary
             for application in wanted
             if application is not None
             for binary in application.binaries
             if binary.file is not None
         }
 
-    def __getitem__(self, key: tuple[str, ApplicationVersion]) -> bytes:
-        file = self._files[key].file
+    def __getitem__(self, key: ApplicationKey) -> bytes:
+        file, sha256 = self._files[key].file, key[2]
         assert file is not None
-        return self._had[file] if file in self._had else self._manifests.binary(file)
+        return self._had[sha256] if sha256 in self._had else self._manifests.binary(file)
 
-    def __iter__(self) -> Iterator[tuple[str, ApplicationVersion]]:
+    def __iter__(self) -> Iterator[ApplicationKey]:
         return iter(self._files)
 
     def __len__(self) -> int:
         return len(self._files)
 
 
-def register_of(observed: Observation | None, applications: Mapping[tuple[str, ApplicationVersion], bytes]) -> Register:
+def register_of(observed: Observation | None, applications: Applications) -> Register:
     """What is known beforehand: the records of a snapshot, and how devices report the applications of the manifests."""
     hashes: dict[tuple[str, str], int] = {}
-    for (platform, version), content in applications.items():
+    for (platform, version, _), content in applications.items():
         try:
             hashes[platform, parse_module(content).sha256] = int(version)
         except FirmwareError:

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from reconciler.controller.pace import pause_after
 from reconciler.controller.run import Scope
-from reconciler.execution.binaries import CloudBinaries
+from reconciler.execution.binaries import ApplicationKey, CloudBinaries
 from reconciler.execution.cloud import CloudExecutor
 from reconciler.execution.product import CloudProductHands
 from reconciler.inventory.cloud import CloudInventory
@@ -26,7 +26,6 @@ from reconciler.model.allowance import REQUESTS, Allowance
 from reconciler.model.device import Observation
 from reconciler.model.fleet import ApplicationBinary, DesiredApplication, FleetSet
 from reconciler.model.instant import Instant
-from reconciler.model.version import ApplicationVersion
 from reconciler.particle.api import ParticleApi
 from reconciler.particle.budget import Bucket
 from reconciler.particle.connect import connect_api, connect_stream
@@ -41,8 +40,6 @@ SENDS_AT_ONCE: Final = 16
 
 _STREAM_WAIT_SECONDS: Final = 10.0
 _APPLICATION_BYTES_MAX: Final = 16 * 1024 * 1024
-
-_ApplicationKey = tuple[str, ApplicationVersion]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +195,7 @@ class CloudConnection:
             product=product,
             hearing=hearing,
             clock=_wall_clock,
-            contents_of={version for (_, version), binary in applications.named() if not _is_the_clouds(binary)},
+            contents_of={version for (_, version, _), binary in applications.named() if not _is_the_clouds(binary)},
         )
         binaries = CloudBinaries(
             self.api,
@@ -257,28 +254,28 @@ class _Ears:
             stream.stop()
 
 
-class _Applications(Mapping[_ApplicationKey, bytes]):
+class _Applications(Mapping[ApplicationKey, bytes]):
     """The applications of some fleets and of all pins, each read when it is asked for."""
 
     def __init__(self, fleets: FleetSet, read: Callable[[ApplicationBinary], bytes | None]) -> None:
         self._read = read
         self._binaries = {
-            (binary.platform, application.version): binary
+            (binary.platform, application.version, binary.content_sha256): binary
             for application in _desired_applications(fleets)
             for binary in application.binaries
         }
 
-    def named(self) -> Iterable[tuple[_ApplicationKey, ApplicationBinary]]:
+    def named(self) -> Iterable[tuple[ApplicationKey, ApplicationBinary]]:
         """What the manifests name, without reading it."""
         return self._binaries.items()
 
-    def __getitem__(self, key: _ApplicationKey) -> bytes:
+    def __getitem__(self, key: ApplicationKey) -> bytes:
         content = self._read(self._binaries[key])
         if content is None:
             raise KeyError(key)
         return content
 
-    def __iter__(self) -> Iterator[_ApplicationKey]:
+    def __iter__(self) -> Iterator[ApplicationKey]:
         return iter(self._binaries)
 
     def __len__(self) -> int:

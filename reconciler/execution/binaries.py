@@ -30,8 +30,11 @@ MEMORY_BYTES_MAX: Final = 64 * 1024 * 1024
 
 _ARGON: Final = 12
 
-Applications = Mapping[tuple[str, ApplicationVersion], bytes]
-"""The application binaries that manifests name, by platform name and version."""
+ApplicationKey = tuple[str, ApplicationVersion, str | None]
+"""Platform name, version, and the SHA-256 of the file, None: nobody says. Two products may have one number each."""
+
+Applications = Mapping[ApplicationKey, bytes]
+"""The application binaries that manifests name."""
 
 
 class BinaryStore(Protocol):
@@ -40,8 +43,13 @@ class BinaryStore(Protocol):
     def module(self, platform: Platform, step: FlashModule) -> bytes:
         """The verified binary of the step's module. Raises FirmwareError PFR4401, PFR4402, or WireError."""
 
-    def application(self, platform_name: str, application: ApplicationVersion) -> bytes | None:
-        """The application binary that the manifests name, or None: the product in the cloud holds it."""
+    def application(
+        self, platform_name: str, application: ApplicationVersion, sha256: str | None = None
+    ) -> bytes | None:
+        """The application binary of that SHA-256 (None: of none that is known) that the manifests name.
+
+        None: the product in the cloud holds it.
+        """
 
 
 def verify(binary: bytes, platform: Platform, step: FlashModule) -> None:
@@ -100,9 +108,11 @@ class FolderBinaries:
         verify(binary, platform, step)
         return binary
 
-    def application(self, platform_name: str, application: ApplicationVersion) -> bytes | None:
+    def application(
+        self, platform_name: str, application: ApplicationVersion, sha256: str | None = None
+    ) -> bytes | None:
         """The application that the manifests name."""
-        return self._applications.get((platform_name, application))
+        return self._applications.get((platform_name, application, sha256))
 
 
 class CloudBinaries:
@@ -145,9 +155,11 @@ class CloudBinaries:
             self._keep(key, binary)
             return binary
 
-    def application(self, platform_name: str, application: ApplicationVersion) -> bytes | None:
+    def application(
+        self, platform_name: str, application: ApplicationVersion, sha256: str | None = None
+    ) -> bytes | None:
         """The application that the manifests name."""
-        return self._applications.get((platform_name, application))
+        return self._applications.get((platform_name, application, sha256))
 
     def _keep(self, key: tuple[int, FlashModule], binary: bytes) -> None:
         with self._lock:

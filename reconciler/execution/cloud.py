@@ -89,7 +89,7 @@ class CloudExecutor:
         platform = _platform(device)
         if platform is None:
             return _unknown_platform(device)
-        binary = self._binaries.application(platform.name, step.application)
+        binary = self._binaries.application(platform.name, step.application, step.sha256)
         if binary is None and self._product is not None:
             binary = self._api.product_firmware_binary(self._product, step.application)
         if binary is None:

@@ -81,7 +81,7 @@ class CloudProductHands:
         return self._api.release_impact(self._product, action.application, groups=groups, product_default=is_default)
 
     def _upload(self, action: UploadApplication) -> SendOutcome:
-        binary = self._binaries.application(action.platform, action.application)
+        binary = self._binaries.application(action.platform, action.application, action.sha256)
         if binary is None:
             detail = f"no file of application {action.application} for {action.platform} can be read"
             return NotSent(failure=FailureClass.REFUSED, detail=detail)

@@ -127,7 +127,7 @@ class UsbExecutor:
                 session.stop_listening()
 
     def _write_application(self, device_id: DeviceId, platform: Platform, step: FlashApplication) -> SendOutcome:
-        content = self._binaries.application(platform.name, step.application)
+        content = self._binaries.application(platform.name, step.application, step.sha256)
         if content is None:
             detail = f"the manifests name no binary of application version {step.application}"
             return NotSent(failure=FailureClass.REFUSED, detail=detail)

@@ -134,6 +134,12 @@ class ApplicationBinary:
     built: BuiltApplication | None = None
     place: Place | None = field(default=None, compare=False)
 
+    @property
+    def content_sha256(self) -> str | None:
+        """Of the whole file, in small letters; the file itself knows better than the manifest. None: nobody says."""
+        sha256 = self.sha256 if self.built is None else self.built.sha256
+        return None if sha256 is None else sha256.lower()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredApplication:

@@ -99,7 +99,7 @@ def _not_to_be_locked(name: str, binary: ApplicationBinary | None, holding: Hold
             return Refused(reason=RefusalReason.APPLICATION_UNFIT, message=message, devices=())
         return None
     is_bundle = binary is not None and binary.built is not None and binary.built.bundle
-    if not has_file or is_bundle or held.sha256 is None or sha256 is None or held.sha256 == sha256.lower():
+    if not has_file or is_bundle or held.sha256 is None or sha256 is None or held.sha256 == sha256:
         return None
     message = f"{name}: product {holding.product} holds other bytes as version {held.version} than the manifests name"
     return Refused(reason=RefusalReason.APPLICATION_DIFFERS, message=message, devices=())
@@ -196,9 +196,7 @@ def _size(binary: ApplicationBinary | None) -> int | None:
 
 
 def _sha256(binary: ApplicationBinary | None) -> str | None:
-    if binary is None:
-        return None
-    return binary.sha256 if binary.built is None else binary.built.sha256
+    return None if binary is None else binary.content_sha256
 
 
 def _unavailable(message: str) -> Refused:

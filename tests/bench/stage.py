@@ -46,7 +46,9 @@ class Binaries:
         assert content is not None
         return content
 
-    def application(self, platform_name: str, application: ApplicationVersion) -> bytes | None:
+    def application(
+        self, platform_name: str, application: ApplicationVersion, sha256: str | None = None
+    ) -> bytes | None:
         return self._applications.get((platform_name, application))
 
 

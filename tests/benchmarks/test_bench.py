@@ -10,7 +10,7 @@ def test_a_device_takes_about_as_long_as_it_must(route: tuple[str, str, str]) ->
     measured = one(*route)
     assert measured.needed > 0
     assert measured.seconds > 0
-    assert row(measured).count("|") == 7
+    assert row(measured).count("|") == 8
 
 
 def test_nobody_is_measured_who_did_not_arrive() -> None:

@@ -32,8 +32,8 @@ FAST = ("--emulate", "--speed", "20")
 
 
 def run(*arguments: object, journal: Path | None = None) -> Result:
-    environment = {"RECONCILER_JOURNAL": None if journal is None else str(journal), "PARTICLE_ACCESS_TOKEN": None}
-    return CliRunner(env=environment).invoke(usb_command, list(map(str, arguments)))
+    kept = () if journal is None else ("--journal", journal)
+    return CliRunner(env={"PARTICLE_ACCESS_TOKEN": None}).invoke(usb_command, list(map(str, (*arguments, *kept))))
 
 
 def lines_of(result: Result) -> list[dict[str, Any]]:
@@ -108,6 +108,18 @@ def test_apply_asks_and_does_nothing_where_nobody_can_answer(tmp_path: Path) -> 
     assert result.exit_code == 5, result.output
     with open_journal(journal) as kept:
         assert kept.attempts() == ()
+
+
+def test_what_is_proven_of_pretend_devices_is_not_believed_of_real_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have the ids of real ones."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RECONCILER_JOURNAL", str(tmp_path / "fleet.sqlite"))
+    for words in (("bench", "--once"), ("apply", "--auto-approve"), ("plan",)):
+        done = run(words[0], EXAMPLE, *FAST, *words[1:])
+        assert done.exit_code == 0, done.output
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_apply_carries_out_what_it_showed(tmp_path: Path) -> None:

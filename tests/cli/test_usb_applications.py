@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from reconciler.firmware.catalog import Catalog
 from reconciler.inventory.usb import Register
 from reconciler.model.error import ReconcilerError
 from reconciler.model.fleet import FleetSet
+from reconciler.model.version import DeviceOsVersion
+from tests import pretend_bench
 from tests.cli.test_apply import ONE, SPEED, TOKEN, WORLD
 
 FLEET = f"""
@@ -111,3 +114,42 @@ def test_the_clouds_controller_leaves_such_devices_to_the_bench(cloud: EmulatorS
     assert "needs_bench" in plan.stdout
     assert "application_unavailable" not in plan.stdout
     assert requests_for_binaries(cloud) == 0
+
+
+TWO_PRODUCTS = """
+apiVersion: fleet.reconciler.dev/v1alpha1
+kind: DeviceFleet
+metadata: {name: fleet-PRODUCT}
+spec:
+  product: "PRODUCT"
+  select: {devices: [DEVICE], platforms: [boron]}
+  desired: {application: {release: logger-PRODUCT, version: 7}}
+  delivery: {via: usb}
+---
+apiVersion: fleet.reconciler.dev/v1alpha1
+kind: ApplicationRelease
+metadata: {name: logger-PRODUCT}
+spec:
+  product: "PRODUCT"
+  versions: [{version: 7, binaries: [{platform: boron, file: PRODUCT.bin, sha256: SHA256}]}]
+---
+"""
+
+
+def test_two_products_with_one_version_number_get_each_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    manifests = ""
+    for product, device in (("12345", "e00fce680000000000000001"), ("23456", "e00fce680000000000000002")):
+        content = pretend_bench.binaries().application(
+            pretend_bench.platform("boron"), DeviceOsVersion("2.0.1"), product=(int(product), 7)
+        )
+        Path(f"{product}.bin").write_bytes(content)
+        manifests += (
+            TWO_PRODUCTS.replace("PRODUCT", product)
+            .replace("DEVICE", device)
+            .replace("SHA256", sha256(content).hexdigest())
+        )
+    Path("m.yaml").write_text(manifests.removesuffix("---\n"), encoding="utf-8")
+    done = run("usb", "bench", "m.yaml", "--emulate", "--speed", "20", "--once", "--journal", "j.sqlite")
+    assert done.exit_code == 0, done.output
+    assert "2 of 2 devices are done" in done.output

@@ -51,7 +51,7 @@ def test_every_state_is_a_word_in_capitals_that_says_what_to_do(state: SeatState
     assert word in drawn(replace(SEAT, state=state))
 
 
-@pytest.mark.parametrize("width", [90, 110, 160])
+@pytest.mark.parametrize("width", [80, 90, 110, 160])
 @pytest.mark.parametrize("count", [1, 4, 7, 10, 20])
 def test_every_device_has_its_word_on_the_screen_however_many_there_are(count: int, width: int) -> None:
     """Whoever is cut off at the lower edge would never be unplugged."""
@@ -62,6 +62,14 @@ def test_every_device_has_its_word_on_the_screen_however_many_there_are(count: i
     lines = screen.getvalue().splitlines()
     assert len(lines) <= 24
     assert sum("UNPLUG ME" in line for line in lines) == count
+
+
+@pytest.mark.parametrize("room", [Room.LARGE, Room.CLOSE])
+def test_ids_and_words_are_whole_on_a_narrow_screen(room: Room) -> None:
+    screen = io.StringIO()
+    Console(file=screen, width=80, no_color=True).print(table_of([replace(SEAT, state=SeatState.GONE)], room))
+    assert "e00fce680000000000000001" in screen.getvalue()
+    assert "PLUG IN AGAIN" in screen.getvalue()
 
 
 def test_in_a_line_each_the_end_of_an_id_tells_two_devices_apart() -> None:

@@ -42,7 +42,9 @@ class Store:
             raise self.failure
         return build_module(platform, step.module, size=40 * 1024)
 
-    def application(self, platform_name: str, application: ApplicationVersion) -> bytes | None:
+    def application(
+        self, platform_name: str, application: ApplicationVersion, sha256: str | None = None
+    ) -> bytes | None:
         raise AssertionError((platform_name, application))
 
 

@@ -117,9 +117,11 @@ def test_a_file_of_the_folder_that_has_other_dependencies_is_refused(folder: Pat
 
 
 def test_applications_come_from_the_manifests_alone(tmp_path: Path) -> None:
-    store = FolderBinaries(tmp_path, {("boron", TWO): b"application"})
-    assert store.application("boron", TWO) == b"application"
-    assert store.application("photon", TWO) is None
+    store = FolderBinaries(tmp_path, {("boron", TWO, "ab"): b"one", ("boron", TWO, "cd"): b"other"})
+    assert store.application("boron", TWO, "ab") == b"one"
+    assert store.application("boron", TWO, "cd") == b"other"
+    assert store.application("boron", TWO) is None
+    assert store.application("photon", TWO, "ab") is None
 
 
 class Catalogue:

@@ -47,7 +47,9 @@ class Store:
             raise self.failure
         return build_module(platform, step.module, size=4096)
 
-    def application(self, platform_name: str, application: ApplicationVersion) -> bytes | None:
+    def application(
+        self, platform_name: str, application: ApplicationVersion, sha256: str | None = None
+    ) -> bytes | None:
         if self.failure is not None:
             raise self.failure
         return self.applications.get((platform_name, application))

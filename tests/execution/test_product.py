@@ -45,7 +45,9 @@ class Store:
     def module(self, platform: Platform, step: FlashModule) -> bytes:
         raise NotImplementedError
 
-    def application(self, platform_name: str, application: ApplicationVersion) -> bytes | None:
+    def application(
+        self, platform_name: str, application: ApplicationVersion, sha256: str | None = None
+    ) -> bytes | None:
         if self.error is not None:
             raise self.error
         return self.binary

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,15 +17,14 @@ from reconciler.cli.inputs import journal_option, plan_on, text_width
 from reconciler.cli.saying import say
 from reconciler.cli.usb.inputs import BenchOptions, bench_options, opened
 from reconciler.cli.usb.showing import SerialLogs
-from reconciler.cli.usb.working import counted, display_of, exit_code, sole_bench, work
+from reconciler.cli.usb.working import bench_journal, counted, display_of, exit_code, sole_bench, work
 from reconciler.controller.agreement import agreement_on
 from reconciler.controller.approvals import keep
 from reconciler.controller.bench_hall import Hall
 from reconciler.controller.report import Ending
 from reconciler.controller.seat import SeatState
 from reconciler.journal.journal import Journal
-from reconciler.journal.location import JournalPlace, journal_location
-from reconciler.journal.opening import open_journal
+from reconciler.journal.location import JournalPlace
 from reconciler.model.device import DeviceId
 from reconciler.model.plan import Plan
 from reconciler.model.step import FlashApplication, FlashModule, LockApplication, Step
@@ -60,11 +58,10 @@ def apply_command(
 
     Exit codes: 0 done, 1 error, 3 some devices failed, 5 awaiting approval, 130 interrupted.
     """
-    place = journal_location(journal, os.environ)
     words = _Words(output=output, colour=wants_color(no_color=no_color))
     with (
         opened(bench, writes=True) as here,
-        open_journal(place) as kept,
+        bench_journal(journal, is_real=not bench.emulate) as kept,
         sole_bench(kept.path, is_real=not bench.emulate),
     ):
         plan = plan_on(here.intent, eyes_of(here.settings, kept).observe(), now=here.settings.wall())

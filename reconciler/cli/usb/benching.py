@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -14,10 +13,9 @@ from reconciler.cli.inputs import journal_option
 from reconciler.cli.saying import say
 from reconciler.cli.usb.inputs import BenchOptions, bench_options, opened
 from reconciler.cli.usb.showing import SerialLogs
-from reconciler.cli.usb.working import display_of, exit_code, outcome, sole_bench, work
+from reconciler.cli.usb.working import bench_journal, display_of, exit_code, outcome, sole_bench, work
 from reconciler.controller.bench_hall import Hall
-from reconciler.journal.location import JournalPlace, journal_location
-from reconciler.journal.opening import open_journal
+from reconciler.journal.location import JournalPlace
 
 
 @click.command("bench")
@@ -51,10 +49,9 @@ def bench_command(
 
     Exit codes: 0 nothing failed, 1 error, 3 some devices failed or were left in the middle, 130 left during work.
     """
-    place = journal_location(journal, os.environ)
     with (
         opened(bench, writes=True) as here,
-        open_journal(place) as kept,
+        bench_journal(journal, is_real=not bench.emulate) as kept,
         sole_bench(kept.path, is_real=not bench.emulate),
     ):
         if here.bundle_digest is not None:

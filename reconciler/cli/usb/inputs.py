@@ -137,7 +137,7 @@ def opened(options: BenchOptions, *, writes: bool = False, plans: bool = True) -
             intent = replace(intent, fleets=held.fleets)
             for finding in held.findings:
                 say(f"warning: {finding}", err=True)
-        applications = FileApplications(intent.fleets, intent.manifests, {} if held is None else held.contents)
+        applications = FileApplications(intent.fleets, intent.manifests, () if held is None else held.contents.values())
         seen = None if observed is None else read_snapshot(observed)
         settings, binaries = _bench(options, intent, seen, applications)
         if firmware is not None:

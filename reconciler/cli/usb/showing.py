@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 from rich.box import HEAVY
-from rich.console import Console
+from rich.console import Console, OverflowMethod
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -38,6 +38,9 @@ _WORDS: Final = {
     SeatState.TROUBLE: ("LOOK HERE", "bold white on red"),
     SeatState.GONE: ("PLUG IN AGAIN", "bold white on red"),
 }
+_WORD_LETTERS: Final = max(len(word) for word, _ in _WORDS.values()) + 2
+_ID_DIGITS: Final = 24
+"""Of a device id: neither it nor the word that says what to do is broken, on a narrow screen either."""
 _FRAMES_PER_SECOND: Final = 4
 _SPANS: Final = {
     Phase.PREPARING: (0.0, 0.0),
@@ -221,8 +224,12 @@ def table_of(seats: Sequence[Seat], room: Room = Room.LARGE) -> Table:
     """The table as it is drawn."""
     is_flat = room is Room.LINE
     table = Table(box=HEAVY, expand=True, show_lines=not is_flat, padding=(int(room is Room.LARGE), 1))
-    for title, ratio in (("PORT", 1), ("DEVICE", 3), ("", 2), ("WHAT", 4), ("", 3)):
-        table.add_column(title, ratio=ratio, overflow="ellipsis" if is_flat else "fold", no_wrap=is_flat)
+    long: OverflowMethod = "ellipsis" if is_flat else "fold"
+    table.add_column("PORT", no_wrap=True)
+    table.add_column("DEVICE", width=_ID_DIGITS, overflow=long, no_wrap=is_flat)
+    table.add_column("", min_width=_WORD_LETTERS, no_wrap=True)
+    table.add_column("WHAT", ratio=3, overflow=long, no_wrap=is_flat)
+    table.add_column("", ratio=2)
     for seat in seats:
         word, style = _WORDS[seat.state]
         bar = ProgressBar(total=max(1, seat.steps), completed=completed(seat))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from reconciler.bench_wiring import BenchWork, open_hall
@@ -17,9 +18,11 @@ from reconciler.cli.usb.inputs import OpenBench
 from reconciler.cli.usb.showing import BenchDisplay, Lines, LiveTable, SerialLogs
 from reconciler.controller.bench_hall import Hall
 from reconciler.controller.seat import Seat, SeatState
-from reconciler.journal.location import JournalPlace
+from reconciler.journal.location import JournalPlace, journal_location
 from reconciler.journal.lock import sole_run
+from reconciler.journal.opening import open_journal
 from reconciler.journal.run_under_way import RunUnderWayError
+from reconciler.journal.sql import SqlJournal
 from reconciler.model.instant import Instant
 
 LOOK_SECONDS: Final = 0.5
@@ -34,6 +37,18 @@ def display_of(*, output: str, colour: bool, sound: bool) -> BenchDisplay:
     if output == "json" or not sys.stdout.isatty():
         return Lines(as_json=output == "json", sound=sound)
     return LiveTable(colour=colour, sound=sound)
+
+
+@contextmanager
+def bench_journal(given: JournalPlace | None, *, is_real: bool) -> Iterator[SqlJournal]:
+    """Where the bench writes. A pretend one forgets, unless a person gave it a journal.
+
+    Pretend devices have the ids of real ones: what is proven of them must not be believed of those.
+    """
+    with ExitStack() as stack:
+        if not is_real and given is None:
+            given = Path(stack.enter_context(TemporaryDirectory(prefix="pretend-bench-"))) / "journal.sqlite"
+        yield stack.enter_context(open_journal(journal_location(given, os.environ)))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The bench under pyusb, in this process: what pyusb asks of an operating system, answered by pretend ports.
 
 Nothing of libusb is needed. A transfer takes as long as the device takes, by `sleep`; a device serves one transfer at a
-time, several devices at once.
+time, several devices at once, as far as the bus that they share lets them.
 """
 
 from __future__ import annotations

@@ -111,6 +111,7 @@ class Bench:
         self._moves = dict(moves or {})
         self._attached: list[Attached] = []
         self._last_address = 0
+        self._bus_free_at = 0.0
 
     def plug(self, device: BenchDevice, port: Port, now: float) -> None:
         """Plug a device in; it starts. Raises ValueError when the port, or the device, is taken."""
@@ -153,7 +154,14 @@ class Bench:
         size = len(data) if isinstance(outcome, Failure) else len(data) + len(outcome)
         on_the_bus = self._timing.transfer + self._timing.bus_kib * size / _KIB
         attached.device.seconds_spent += on_the_bus
-        return Served(outcome=outcome, seconds=waited + on_the_bus)
+        return Served(outcome=outcome, seconds=waited + self._wait_for_bus(attached.device, size, now) + on_the_bus)
+
+    def _wait_for_bus(self, device: BenchDevice, size: int, now: float) -> float:
+        """Until the transfers of others are through; then it is this one's turn."""
+        begins = max(now, self._bus_free_at)
+        self._bus_free_at = begins + self._timing.shared(size)
+        device.seconds_waited += begins - now
+        return begins - now
 
     def restart(self, device: BenchDevice, now: float, *, into: str) -> None:
         """A Device OS was asked to restart: it obeys in a while."""

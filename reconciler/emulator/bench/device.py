@@ -45,6 +45,7 @@ class BenchDevice:
     - `updates_enabled`: the application allows updates. `crashing`: the application crashes at every start.
     - `listening`, `wants_cloud`: what the host or the application asked for.
     - `seconds_spent`: how long erasing, writing, sending and restarting took, the measure for who works on it.
+    - `seconds_waited`: how long its transfers waited for those of others on the bus.
     """
 
     id: str
@@ -60,6 +61,7 @@ class BenchDevice:
     chips: dict[Chip, Flash] = field(default_factory=lambda: {chip: Flash() for chip in Chip})
     restarts: int = 0
     seconds_spent: float = 0.0
+    seconds_waited: float = 0.0
     _seen: tuple[int, int, Holdings] | None = None
 
     @property
