@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.journal.memory import MemoryJournal
 from reconciler.model.attempt import AttemptState
-from reconciler.model.event import PassEnded, PlanOffered, Troubled
+from reconciler.model.event import PassEnded, PlanOffered, RolloutMoved, Troubled
 from reconciler.model.rollout_entry import Approved, Halted, Resumed
 from tests.simulation.test_controller import HOUR, fleet, releases
 from tests.simulation.virtual import VirtualCloud
@@ -148,6 +148,46 @@ def test_a_step_that_nobody_can_see_the_end_of_holds_no_product_that_has_gone(
     controller.run_for(5 * HOUR)
     assert by_group(virtual)["eu"] == {"3.0.0"}
     assert controller.journal.open_attempts() == ()
+
+
+def test_what_is_under_way_in_a_product_that_goes_is_its_own_until_it_has_ended(
+    controller: VirtualController, source: PretendSource, virtual: VirtualCloud
+) -> None:
+    source.push(fleet(more="  rollout: {maxConcurrent: 1}\n"))
+    controller.run_for(HOUR, until=lambda: len(controller.journal.open_attempts()) > 0)
+    (under_way,) = controller.journal.open_attempts()
+    source.push({"eu.yaml": fleet()["eu.yaml"].replace("cold-chain", "cold-store")})
+    controller.run_for(5 * HOUR)
+    states = [move.state for move in controller.journal.moves(under_way.id)]
+    assert states == [AttemptState.INTENDED, AttemptState.SENT, AttemptState.VERIFIED]
+
+
+def test_a_fleet_that_has_moved_is_told_of_once_while_its_last_step_is_silent(
+    controller: VirtualController, source: PretendSource, virtual: VirtualCloud
+) -> None:
+    source.push(fleet(more="  rollout: {maxConcurrent: 1}\n"))
+    controller.run_for(HOUR, until=lambda: len(controller.journal.open_attempts()) > 0)
+    (under_way,) = controller.journal.open_attempts()
+    device = virtual.cloud.state.devices[under_way.device_id]
+    virtual.cloud.state.life.set_online(device, online=False, now=virtual.now)
+    source.push({"eu.yaml": fleet()["eu.yaml"].replace("cold-chain", "cold-store")})
+    controller.run_for(HOUR)
+    assert by_group(virtual, 12346) == {"eu": {"3.0.0"}}
+    told = [moved.entry for moved in controller.told(RolloutMoved)]
+    assert len(told) == len({repr(entry) for entry in told}) == len(controller.journal.entries())
+
+
+def test_a_product_that_goes_and_that_we_may_not_see_any_more_is_no_trouble_for_ever(
+    controller: VirtualController, source: PretendSource, virtual: VirtualCloud
+) -> None:
+    elsewhere = fleet()["eu.yaml"].replace("cold-chain", "cold-store").replace("name: eu", "name: store")
+    source.push({**fleet(), "store.yaml": elsewhere})
+    controller.run_for(HOUR, until=lambda: any(a.fleet == "eu" for a in controller.journal.open_attempts()))
+    accept(controller, source.push({"store.yaml": elsewhere}))
+    virtual.cloud.state.products.pop(12345)
+    controller.run_for(HOUR)
+    assert controller.loop.troubles() == {}
+    assert {event.product for event in controller.told(PassEnded)[-3:]} == {"cold-store"}
 
 
 def test_a_fleet_that_was_halted_before_the_first_start_stays_halted(
