@@ -157,19 +157,6 @@ class OperatorParts:
             ClusterSource, store=store, journal=journal, clock=wall_clock, also_known=also_known, is_shared=bool(shared)
         )
 
-        def intents(of: ClusterSource, tell: Callable[[Event], None]) -> Intents:
-            guards, known = settings.guards, also_known
-            return Intents(
-                of,
-                journal,
-                guards=guards,
-                clock=wall_clock,
-                tell=tell,
-                also_known=known,
-                guards_losses=False,
-                refused_before=is_refusal_open(journal, of.namespace),
-            )
-
         def means(of: Intents, connection: CloudConnection, tell: Callable[[Event], None], namespace: str) -> Means:
             return Means(
                 journal=journal,
@@ -197,7 +184,7 @@ class OperatorParts:
             api=api,
             means=means,
             connect=self._connect,
-            intents=intents,
+            intents=partial(self._intents, journal, also_known),
             source=lambda namespace: source(namespace, number_of=tenants.number_of),
             hear=self._hear,
             secret=kubernetes.token_secret,
@@ -207,6 +194,20 @@ class OperatorParts:
             list_now=self._list_now,
         )
         return tenants
+
+    def _intents(
+        self, journal: Journal, also_known: frozenset[str], of: ClusterSource, tell: Callable[[Event], None]
+    ) -> Intents:
+        return Intents(
+            of,
+            journal,
+            guards=self._settings.guards,
+            clock=wall_clock,
+            tell=tell,
+            also_known=also_known,
+            guards_losses=False,
+            refused_before=is_refusal_open(journal, of.namespace),
+        )
 
     def _connect(self, token: TokenSource, on_news: Callable[[str | None], None]) -> CloudConnection:
         particle = self._settings.particle

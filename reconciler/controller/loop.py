@@ -161,7 +161,8 @@ class Loop:
         try:
             with self.troubles.of(SOURCE):
                 if self.means.intents.look():
-                    self._awaited = self.means.intents.intent
+                    with self._lock:
+                        self._awaited = self.means.intents.intent
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not end the loop
             unforeseen(self.means, self.troubles, SOURCE, error)
         finally:
@@ -198,8 +199,9 @@ class Loop:
                 self.means.connection.recall(self.means.journal)
                 self.passes.follow(intent, scopes)
                 self._follow_due = 0.0
-                if self._awaited is intent:
-                    self._awaited = None
+                with self._lock:
+                    if self._awaited is intent:  # and not a newer one, which was taken meanwhile
+                        self._awaited = None
         except Exception as error:  # noqa: BLE001  # as above
             unforeseen(self.means, self.troubles, CLOUD, error)
         finally:

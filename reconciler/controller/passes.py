@@ -23,7 +23,7 @@ from reconciler.controller.run import Run, Scope, Tools
 from reconciler.controller.runner import Ended, InProcess, Runner
 from reconciler.controller.schedule import Schedule
 from reconciler.controller.settle import NO_FLEET_SECONDS, disown_open_attempts
-from reconciler.controller.troubles import Troubles
+from reconciler.controller.troubles import Troubles, trouble_of
 from reconciler.inventory.merge import merged
 from reconciler.journal.permits import FencedError
 from reconciler.model.allowance import REQUESTS
@@ -148,7 +148,7 @@ class Passes:
         """The last observation of every product; None: one of them has not been seen yet."""
         products = [product for product in [*self._products.values()] if not product.leaves]
         found = [(each.run, picture.observation) for each in products for picture in [*each.run.pictures.values()]]
-        is_whole = bool(found) and len(found) == len(products) and all(seen.source for _, seen in found)
+        is_whole = found and len(found) == len(products) and all(seen.source for _, seen in found)
         return found if is_whole else None
 
     def _planned(self, fleets: FleetSet, revision: str, shown: Sequence[_Shown]) -> Plan:
@@ -158,8 +158,7 @@ class Passes:
 
     def follow(self, intent: Intent, scopes: Sequence[Scope]) -> None:
         """From now on this is desired. Called between two passes: what is in flight is in the journal."""
-        before, products = self._products, dict[str | None, _Product]()
-        tools = self._tools(intent)
+        before, products, tools = self._products, dict[str | None, _Product](), self._tools(intent)
         for scope in scopes:
             known = before.get(scope.product)
             if known is not None and known.leaves:
@@ -192,8 +191,9 @@ class Passes:
         scope, run = product.scope, product.run
         scope.hearing.miss()
         run.tools, run.agreement = tools, tools.agreement
-        nothing = replace(scope.fleets, fleets=())
-        return _Product(scope=replace(scope, fleets=nothing), run=run, taken_over=True, leaves=True)
+        run.wind_up()
+        nothing = replace(scope, fleets=replace(scope.fleets, fleets=()))
+        return _Product(scope=nothing, run=run, taken_over=True, leaves=True)
 
     def _leave(self, product: _Product) -> None:
         """What was under way there has ended, or its time is over: then it stays open in the journal."""
@@ -222,12 +222,13 @@ class Passes:
         """Whether the last pass of a fleet's product was here."""
         if not self.runner.shares:
             return True
-        products = [*self._products.items()]
-        return any(fleet in product.run.fences for name, product in products if self.runner.holds(name))
+        staying = [(name, product) for name, product in [*self._products.items()] if not product.leaves]
+        return any(fleet in product.run.fences for name, product in staying if self.runner.holds(name))
 
     def look_on(self) -> None:
         """Look at what others have, so that a plan of all products can be made here, too. Raises WireError."""
-        strangers = [name for name in [*self._products] if not self.runner.holds(name)]
+        products = [*self._products.items()]
+        strangers = [name for name, product in products if not product.leaves and not self.runner.holds(name)]
         knowledge = Knowledge(self.means.journal) if strangers else None
         for name in strangers:
             if knowledge is None or not self.admit(name):
@@ -243,6 +244,12 @@ class Passes:
     def has(self, fleet: str) -> bool:
         """Whether a fleet is one of a product that has passes, here or elsewhere."""
         return any(fleet in self.fleets_of(name) for name in [*self._products])
+
+    def in_hand(self, *, but: _Product | None = None) -> frozenset[str]:
+        """The fleets of the products here, and those that steps under way are of in products that leave."""
+        products = [product for product in [*self._products.values()] if product is not but]
+        leaving = (fleet for product in products if product.leaves for fleet in product.run.fences)
+        return frozenset((*leaving, *(fleet.name for product in products for fleet in product.scope.fleets.fleets)))
 
     def fleets_of(self, product: str | None) -> tuple[str, ...]:
         """The names of the fleets of a product."""
@@ -294,8 +301,7 @@ class Passes:
             ended = Ended(pause=self._passed(product))
         except ReconcilerError as error:
             code, ended = error.code, self._failed(what, error)
-            if ended.fenced:
-                product.taken_over = False
+            product.taken_over = product.taken_over and not ended.fenced
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not end the loop
             code, ended = UNFORESEEN, Ended(pause=None)
             unforeseen(self.means, self.troubles, what, error)
@@ -303,12 +309,11 @@ class Passes:
             self.troubles.ended(what)
         run = product.run
         steps = steps if run is before else 0
-        devices = 0 if run.plan is None else run.plan.summary.devices
         told = PassEnded(
             at=self.means.clock(),
             product=name,
             seconds=self.means.monotonic() - began,
-            devices=devices,
+            devices=0 if run.plan is None else run.plan.summary.devices,
             started_steps=run.moved_here[AttemptState.INTENDED] - steps,
             code=code,
         )
@@ -349,6 +354,8 @@ class Passes:
         """Somebody else has had the product: nothing that was remembered of it holds. All devices are looked at."""
         before = product.run
         product.run = Run(tools=before.tools, knowledge=before.knowledge, stopping=self.stopping)
+        if product.leaves:
+            product.run.wind_up()
         product.taken_over = False
         self._take_over(product)
         # Only now: what the one before wrote until it lost the right to is to be known.
@@ -360,13 +367,8 @@ class Passes:
         """Take the right to write, once for a run and its fleets. Nobody knows what became of what was open before."""
         if product.taken_over:
             return
-        run = product.run
-        is_new = not run.fences
-        run.take_over([product.scope])
-        if is_new:
-            others = (each for each in [*self._products.values()] if each is not product)
-            theirs = frozenset(fleet.name for other in others for fleet in other.scope.fleets.fleets)
-            disown_open_attempts(run, but=theirs | frozenset(self.means.elsewhere()))
+        product.run.take_over([product.scope])
+        disown_open_attempts(product.run, but=self.in_hand(but=product) | frozenset(self.means.elsewhere()))
         product.taken_over = True
 
     def _offer(self, product: _Product) -> None:
@@ -380,8 +382,8 @@ class Passes:
 
     def _pause(self, product: _Product, *, is_to_come: bool) -> Pause:
         """Soon where something is under way; else after the interval, or when the first that waits may start."""
-        requests, wish = product.scope.requests_a_look(), self.means.poll_seconds
-        pause = pause_after(requests, REQUESTS.per_second, poll_seconds=wish, silence=0.0)
+        requests = product.scope.requests_a_look()
+        pause = pause_after(requests, REQUESTS.per_second, poll_seconds=self.means.poll_seconds, silence=0.0)
         if is_to_come:
             return pause
         now, interval = product.run.latest, self.schedule.jittered(self.means.settings.interval_seconds)
@@ -395,8 +397,3 @@ def unforeseen(means: Means, troubles: Troubles, what: str, error: BaseException
     """A mistake of ours must not end the loop: it is trouble like any other, and reported with all that is known."""
     troubles.began(what, UNFORESEEN, f"{type(error).__name__}: {error}")
     means.report(error)
-
-
-def trouble_of(product: str | None) -> str:
-    """Under which name trouble of a product is kept."""
-    return "own devices" if product is None else f"product {product}"

@@ -117,6 +117,7 @@ class Run:
     - `stories`: the lives of the rollouts, by fleet, folded from the first `entries_read` entries of the journal.
     - `health`: what is remembered of the health of the devices of a live rollout, by fleet.
     - `pictures`: what was seen of each product, and its plan.
+    - `has_disowned`: whether what was open before this run has been looked through (`settle.py`).
     - `latest`: the cloud's time of the last look, `looked_at` that of each product. `stopping`: a person wants no new
       steps.
     """
@@ -150,7 +151,9 @@ class Run:
     health: dict[str, FleetHealth] = field(default_factory=dict)
     agreement: Agreement = field(init=False)
     bound: set[DeviceId] = field(init=False)
+    has_disowned: bool = False
     _has_read: bool = False
+    _winds_up: bool = False
     _counting: threading.Lock = field(default_factory=threading.Lock)
     pictures: dict[str | None, Picture] = field(default_factory=dict)
     answers: Answers = field(init=False)
@@ -202,7 +205,7 @@ class Run:
             self.entries_read = noted.number
             if isinstance(noted.entry, RolloutBegan | Retried):
                 self._forget_what_is_settled(fleet)
-            if not is_first and (fleet in self.fences or not self.fences):
+            if not is_first and not self._winds_up and (fleet in self.fences or not self.fences):
                 self.tools.tell(RolloutMoved(at=noted.entry.at, entry=noted.entry))
 
     def add(self, fleet: str, entries: Sequence[RolloutEntry]) -> bool:
@@ -248,6 +251,11 @@ class Run:
             for attempt in () if story.rollout is None else reversed(self.tools.journal.attempts(fleet=fleet)):
                 if story.uses_up_tries(attempt):
                     self._remember(attempt)
+
+    def wind_up(self) -> None:
+        """Its fleets are gone, or another run's by now: only what becomes of its steps under way is its own."""
+        self._winds_up = True
+        self._forget_all_but(())
 
     def _remember(self, attempt: Attempt) -> None:
         if attempt.well_before:

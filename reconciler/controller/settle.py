@@ -26,8 +26,10 @@ def disown_open_attempts(run: Run, *, but: Collection[str] = ()) -> None:
     """At the start of a run: whatever is open was sent by a process that is gone, so nobody knows what came of it.
 
     Not what is open in the fleets of `but`: those are in the hands of other runs of this process. And what a bench has
-    open is the bench's, which may be at work on it (`bench_settle.py`).
+    open is the bench's, which may be at work on it (`bench_settle.py`). Once a run: what it sent since is its own.
     """
+    if run.has_disowned:
+        return
     for attempt in run.tools.journal.open_attempts():
         is_ours = attempt.step.via is Via.CLOUD and attempt.fleet not in but
         if is_ours and attempt.state is not AttemptState.UNKNOWN:
@@ -35,6 +37,7 @@ def disown_open_attempts(run: Run, *, but: Collection[str] = ()) -> None:
     for on_product in run.tools.journal.open_product_attempts():
         if on_product.state is not AttemptState.UNKNOWN and on_product.fleet not in but:
             run.tools.journal.record_product(on_product.lost_sight(FOUND_OPEN))
+    run.has_disowned = True
 
 
 def settle(run: Run, scope: Scope, observation: Observation) -> list[InFlight]:

@@ -82,3 +82,8 @@ class Troubles:
             self.began(what, error.code, error.message)
         else:
             self.ended(what)
+
+
+def trouble_of(product: str | None) -> str:
+    """Under which name trouble of a product is kept."""
+    return "own devices" if product is None else f"product {product}"

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from reconciler.controller.means import CLOUD, JOURNAL, SOURCE
-from reconciler.controller.passes import trouble_of
-from reconciler.controller.troubles import Trouble
+from reconciler.controller.troubles import Trouble, trouble_of
 from reconciler.model.error import OperatorError
 from reconciler.model.revision import RefusedRevision, TakenIntent
 from reconciler.render.status import FleetStatus

@@ -49,7 +49,8 @@ class Tenant:
     def names(self) -> tuple[str, ...]:
         """The fleets that it has in hand, as the journal calls them."""
         intent = self.intents.intent
-        return () if intent is None else tuple(fleet.name for fleet in intent.fleets.fleets)
+        desired = () if intent is None else tuple(fleet.name for fleet in intent.fleets.fleets)
+        return (*desired, *self.daemon.loop.passes.in_hand())
 
 
 class Connect(Protocol):

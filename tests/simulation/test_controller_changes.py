@@ -9,7 +9,7 @@ import pytest
 from reconciler.controller.status import Memory, fleet_statuses
 from reconciler.journal.memory import MemoryJournal
 from reconciler.model.attempt import AttemptState
-from reconciler.model.event import PassEnded, PlanOffered, Recovered, Troubled
+from reconciler.model.event import PassEnded, PlanOffered, Recovered, RolloutMoved, Troubled
 from reconciler.model.rollout_entry import Approved, Halted, Resumed
 from tests.simulation.test_controller import HOUR, fleet, releases
 from tests.simulation.virtual import VirtualCloud
@@ -190,6 +190,33 @@ def test_a_step_in_a_product_that_has_gone_is_still_told_after_a_restart_with_wh
     source.push({**fleet(), "store.yaml": elsewhere})
     another.run_for(5 * HOUR)
     assert another.journal.open_attempts() == ()
+
+
+def test_what_is_under_way_in_a_product_that_goes_is_its_own_until_it_has_ended(
+    controller: VirtualController, source: PretendSource, virtual: VirtualCloud
+) -> None:
+    source.push(fleet(more="  rollout: {maxConcurrent: 1}\n"))
+    controller.run_for(HOUR, until=lambda: len(controller.journal.open_attempts()) > 0)
+    (under_way,) = controller.journal.open_attempts()
+    source.push({"eu.yaml": fleet()["eu.yaml"].replace("cold-chain", "cold-store")})
+    controller.run_for(5 * HOUR)
+    states = [move.state for move in controller.journal.moves(under_way.id)]
+    assert states == [AttemptState.INTENDED, AttemptState.SENT, AttemptState.VERIFIED]
+
+
+def test_a_fleet_that_has_moved_is_told_of_once_while_its_last_step_is_silent(
+    controller: VirtualController, source: PretendSource, virtual: VirtualCloud
+) -> None:
+    source.push(fleet(more="  rollout: {maxConcurrent: 1}\n"))
+    controller.run_for(HOUR, until=lambda: len(controller.journal.open_attempts()) > 0)
+    (under_way,) = controller.journal.open_attempts()
+    device = virtual.cloud.state.devices[under_way.device_id]
+    virtual.cloud.state.life.set_online(device, online=False, now=virtual.now)
+    source.push({"eu.yaml": fleet()["eu.yaml"].replace("cold-chain", "cold-store")})
+    controller.run_for(HOUR)
+    assert by_group(virtual, 12346) == {"eu": {"3.0.0"}}
+    told = [moved.entry for moved in controller.told(RolloutMoved)]
+    assert len(told) == len({repr(entry) for entry in told}) == len(controller.journal.entries())
 
 
 def test_a_fleet_that_was_halted_before_the_first_start_stays_halted(
