@@ -88,8 +88,9 @@ class OperatorParts:
             try:
                 self._attendant.turn()
             except JournalError as error:
+                if self._desk.journal_trouble is None:
+                    self._log.say(Level.ERROR, f"the journal cannot be used: {error.message} ({error.code})")
                 self._desk.journal_trouble = error
-                self._log.say(Level.ERROR, f"the journal cannot be used: {error.message} ({error.code})")
             else:
                 self._desk.journal_trouble = None
             time.sleep(TURN_SECONDS)

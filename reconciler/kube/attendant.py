@@ -6,6 +6,7 @@ to the same.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -53,7 +54,9 @@ class Attendant:
     """`turn` is called again and again by one thread; `hear` and `changed` by any.
 
     `clock` is wall time, `monotonic` only ever rises. `leads`: whether this one, of several operators, hears people's
-    words and speaks for fleets that nobody has in hand; for the others speaks whoever had their last pass.
+    words and speaks for fleets that nobody has in hand; for the others speaks whoever had their last pass. Who begins
+    to lead may have heard less than the one before, and would take back a halt that it does not know of: it hears no
+    words until everything has been listed once more.
     """
 
     store: Store
@@ -68,6 +71,7 @@ class Attendant:
     turned_at: float = 0.0
     leads: Callable[[], bool] = lambda: True
     _leads_now: bool = True
+    _leads_since: float = -math.inf
     _news: deque[tuple[str, Event]] = field(default_factory=lambda: deque(maxlen=_NEWS_MAX))
     _dirty: set[str] = field(default_factory=set)
     _made_at: dict[str, float] = field(default_factory=dict)
@@ -95,15 +99,17 @@ class Attendant:
         self.tenants.tend()
         for namespace, _ in lacked ^ self._lacking():
             self._mark(namespace)
-        self._leads_now = self.leads()
+        hears = self._hears()
         there = [each for kind in PLURALS for each in self.store.resources(kind)]
         fleets = [each for each in there if each.kind == FLEET]
         for fleet in fleets:
-            self._hear(fleet)
-        for approval in (each for each in there if each.kind == APPROVAL and self._leads_now):
+            if hears and self.words.hear_fleet(fleet):
+                self._mark(fleet.namespace)
+            self._note_wish(fleet)
+        for approval in (each for each in there if each.kind == APPROVAL and hears):
             if self.words.hear_approval(approval):
                 self._mark(approval.namespace)
-        if self._leads_now:
+        if hears:
             self.parts.tell_misheard(there)
         self._pass_on_news({fleet.fleet: fleet for fleet in fleets})
         if self.store.oldest_list_seconds() is not None:
@@ -112,6 +118,20 @@ class Attendant:
             self._offer_statuses(namespace)
         self.writer.write_due()
         self.turned_at = self.monotonic()
+
+    def _hears(self) -> bool:
+        """Whether people's words are heard here, in this turn. What is remembered of them ends with the lead."""
+        led, self._leads_now = self._leads_now, self.leads()
+        if not self._leads_now:
+            self.words.forget_all_but(())
+            return False
+        if not led:
+            self._leads_since = self.store.now()
+        age = self.store.oldest_list_seconds()
+        is_listed = age is not None and self.store.now() - age > self._leads_since
+        if not is_listed:
+            self.tenants.list_now()
+        return is_listed
 
     def _lacking(self) -> frozenset[tuple[str, str]]:
         """The namespaces without a token, and why."""
@@ -137,9 +157,7 @@ class Attendant:
         self._made_at |= dict.fromkeys(due, now)
         return sorted(due)
 
-    def _hear(self, fleet: Resource) -> None:
-        if self._leads_now and self.words.hear_fleet(fleet):
-            self._mark(fleet.namespace)
+    def _note_wish(self, fleet: Resource) -> None:
         token, tenant = reconcile_token(fleet), self.tenants.all().get(fleet.namespace)
         if token and token == fleet.status.get("lastHandledReconcileAt"):
             self._handled[fleet.uid] = token

@@ -125,6 +125,13 @@ def test_a_wrong_value_is_refused_by_its_name(wrong: str, says: str) -> None:
         rendered(DEFAULTS, wrong)
 
 
+def test_a_budget_of_disruptions_keeps_no_node_from_being_drained() -> None:
+    for replicas, budgets in ((1, 0), (2, 1)):
+        store = ("store.kind=postgresql", "store.postgresql.existingSecret=journal")
+        documents = rendered(DEFAULTS, *store, f"replicaCount={replicas}", "podDisruptionBudget.enabled=true")
+        assert len(of_kind(documents, "PodDisruptionBudget")) == budgets
+
+
 @pytest.mark.parametrize("file", VALUES, ids=lambda path: path.stem)
 def test_the_settings_that_the_chart_writes_are_settings(file: Path) -> None:
     documents, values = rendered(file), yaml.safe_load(file.read_text("utf-8"))
