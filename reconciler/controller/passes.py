@@ -180,10 +180,8 @@ class Passes:
     def _is_under_way(self, product: _Product, *, since: float = 0.0) -> bool:
         """Whether an attempt of its fleets, or on the product itself, is open that began after `since`."""
         journal, fleets = self.means.journal, product.run.fences.keys()
-        found = [
-            each.began_at for each in journal.open_attempts() if each.step.via is Via.CLOUD and each.fleet in fleets
-        ]
-        found += [each.began_at for each in journal.open_product_attempts() if each.product == product.scope.product]
+        found = [one.began_at for one in journal.open_attempts() if one.step.via is Via.CLOUD and one.fleet in fleets]
+        found += [one.began_at for one in journal.open_product_attempts() if one.product == product.scope.product]
         return any(began_at > since for began_at in found)
 
     def _leaving(self, product: _Product, tools: Tools) -> _Product:
