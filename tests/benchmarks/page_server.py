@@ -37,6 +37,8 @@ def main() -> None:
                 meta = {"total_pages": -(-len(encoded) // size), "total": len(encoded)}
                 shown = ",".join(encoded[(number - 1) * size : number * size])
                 body = f'{{"devices":[{shown}],"customers":[],"meta":{json.dumps(meta)}}}'
+            elif parts.path.endswith("/firmware"):
+                body = "[]"
             else:
                 body = json.dumps({"product": {"id": PRODUCT, "slug": "big"}})
             self.send_response_only(200)

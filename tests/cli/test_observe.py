@@ -104,6 +104,8 @@ def test_verbose_says_what_it_cost(server: PretendServer) -> None:
 
 def big_answer(seen: Seen, *, pages: int, refuses: frozenset[int] = frozenset()) -> Answer:
     """A product of so many pages of two devices, some of which the cloud refuses to give."""
+    if seen.path.startswith("/v1/products/big/firmware"):
+        return Answer(body=b"[]")
     if not seen.path.startswith("/v1/products/big/devices"):
         return Answer(body=b'{"product": {"id": 9, "slug": "big"}}')
     number = int(parse_qs(urlsplit(seen.path).query)["page"][0])

@@ -51,7 +51,7 @@ class _Forgetful:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
 
-    def keep_intent(self, *_: object) -> None:
+    def keep_intent(self, *_: object, **__: object) -> None:
         """Nothing."""
 
 
