@@ -21,11 +21,15 @@ from reconciler.particle.usb_error import (
     UsbGoneError,
     UsbMissingError,
     UsbPermissionError,
+    UsbTimeoutError,
     UsbUnsupportedError,
 )
 from reconciler.particle.usb_pipe import UsbPipe, translated
 
-_LOOK_SECONDS: Final = 5.0
+_SERIAL_SECONDS: Final = 2.0
+"""For a serial; a device has half a second to begin its answer (USB 2.0, section 9.2.6.4)."""
+_MUTE_SECONDS: Final = 10.0
+"""For how long a device that did not answer is not asked again: all others wait for every look at the bus."""
 _FIND_PAUSE_SECONDS: Final = 0.1
 """Between two looks for a device that restarts. A look lists the bus and opens nothing that it has opened before."""
 _LIST_TRIES: Final = 3
@@ -99,13 +103,19 @@ class LibusbBus:
         self._backend = backend
         self._clock = clock
         self._serials: dict[_Plugged, DeviceId] = {}
+        self._mute: dict[_Plugged, tuple[float, UsbError]] = {}
         self._lock = threading.Lock()
 
     def devices(self) -> Sequence[UsbDevice]:
-        """As promised. Every device is opened once for its serial, and not again while it stays plugged."""
+        """As promised. Every device is opened once for its serial, and not again while it stays plugged.
+
+        One that does not answer is asked again after a while.
+        """
         with self._lock:
             found = [(plugged, handle) for handle in self._handles() if (plugged := _plugged(handle)) is not None]
-            self._serials = {plugged: self._serials[plugged] for plugged, _ in found if plugged in self._serials}
+            there = {plugged for plugged, _ in found}
+            self._serials = {plugged: serial for plugged, serial in self._serials.items() if plugged in there}
+            self._mute = {plugged: mute for plugged, mute in self._mute.items() if plugged in there}
             return sorted((self._device(plugged, handle) for plugged, handle in found), key=_by_port)
 
     def find(
@@ -150,11 +160,17 @@ class LibusbBus:
         raise AssertionError
 
     def _device(self, plugged: _Plugged, handle: Any) -> LibusbDevice:
-        trouble: UsbError | None = None
         serial = self._serials.get(plugged)
-        if serial is None:
+        trouble: UsbError | None
+        until, trouble = self._mute.get(plugged, (0.0, None))
+        if serial is None and self._clock.now() >= until:
+            self._mute.pop(plugged, None)
+            trouble = None
             try:
                 serial = self._serials[plugged] = self._read_serial(plugged.port, handle)
+            except UsbTimeoutError as error:
+                trouble = error
+                self._mute[plugged] = (self._clock.now() + _MUTE_SECONDS, error)
             except UsbError as error:
                 trouble = error
         return LibusbDevice(
@@ -171,7 +187,7 @@ class LibusbBus:
     def _read_serial(self, port: UsbPort, handle: Any) -> DeviceId:
         name = f"port {port}"
         with _opened(handle, name) as pipe:
-            text = pipe.text(int(handle.iSerialNumber), Deadline(self._clock, _LOOK_SECONDS, f"{name}: its serial"))
+            text = pipe.text(int(handle.iSerialNumber), Deadline(self._clock, _SERIAL_SECONDS, f"{name}: its serial"))
         # Some bootloaders fill up with characters that are no text.
         serial = "".join(character for character in text if character.isascii() and character.isalnum()).lower()
         if not is_device_id(serial):

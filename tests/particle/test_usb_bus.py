@@ -19,6 +19,7 @@ from reconciler.particle.usb_error import (
     UsbGoneError,
     UsbMissingError,
     UsbPermissionError,
+    UsbTimeoutError,
     UsbUnsupportedError,
 )
 from reconciler.particle.usb_image import dfu_writes
@@ -105,7 +106,7 @@ def test_who_looks_for_a_device_that_never_comes_gives_up_in_time() -> None:
     assert bench.seconds == pytest.approx(7, abs=0.5)
 
 
-@pytest.mark.parametrize("kind", [FaultKind.STALL, FaultKind.GARBAGE, FaultKind.SHORT, FaultKind.SILENCE])
+@pytest.mark.parametrize("kind", [FaultKind.STALL, FaultKind.GARBAGE, FaultKind.SHORT])
 def test_a_serial_that_cannot_be_read_is_trouble_of_one_look(kind: FaultKind) -> None:
     bench = PretendBench(faults=[BenchFault(kind=kind, of=TransferKind.DESCRIPTOR)])
     bench.plug("boron", "4.0.0")
@@ -113,6 +114,19 @@ def test_a_serial_that_cannot_be_read_is_trouble_of_one_look(kind: FaultKind) ->
     assert device.serial is None
     assert isinstance(device.trouble, UsbError)
     assert bench.bus.devices()[0].serial == DEVICE
+
+
+def test_a_device_that_does_not_answer_holds_nobody_up_for_long_and_is_asked_again() -> None:
+    bench = PretendBench(faults=[BenchFault(kind=FaultKind.SILENCE, of=TransferKind.DESCRIPTOR)])
+    bench.plug("boron", "4.0.0")
+    for _ in range(10):
+        (device,) = bench.bus.devices()
+        assert isinstance(device.trouble, UsbTimeoutError)
+    assert bench.seconds < 3
+    bench.sleep(10)
+    for _ in range(2):
+        (device,) = bench.bus.devices()
+        assert (device.serial, device.trouble) == (DEVICE, None)
 
 
 def test_a_device_that_goes_while_it_is_listed_is_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,8 +225,9 @@ def table_of(seats: Sequence[Seat], room: Room = Room.LARGE) -> Table:
     is_flat = room is Room.LINE
     table = Table(box=HEAVY, expand=True, show_lines=not is_flat, padding=(int(room is Room.LARGE), 1))
     long: OverflowMethod = "ellipsis" if is_flat else "fold"
+    least = None if is_flat else _ID_DIGITS
     table.add_column("PORT", no_wrap=True)
-    table.add_column("DEVICE", width=_ID_DIGITS, overflow=long, no_wrap=is_flat)
+    table.add_column("DEVICE", min_width=least, max_width=_ID_DIGITS, overflow=long, no_wrap=is_flat)
     table.add_column("", min_width=_WORD_LETTERS, no_wrap=True)
     table.add_column("WHAT", ratio=3, overflow=long, no_wrap=is_flat)
     table.add_column("", ratio=2)
