@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Self
 
 import psycopg
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
-from procrastinate.jobs import Status
+from procrastinate.jobs import Job, Status
 from procrastinate.tasks import Task
 from psycopg_pool import PoolTimeout
 
@@ -225,15 +226,25 @@ class Engine:
                 await app.job_manager.cancel_job_by_id_async(job.id, delete_job=True)
 
     async def _rescue(self, app: App) -> None:
-        """What a dead worker was doing is due for everybody. Who finishes its job is the one that says so."""
-        lost = self._settings.lost_seconds
-        for job in await app.job_manager.get_stalled_jobs(task_name=TASK, seconds_since_heartbeat=lost):
-            try:
-                await app.job_manager.finish_job(job, Status.FAILED, delete_job=True)
-            except ConnectorException:
-                continue  # somebody else has, or the worker woke up and did
+        """What a dead worker was doing is due for everybody.
+
+        First that is said, then its job is ended: whoever dies in between has left a job for the next to find. Of turns
+        that are read before their jobs are found stalled none is of somebody who has overtaken.
+        """
+        if not await self._stalled(app):
+            return
+        loop = asyncio.get_running_loop()
+        numbers = await loop.run_in_executor(None, self._turns.numbers)
+        for job in await self._stalled(app):
             product = str(job.task_kwargs["product"])
-            await asyncio.get_running_loop().run_in_executor(None, self._turns.release, product)
+            release = partial(self._turns.release, product, number=numbers.get(product, 0))
+            await loop.run_in_executor(None, release)
+            with contextlib.suppress(ConnectorException):  # somebody else has, or the worker woke up and did
+                await app.job_manager.finish_job(job, Status.FAILED, delete_job=True)
+
+    async def _stalled(self, app: App) -> list[Job]:
+        lost = self._settings.lost_seconds
+        return [*await app.job_manager.get_stalled_jobs(task_name=TASK, seconds_since_heartbeat=lost)]
 
     # The threads of passes
 

@@ -11,7 +11,7 @@ Nothing here is a lock: what is written about devices is guarded by the epochs o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -70,8 +70,9 @@ WHERE product = :product AND NOT under_way
 """)
 _RELEASE: Final = text("""
 UPDATE turns SET holder = NULL, under_way = false, due_at = least(due_at, extract(epoch FROM clock_timestamp()))
-WHERE product = :product
+WHERE product = :product AND turn = :turn
 """)
+_NUMBERS: Final = text("SELECT product, turn FROM turns")
 _HELD: Final = text("SELECT product FROM turns WHERE holder = :holder")
 _LEAVE: Final = text("UPDATE turns SET holder = NULL WHERE holder = :holder")
 
@@ -140,9 +141,14 @@ class PostgresTurns:
         """It cannot be done here, now: somebody else may, or this one in so many seconds."""
         self._do(_DECLINE, product=product, holder=self._holder, wait=seconds)
 
-    def release(self, product: str) -> None:
-        """Whoever has it is dead, or does not come to it: it is due for everybody."""
-        self._do(_RELEASE, product=product)
+    def numbers(self) -> Mapping[str, int]:
+        """The number of every product's latest turn."""
+        with translated_errors(self._place), self._engine.begin() as connection:
+            return {row.product: row.turn for row in connection.execute(_NUMBERS)}
+
+    def release(self, product: str, *, number: int) -> None:
+        """Whoever has this turn is dead: it is due for everybody; nothing where somebody has overtaken."""
+        self._do(_RELEASE, product=product, turn=number)
 
     def leave(self) -> None:
         """This holder ends."""

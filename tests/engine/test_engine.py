@@ -6,14 +6,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
+from typing import Any
 
 import psycopg
+import pytest
+from procrastinate.manager import JobManager
 
 from reconciler.controller.pace import Pause
 from reconciler.controller.runner import Ended, Product
 from reconciler.controller.schedule import Schedule
 from reconciler.engine.runner import TASK, Engine, EngineSettings, make_tables
 from reconciler.journal.location import PostgresPlace
+from reconciler.journal.postgres_turns import PostgresTurns
+from reconciler.model.error import JournalError
 
 WITHIN_SECONDS = 60.0
 
@@ -80,3 +85,33 @@ def test_who_has_not_what_was_taken_last_has_no_pass(postgres_journal: str) -> N
             engine.runner(passes, is_latest=lambda passes=passes: passes is latest).follow(["7"])
         assert latest.had_one.wait(WITHIN_SECONDS)
     assert late.went_on == []
+
+
+def test_who_dies_while_it_rescues_leaves_the_product_to_others(
+    postgres_journal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, passes, died = PostgresPlace(postgres_journal), Passes(), threading.Event()
+    make_tables(place)
+    turns = PostgresTurns(place, holder="dead")
+    turns.due(["7"])
+    turns.begin("7")
+    with psycopg.connect(postgres_journal) as connection:
+        connection.execute(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, priority, lock, args, status)"
+            " VALUES ('passes', %s, 0, 'product 7', '{\"product\": \"7\"}', 'doing')",
+            [TASK],
+        )
+    finish = JobManager.finish_job
+
+    async def die_after_it(*arguments: Any, **options: Any) -> None:
+        await finish(*arguments, **options)
+        if not died.is_set():
+            died.set()
+            raise JournalError("PFR5001", "gone", next_step="none")
+
+    monkeypatch.setattr(JobManager, "finish_job", die_after_it)
+    with engine_on(place) as engine:
+        engine.runner(passes, is_latest=lambda: True).follow(["7"])
+        assert passes.had_one.wait(WITHIN_SECONDS)
+    turns.close()
+    assert died.is_set()

@@ -58,7 +58,7 @@ def test_a_pass_goes_on_where_nobody_else_had_the_product(ann: PostgresTurns, bo
 def test_who_was_overtaken_says_nothing_of_the_product(ann: PostgresTurns, bob: PostgresTurns) -> None:
     due(ann)
     late = begun(ann)
-    ann.release("a")
+    ann.release("a", number=ann.numbers()["a"])
     begun(bob)
     ann.end(late, at_least=0.0, at_most=0.0)
     ann.fail(late, wait=0.0)
