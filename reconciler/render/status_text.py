@@ -170,7 +170,7 @@ def _run(page: Page, run: RunStatus, now: Instant) -> list[str]:
         first = "Run: none is under way"
     lines = [page.ink(each, Style.BAD if run.broken_off else Style.FAINT) for each in page.wrapped(first, hanging=2)]
     if run.broken_off:
-        lines += _next(page, "run the same `apply` again: it goes on where it was")
+        lines += _next(page, "begin it again: it goes on where it was")
     if run.last is None:
         return [*lines, "  no step was ever begun"]
     last = run.last
