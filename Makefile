@@ -25,7 +25,7 @@ endif
 
 test: lint
 	tests/components.sh
-	$(BIN)/pytest --numprocesses 2 --dist worksteal
+	$(BIN)/pytest --numprocesses 3 --dist worksteal
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -28,14 +28,17 @@ COMMAND = re.compile(r"^     (kubectl .+)$", re.MULTILINE)
 
 
 @pytest.fixture
-def release(real_api_server: ApiServer, tmp_path: Path) -> Release:
+def release(real_api_server: ApiServer, tmp_path: Path) -> Iterator[Release]:
     """With definitions that were there before: it takes them over, as from somebody who applied `crds.yaml`."""
     made = Release(real_api_server, tmp_path, namespace=NAMESPACE)
     made.admin.namespace(TENANT)
     made.notes = made.helm(
         "install", str(CHART), "--create-namespace", "--take-ownership", "--set", f"watchNamespaces={{{TENANT}}}"
     )
-    return made
+    yield made
+    eu = fleet(TENANT)
+    for each in made.admin.items(eu["apiVersion"], eu["kind"], namespace=TENANT):
+        made.admin.delete(each)  # other tests have the same product
 
 
 @pytest.fixture
@@ -52,7 +55,8 @@ def test_the_notes_lead_to_a_fleet_an_upgrade_keeps_it_and_uninstalling_touches_
     (release.folder / "fleet.yaml").write_text(yaml.safe_dump(fleet(TENANT)))
     release.kubectl(secret)
     assert "serverside-applied" in release.kubectl(apply)
-    assert "eu" in release.kubectl(get.replace(" --watch", ""))
+    # Its definitions have only just been taken over: a list may lag behind.
+    wait_until(lambda: "eu" in release.kubectl(get.replace(" --watch", "")))
     assert "created" in release.kubectl(bind)
 
     stage.start(**release.settings()["kubernetes"])
