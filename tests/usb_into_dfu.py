@@ -16,8 +16,10 @@ WAIT_SECONDS = 20.0
 
 def main(serial: DeviceId, files: list[str]) -> str:
     bus = LibusbBus()
-    with bus.find(serial, mode=UsbMode.NORMAL, within_seconds=WAIT_SECONDS).control() as control:
-        control.enter_dfu()
+    found = bus.find(serial, within_seconds=WAIT_SECONDS)
+    if found.mode is UsbMode.NORMAL:
+        with found.control() as control:
+            control.enter_dfu()
     device = bus.find(serial, mode=UsbMode.DFU, within_seconds=WAIT_SECONDS)
     with device.dfu() as session:
         for file in files:

@@ -17,8 +17,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(START_SECONDS_MAX * 2 if is_built() else BUILD_SECONDS_MAX))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def real_api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """The API server of this test process. Who stops it begins it again: tests come one after the other."""
+    """An API server for the tests of one file. Who stops it begins it again: tests come one after the other."""
     with running_api_server(tmp_path_factory.mktemp("api-server")) as server:
         yield server
