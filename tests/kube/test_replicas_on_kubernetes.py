@@ -143,7 +143,7 @@ def test_one_of_two_replicas_dies_another_sleeps_and_no_device_is_flashed_twice(
         assert_true_at_all_times(watch.statuses(tenant, name))
     listed = release.kubectl("kubectl get devicefleets --all-namespaces --no-headers").splitlines()
     ours = [line.split()[:5] for line in listed if line.split()[0] in TENANTS.values()]
-    assert sorted(ours) == sorted([tenant, name, "True", "3/3", "all"] for name, tenant in TENANTS.items())
+    assert sorted(ours) == sorted([tenant, name, "True", "3/3", "2.2.0"] for name, tenant in TENANTS.items())
 
 
 def begin_until_two_are_at_work(stage: OperatorStage) -> None:
