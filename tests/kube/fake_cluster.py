@@ -112,6 +112,10 @@ class FakeCluster:
         with self.lock:
             return copy.deepcopy(self.objects[PLURALS[kind], namespace, name].get("status", {}))
 
+    def fleet(self, namespace: str, name: str) -> Document:
+        with self.lock:
+            return copy.deepcopy(self.objects[PLURALS[FLEET], namespace, name])
+
     def writes(self) -> list[str]:
         return [each for each in self.requests if not each.startswith("GET")]
 

@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 import requests
@@ -255,11 +255,28 @@ class WorkerStage(Crew):
         return True
 
 
+class Cluster(Protocol):
+    """What has the fleets: a stand-in for an API server, or a real one."""
+
+    def apply(self, document: Mapping[str, Any]) -> object:
+        """Make or alter a resource."""
+
+    def fleet(self, namespace: str, name: str) -> dict[str, Any]:
+        """A fleet as it is now."""
+
+    def kubeconfig(self, path: Path) -> Path:
+        """Write how operators reach it."""
+
+
 @dataclass(kw_only=True)
 class OperatorStage(Crew):
-    """Operators, which watch a cluster. Two of the products are a tenant's, the other one is another's."""
+    """Operators, which watch a cluster. Two of the products are a tenant's, the other one is another's.
 
-    cluster: FakeCluster
+    `kubernetes`: what they are told of it beside how they reach it.
+    """
+
+    cluster: Cluster
+    kubernetes: Mapping[str, Any] = field(default_factory=dict)
     looks_at: frozenset[str] = frozenset({"resources", "statuses", "token"})
 
     def desire(self, release: str) -> None:
@@ -273,7 +290,7 @@ class OperatorStage(Crew):
         """See `Crew.begin`."""
         kubeconfig = self.cluster.kubeconfig(self.stage.folder / f"kubeconfig-{len(self.workers)}")
         particle = {"apiUrl": self.stage.url}
-        kubernetes = {"kubeconfig": str(kubeconfig)}
+        kubernetes = {**self.kubernetes, "kubeconfig": str(kubeconfig)}
         return self.launch("operator", journal, module="tests.kube.quick", kubernetes=kubernetes, particle=particle)
 
     def is_told(self) -> bool:
@@ -281,8 +298,8 @@ class OperatorStage(Crew):
         return all(self._is_ready(namespace, name) for name, namespace in TENANTS.items())
 
     def _is_ready(self, namespace: str, name: str) -> bool:
-        resource = self.cluster.objects["devicefleets", namespace, name]
-        conditions = self.cluster.status(namespace, name).get("conditions", [])
+        resource = self.cluster.fleet(namespace, name)
+        conditions = resource.get("status", {}).get("conditions", [])
         ready = {each["type"]: (each["status"], each["observedGeneration"]) for each in conditions}.get("Ready")
         return ready == ("True", resource["metadata"]["generation"])
 
@@ -306,14 +323,21 @@ def several_operators(folder: Path, journal: str) -> Iterator[OperatorStage]:
         cluster.secret(namespace, TOKEN)
     cluster.start()
     try:
-        with _emulated(folder) as stage:
-            made = OperatorStage(stage=stage, cluster=cluster, journal=journal)
-            try:
-                yield made
-            finally:
-                _end_all(made)
+        with operators_on(cluster, folder, journal) as made:
+            yield made
     finally:
         cluster.stop()
+
+
+@contextlib.contextmanager
+def operators_on(cluster: Cluster, folder: Path, journal: str, **kubernetes: Any) -> Iterator[OperatorStage]:
+    """As `worker_stage`, with a cluster."""
+    with _emulated(folder) as stage:
+        made = OperatorStage(stage=stage, cluster=cluster, journal=journal, kubernetes=kubernetes)
+        try:
+            yield made
+        finally:
+            _end_all(made)
 
 
 def _end_all(crew: Crew) -> None:
